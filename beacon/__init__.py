@@ -1,0 +1,1 @@
+"""The collector that retailers' pages talk to: app, spool, snippet."""

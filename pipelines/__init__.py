@@ -1,0 +1,1 @@
+"""Everything between the spool and the published tables: kernels <- transforms | io <- flows."""

@@ -1,0 +1,1 @@
+"""Whole jobs: transforms and io put together."""

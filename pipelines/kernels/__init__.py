@@ -1,0 +1,1 @@
+"""Pure array code: no Beam, no SQL, no network."""

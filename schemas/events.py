@@ -1,0 +1,347 @@
+"""The events: one envelope, one struct per event name, and the check that guards the lake.
+
+Names follow GA4 e-commerce and the Pinterest Conversions API. JSON Schema, OpenAPI and
+Arrow schemas are derived from these structs (see `schemas.openapi`, `schemas.lake`).
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from schemas.errors import EventError
+from schemas.ids import MAX_HOP, check_pin_id
+from schemas.money import MAX_MICROS, check_currency, parse_money
+
+SCHEMA_VERSION = 1
+MAX_EVENT_BYTES = 64 * 1024
+MAX_EVENTS = 100
+# 2000-01-01 to 2100-01-01: a wrong clock is corrected, nonsense is refused.
+EARLIEST_MS, LATEST_MS = 946_684_800_000, 4_102_444_800_000
+
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+Url = Annotated[str, Meta(max_length=2048)]
+Millis = Annotated[int, Meta(ge=EARLIEST_MS, lt=LATEST_MS, description="UTC epoch milliseconds")]
+Index = Annotated[int, Meta(ge=0, le=100_000, description="Place in the list, from 0")]
+Quantity = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Money = Annotated[
+    str,
+    Meta(max_length=64, description="Decimal string, e.g. '12.34'", extra={"money": True}),
+]
+Currency = Annotated[str, Meta(min_length=3, max_length=3, description="ISO 4217 code")]
+
+Source = Literal["web_js", "server", "webhook", "file", "pixel"]
+UserAgentClass = Literal["human", "pinterest_inapp", "pinterestbot", "bot"]
+Consent = Literal["granted", "denied", "unknown"]
+
+
+class Event(msgspec.Struct, kw_only=True, tag_field="event_name", omit_defaults=True):
+    """The envelope. `site_id`, `source`, `received_time_ms`, `user_agent_class` and
+    `is_signed` are the receiver's words: whatever the sender put there is overwritten."""
+
+    event_id: Id
+    event_time_ms: Millis
+    schema_version: int = SCHEMA_VERSION
+    site_id: str = ""
+    source: Source = "web_js"
+    sent_time_ms: Millis | None = None
+    received_time_ms: Millis | None = None
+    visitor_id: Id | None = None
+    session_id: Id | None = None
+    customer_id: Name | None = None
+    page_location: Url | None = None
+    page_referrer: Url | None = None
+    user_agent_class: UserAgentClass = "human"
+    consent: Consent = "unknown"
+    is_signed: bool = False
+
+
+class ListItem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One product shown in a recommendation list."""
+
+    item_id: Name
+    index: Index | None = None
+
+
+class ViewItemList(Event, tag="view_item_list", kw_only=True):
+    """A recommendation list was shown."""
+
+    item_list_id: Name | None = None
+    recommender_id: Name | None = None
+    page_type: Name | None = None
+    experiment_arm: Name | None = None
+    items: Annotated[list[ListItem], Meta(max_length=500)] = []
+
+
+class _ItemEvent(Event, kw_only=True):
+    item_id: Name
+    item_list_id: Name | None = None
+    recommender_id: Name | None = None
+    index: Index | None = None
+    quantity: Quantity | None = None
+
+
+class SelectItem(_ItemEvent, tag="select_item", kw_only=True):
+    """A product was chosen from a list."""
+
+
+class ViewItem(_ItemEvent, tag="view_item", kw_only=True):
+    """A product page was seen."""
+
+
+class AddToCart(_ItemEvent, tag="add_to_cart", kw_only=True):
+    """A product went into the cart."""
+
+
+class Pin(Event, tag="pin", kw_only=True):
+    """A click on Pin It: an intent, since the save itself is invisible to the shop.
+
+    A pin without `root_pin_id` belongs to its parent's cascade as if the parent were the
+    root; without `parent_pin_id` as well it is a root itself.
+    """
+
+    pin_id: Id
+    parent_pin_id: Id | None = None
+    root_pin_id: Id | None = None
+    hop: Annotated[int, Meta(ge=0, le=MAX_HOP)] | None = None
+    pin_mode: Literal["button", "custom", "hover", "link", "any_image", "repin"] = "button"
+    item_id: Name | None = None
+    item_list_id: Name | None = None
+    recommender_id: Name | None = None
+    index: Index | None = None
+    pin_url: Url | None = None
+    media_url: Url | None = None
+    pinterest_guid: Id | None = None
+
+
+class PinVisit(Event, tag="pin_visit", kw_only=True):
+    """A landing that came back from a pin; without a token `pin_id` is missing."""
+
+    pin_id: Id | None = None
+    token_carrier: Literal["query", "fragment"] | None = None
+    match_method: Literal["token", "epik", "user_agent", "referrer"] = "token"
+    click_id: Annotated[str, Meta(max_length=512)] | None = None
+    item_id: Name | None = None
+
+
+class OrderItem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One order line. Its value is ``quantity * price - discount``.
+
+    Without a `line_id` a line is named by its place in the list, from "1".
+    """
+
+    item_id: Name
+    quantity: Quantity = 1
+    price: Annotated[
+        str,
+        Meta(
+            max_length=64,
+            description="Price of one unit before the discount, without tax: '12.34'",
+            extra={"money": True},
+        ),
+    ]
+    discount: Annotated[
+        str,
+        Meta(max_length=64, description="Taken off the whole line", extra={"money": True}),
+    ] = "0"
+    line_id: Name | None = None
+
+
+class Purchase(Event, tag="purchase", kw_only=True):
+    """An order as it stands. `discount` is the order's own, spread over its lines by value;
+    `tax` and `shipping` are kept but never credited."""
+
+    order_id: Name
+    currency: Currency
+    tax: Money = "0"
+    shipping: Money = "0"
+    discount: Money = "0"
+    items: Annotated[list[OrderItem], Meta(min_length=1, max_length=10_000)]
+
+
+class RefundItem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One refunded line, by `line_id`, else by `item_id`.
+
+    Without an `amount` the refund is the line's value of `quantity` units.
+    """
+
+    line_id: Name | None = None
+    item_id: Name | None = None
+    quantity: Quantity | None = None
+    amount: Money | None = None
+
+
+class Refund(Event, tag="refund", kw_only=True):
+    """Money given back: by line, or as one `amount` spread over the order's lines by value;
+    with neither, all that is left of the order."""
+
+    refund_id: Name
+    order_id: Name
+    kind: Literal["refund", "return", "cancel", "chargeback"] = "refund"
+    currency: Currency | None = None
+    items: Annotated[list[RefundItem], Meta(max_length=10_000)] = []
+    amount: Money | None = None
+
+
+class Identify(Event, tag="identify", kw_only=True):
+    """A visitor said who she is. An e-mail address comes as its SHA-256 in lower-case hex."""
+
+    email_sha256: Annotated[str, Meta(min_length=64, max_length=64)] | None = None
+    action: Literal["login", "logout"] = "login"
+
+
+class Engage(Event, tag="engage", kw_only=True):
+    """A step on the engagement ladder."""
+
+    activity: Literal["comment", "review", "photo", "question", "answer", "share", "vote"]
+    item_id: Name | None = None
+
+
+class Touch(Event, tag="touch", kw_only=True):
+    """A visit from another channel. GA4's `source` is `touch_source`: `source` is the envelope's."""
+
+    channel: Name
+    campaign: Name | None = None
+    touch_source: Name | None = None
+    medium: Name | None = None
+
+
+class Erase(Event, tag="erase", kw_only=True):
+    """A request to forget a visitor or a customer."""
+
+    request_id: Id
+
+
+AnyEvent = (
+    ViewItemList
+    | SelectItem
+    | ViewItem
+    | AddToCart
+    | Pin
+    | PinVisit
+    | Purchase
+    | Refund
+    | Identify
+    | Engage
+    | Touch
+    | Erase
+)
+EVENTS: dict[str, type[Event]] = {
+    str(event.__struct_config__.tag): event for event in AnyEvent.__args__
+}
+# What an unsigned sender (a browser) may say; the rest comes from the shop's server or files.
+UNSIGNED_EVENTS = frozenset(EVENTS) - {"refund", "erase"}
+_decoder = msgspec.json.Decoder(AnyEvent)
+
+
+def decode_event(raw: bytes) -> AnyEvent:
+    """Reads one JSON event and checks it against its whole contract.
+
+    Unknown fields are dropped.
+
+    Raises:
+      EventError: says which value broke which rule; the event belongs in quarantine.
+    """
+    if b"\\u0000" in raw:
+        raise EventError("a text holds the character U+0000, which no database can store")
+    try:
+        event = _decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise EventError(str(error)) from None
+    check_event(event)
+    return event
+
+
+def check_event(event: AnyEvent) -> None:
+    """Checks what types and lengths cannot say: pin ids, money, what must come together.
+
+    Raises:
+      EventError: names the value and the rule.
+    """
+    if event.schema_version != SCHEMA_VERSION:
+        raise EventError(
+            f"schema_version {event.schema_version} is unknown; this release reads {SCHEMA_VERSION}"
+        )
+    if event.customer_id is not None and event.customer_id.startswith(("v:", "e:")):
+        raise EventError(
+            f"customer_id {event.customer_id!r} starts with 'v:' or 'e:', which mark people"
+            " known only by a visitor id or an e-mail hash"
+        )
+    match event:
+        case Pin():
+            _check_pin(event)
+        case PinVisit(pin_id=str(pin_id)):
+            check_pin_id(pin_id)
+        case PinVisit(match_method="token"):
+            raise EventError("a pin_visit matched by token needs its pin_id")
+        case Purchase():
+            _check_purchase(event)
+        case Refund():
+            _check_refund(event)
+        case Identify(customer_id=None, email_sha256=None, action="login"):
+            raise EventError("identify needs a customer_id or an email_sha256")
+        case Identify(email_sha256=str(digest)) if not _is_lower_hex(digest):
+            raise EventError("email_sha256 is not 64 lower-case hexadecimal digits")
+        case Erase(visitor_id=None, customer_id=None):
+            raise EventError("erase needs a visitor_id or a customer_id")
+        case _:
+            pass
+
+
+def _check_pin(pin: Pin) -> None:
+    for pin_id in (pin.pin_id, pin.parent_pin_id, pin.root_pin_id):
+        if pin_id is not None:
+            check_pin_id(pin_id)
+    if pin.parent_pin_id == pin.pin_id:
+        raise EventError(f"pin {pin.pin_id!r} names itself as its parent")
+    if pin.parent_pin_id is None and pin.root_pin_id not in (None, pin.pin_id):
+        raise EventError(f"pin {pin.pin_id!r} has root {pin.root_pin_id!r} but no parent")
+    if pin.parent_pin_id is not None and pin.root_pin_id == pin.pin_id:
+        raise EventError(f"pin {pin.pin_id!r} has a parent and cannot be its own root")
+
+
+def _check_purchase(order: Purchase) -> None:
+    check_currency(order.currency)
+    total = 0
+    for amount in (order.tax, order.shipping, order.discount):
+        total += abs(parse_money(amount))
+    for item in order.items:
+        total += item.quantity * abs(parse_money(item.price)) + abs(parse_money(item.discount))
+    _check_total(total, f"order {order.order_id!r}")
+    line_ids = line_ids_of(order)
+    if len(set(line_ids)) != len(line_ids):
+        raise EventError(f"order {order.order_id!r} names a line_id twice")
+
+
+def _check_refund(refund: Refund) -> None:
+    if refund.currency is not None:
+        check_currency(refund.currency)
+    amounts = [item.amount for item in refund.items if item.amount is not None]
+    if refund.amount is not None:
+        if refund.items:
+            raise EventError(f"refund {refund.refund_id!r} has both items and an amount")
+        amounts.append(refund.amount)
+    micros = [parse_money(amount) for amount in amounts]
+    if any(amount < 0 for amount in micros):
+        raise EventError(f"refund {refund.refund_id!r} has a negative amount; refunds are positive")
+    _check_total(sum(micros), f"refund {refund.refund_id!r}")
+    for item in refund.items:
+        if item.line_id is None and item.item_id is None:
+            raise EventError(f"refund {refund.refund_id!r} has a line without line_id or item_id")
+        if item.amount is None and item.quantity is None:
+            raise EventError(f"refund {refund.refund_id!r} has a line without quantity or amount")
+
+
+def line_ids_of(order: Purchase) -> list[str]:
+    """[lines] the order's line ids; a line without one is named by its place, from "1"."""
+    return [item.line_id or str(place) for place, item in enumerate(order.items, start=1)]
+
+
+def _check_total(micros: int, what: str) -> None:
+    if micros > MAX_MICROS:
+        raise EventError(f"{what} adds up to more than {MAX_MICROS // 1_000_000} units")
+
+
+def _is_lower_hex(text: str) -> bool:
+    return all(character in "0123456789abcdef" for character in text)

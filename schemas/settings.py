@@ -1,0 +1,168 @@
+"""Settings of an installation: `pinsphere.toml` in its home directory.
+
+A flag wins over a `PINSPHERE_*` variable, which wins over the file.
+"""
+
+import os
+import re
+import tomllib
+import zoneinfo
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from schemas.errors import MoneyError, SettingsError
+from schemas.money import check_currency
+
+_SITE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+
+
+class Site(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """One shop (tenant)."""
+
+    key: Annotated[str, Meta(min_length=8, max_length=64)]
+    currency: str
+    time_zone: str = "UTC"
+    origins: tuple[str, ...] = ()
+    secret_env: str | None = None
+    orders_from: Literal["server", "browser", "both"] = "server"
+    window_days: Annotated[float, Meta(gt=0, le=3650)] = 30.0
+    half_life_days: Annotated[float, Meta(gt=0, le=3650)] = 7.0
+    necessity: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    sphere_decay: Annotated[float, Meta(ge=0, le=1)] = 0.5
+
+    @property
+    def window_ms(self) -> int:
+        """The credit window in milliseconds."""
+        return round(self.window_days * 86_400_000)
+
+
+class BeaconSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """Limits of the collector."""
+
+    spool_max_mb: Annotated[int, Meta(gt=0)] = 10_240
+    min_free_percent: Annotated[float, Meta(ge=0, lt=100)] = 5.0
+    visitor_cookie: bool = True
+
+
+class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """The whole file."""
+
+    sites: dict[str, Site] = {}
+    beacon: BeaconSettings = BeaconSettings()
+    engine: Literal["networkx"] = "networkx"
+    keep_runs: Annotated[int, Meta(ge=1)] = 2
+    spool_keep_days: Annotated[float, Meta(ge=0)] = 7.0
+
+    def site_of_key(self, key: str) -> str | None:
+        """The id of the site with this public write key, if any."""
+        return next((name for name, site in self.sites.items() if site.key == key), None)
+
+    def site(self, site_id: str) -> Site:
+        """The settings of a site, or a SettingsError that lists the known ones."""
+        try:
+            return self.sites[site_id]
+        except KeyError:
+            known = ", ".join(sorted(self.sites)) or "none yet"
+            raise SettingsError(
+                f"unknown site {site_id!r}; known: {known}."
+                f" Add it with: pinsphere init --site {site_id} --currency GBP"
+            ) from None
+
+
+class Home:
+    """The home directory and where everything in it lies."""
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = Path(path or os.environ.get("PINSPHERE_HOME") or "pinsphere-data")
+
+    @property
+    def settings_file(self) -> Path:
+        """`pinsphere.toml`."""
+        return self.path / "pinsphere.toml"
+
+    @property
+    def spool(self) -> Path:
+        """The beacon's spool files, one a worker process."""
+        return self.path / "spool"
+
+    @property
+    def lake(self) -> Path:
+        """Parquet by event name, site and date: all tables are a function of it."""
+        return self.path / "lake"
+
+    @property
+    def quarantine(self) -> Path:
+        """What broke its contract, with the reason."""
+        return self.path / "quarantine"
+
+    @property
+    def work(self) -> Path:
+        """Scratch space of runs; may be deleted when no run is at work."""
+        return self.path / "work"
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL: `DATABASE_URL`, else the embedded SQLite file."""
+        url = os.environ.get("DATABASE_URL") or f"sqlite:///{self.path / 'pinsphere.db'}"
+        for scheme in ("postgres://", "postgresql://"):
+            if url.startswith(scheme):
+                return "postgresql+psycopg://" + url.removeprefix(scheme)
+        return url
+
+    def settings(self) -> Settings:
+        """Reads `pinsphere.toml`.
+
+        Raises:
+          SettingsError: no file, not TOML, or a value outside its contract.
+        """
+        try:
+            text = self.settings_file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise SettingsError(
+                f"{self.settings_file} does not exist;"
+                " make it with: pinsphere init --site SHOP --currency GBP"
+            ) from None
+        try:
+            return parse_settings(tomllib.loads(text))
+        except (tomllib.TOMLDecodeError, UnicodeError) as error:
+            raise SettingsError(f"{self.settings_file}: {error}") from None
+        except SettingsError as error:
+            raise SettingsError(f"{self.settings_file}: {error}") from None
+
+
+def parse_settings(values: dict[str, Any]) -> Settings:
+    """Checks settings read from TOML; every number, name and code against its contract."""
+    try:
+        settings = msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(str(error)) from None
+    keys = [site.key for site in settings.sites.values()]
+    if len(set(keys)) != len(keys):
+        raise SettingsError("two sites share one key; a key names exactly one site")
+    for site_id, site in settings.sites.items():
+        _check_site(site_id, site)
+    return settings
+
+
+def _check_site(site_id: str, site: Site) -> None:
+    if _SITE_ID.fullmatch(site_id) is None:
+        raise SettingsError(f"site id {site_id!r} is not 1-63 characters of a-z 0-9 - _")
+    try:
+        check_currency(site.currency)
+    except MoneyError as error:
+        raise SettingsError(f"sites.{site_id}: {error}") from None
+    try:
+        zoneinfo.ZoneInfo(site.time_zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        raise SettingsError(
+            f"sites.{site_id}: time zone {site.time_zone!r} is not in the IANA list"
+            " (such as 'Europe/London')"
+        ) from None
+    for origin in site.origins:
+        if not re.fullmatch(r"https?://[^/?#\s]+", origin):
+            raise SettingsError(
+                f"sites.{site_id}: origin {origin!r} is not scheme://host[:port]"
+            )

@@ -1,0 +1,5 @@
+"""Packaging entry for Beam's `--setup_file`; the metadata lives in pyproject.toml."""
+
+from setuptools import setup
+
+setup()
