@@ -1,0 +1,78 @@
+"""Files that appear whole or not at all, and stay after a power cut."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+
+class DurableFolder:
+    """Places files below one folder: written aside, flushed, renamed, folders flushed.
+
+    A file stands under its name only once its bytes are on disk. When the `with` block ends
+    well, the names are on disk too; the folders are flushed once, however many files went in.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._folders: set[Path] = set()
+
+    def __enter__(self) -> Self:
+        """The writer itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        """Flushes the names of the files; not when the block failed."""
+        if kind is None:
+            self.flush()
+
+    def place(self, path: Path, write: Callable[[BinaryIO], object]) -> int:
+        """Writes one file, over an older one of that name; gives its size in bytes.
+
+        Raises:
+          OSError: the disk refused; nothing stands under the name that was not there before.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A leading dot keeps readers away; the process id keeps two writers apart.
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with aside.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+                size = file.tell()
+            aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+        self._folders.update(folder for folder in path.parents if folder.is_relative_to(self.root))
+        # A root made just now is itself a name in its parent.
+        self._folders.add(self.root.parent)
+        return size
+
+    def flush(self) -> None:
+        """Makes the names of all files placed so far durable."""
+        for folder in sorted(self._folders, reverse=True):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        self._folders.clear()
+
+
+def remove_stale(root: Path, pattern: str, keep: set[Path]) -> None:
+    """Removes the files below `root` that match a glob pattern and are not to be kept.
+
+    A second import of the same file may spread over other dates than the first, after the
+    site's time zone was corrected for instance; what the first one left must not stay.
+    """
+    for path in root.glob(pattern):
+        if path not in keep:
+            path.unlink()
