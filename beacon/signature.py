@@ -1,0 +1,35 @@
+"""Signed calls: `X-PinSphere-Signature: t=<unix>,v1=<hex HMAC-SHA256 of "t.body">`."""
+
+import hashlib
+import hmac
+import re
+
+TOLERANCE_SECONDS = 300
+_HEADER = re.compile(r"t=([0-9]{1,12}),\s*v1=([0-9a-fA-F]{64})", re.ASCII)
+
+
+def sign(secret: str, body: bytes, now: int) -> str:
+    """The header's text for a body sent at `now` (unix seconds)."""
+    return f"t={now},v1={_digest(secret, str(now), body)}"
+
+
+def signature_error(header: str, secret: str, body: bytes, now: float) -> str | None:
+    """What is wrong with a signature; None when it holds.
+
+    A body is bound to its time, so a copied call is worth nothing after five minutes; a
+    second copy within them is removed by its event ids.
+    """
+    match = _HEADER.fullmatch(header.strip())
+    if match is None:
+        return "X-PinSphere-Signature is missing or not t=<unix seconds>,v1=<64 hex digits>"
+    signed_at, digest = match.groups()
+    if not hmac.compare_digest(_digest(secret, signed_at, body), digest.lower()):
+        return "X-PinSphere-Signature does not match the body and this site's secret"
+    if abs(now - int(signed_at)) > TOLERANCE_SECONDS:
+        return f"X-PinSphere-Signature is more than {TOLERANCE_SECONDS} seconds off"
+    return None
+
+
+def _digest(secret: str, signed_at: str, body: bytes) -> str:
+    message = signed_at.encode() + b"." + body
+    return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
