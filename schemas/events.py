@@ -4,6 +4,7 @@ Names follow GA4 e-commerce and the Pinterest Conversions API. JSON Schema, Open
 Arrow schemas are derived from these structs (see `schemas.openapi`, `schemas.lake`).
 """
 
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -233,6 +234,8 @@ EVENTS: dict[str, type[Event]] = {
 # What an unsigned sender (a browser) may say; the rest comes from the shop's server or files.
 UNSIGNED_EVENTS = frozenset(EVENTS) - {"refund", "erase"}
 _decoder = msgspec.json.Decoder(AnyEvent)
+# PostgreSQL stores no U+0000; U+001F parts joint keys in `pipelines.kernels.columns`.
+_FORBIDDEN = re.compile(rb"\\u00(?:00|1[fF])")
 
 
 def decode_event(raw: bytes) -> AnyEvent:
@@ -243,8 +246,8 @@ def decode_event(raw: bytes) -> AnyEvent:
     Raises:
       EventError: says which value broke which rule; the event belongs in quarantine.
     """
-    if b"\\u0000" in raw:
-        raise EventError("a text holds the character U+0000, which no database can store")
+    if _FORBIDDEN.search(raw):
+        raise EventError("a text holds U+0000 or U+001F: databases and joint keys cannot")
     try:
         event = _decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

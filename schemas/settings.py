@@ -112,6 +112,11 @@ class Home:
                 return "postgresql+psycopg://" + url.removeprefix(scheme)
         return url
 
+    @property
+    def shown_database_url(self) -> str:
+        """The database's URL without its password."""
+        return re.sub(r"(://[^:@/]*):[^@]*@", r"\1:***@", self.database_url)
+
     def settings(self) -> Settings:
         """Reads `pinsphere.toml`.
 

@@ -1,0 +1,277 @@
+"""The front door: the `pinsphere` command.
+
+Commands import what they need when they run: help must not wait for Apache Beam.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from cyclopts.exceptions import CycloptsError
+
+from schemas.errors import PinSphereError
+
+VERSION = "0.1.0"
+
+HomePath = Annotated[
+    Path | None,
+    Parameter(env_var="PINSPHERE_HOME", help="Home directory [default: ./pinsphere-data]"),
+]
+
+app = App(
+    name="pinsphere",
+    help="Who pins, whom each pinner reaches, and what revenue that brings, to the cent.",
+    version=VERSION,
+    version_flags=["--version"],
+    help_format="plaintext",
+)
+import_app = App(name="import", help="Bring orders or events from files into the lake.")
+db_app = App(name="db", help="Look after the database.")
+app.command(import_app)
+app.command(db_app)
+
+
+@app.command
+def init(
+    *,
+    site: str,
+    currency: str,
+    time_zone: str = "UTC",
+    origin: tuple[str, ...] = (),
+    home: HomePath = None,
+) -> None:
+    """Write a site into pinsphere.toml and print the snippet to paste.
+
+    Parameters
+    ----------
+    site
+        Short name of the shop: a-z 0-9 - _
+    currency
+        Report currency, an ISO 4217 code such as GBP.
+    time_zone
+        IANA time zone of the shop, such as Europe/London.
+    origin
+        Allowed page origin, such as https://shop.example; may be repeated.
+    """
+    from pipelines.flows.setup import add_site
+    from schemas.settings import Home
+
+    where = Home(home)
+    added = add_site(where, site, currency=currency, time_zone=time_zone, origins=origin)
+    print(f"{where.settings_file}: site {site} added\n")
+    print(f"Paste into your pages:\n\n  {added.snippet}\n")
+    print(f"Your server signs its orders with the secret in ${added.secret_env}; a fresh one:\n")
+    print(f"  export {added.secret_env}={added.secret}\n")
+    print("Next: pinsphere beacon")
+
+
+@app.command
+def demo(*, home: Path = Path("pinsphere-demo"), seed: int = 1) -> None:
+    """Run a synthetic shop through the real beacon and pipeline, and show the answers.
+
+    Parameters
+    ----------
+    home
+        Where the demo's data goes; made anew each time.
+    seed
+        Another number makes another shop.
+    """
+    from pipelines.flows.demo import run_demo
+
+    run_demo(home, seed=seed, version=VERSION)
+
+
+@app.command
+def beacon(
+    *,
+    host: Annotated[str, Parameter(env_var="HOST")] = "127.0.0.1",
+    port: Annotated[int, Parameter(env_var="PORT")] = 8000,
+    workers: Annotated[int, Parameter(env_var="PINSPHERE_WORKERS")] = 1,
+    home: HomePath = None,
+) -> None:
+    """Serve the collector that the snippet talks to."""
+    from beacon.server import serve
+    from schemas.settings import Home
+
+    serve(Home(home), host=host, port=port, workers=workers)
+
+
+@app.command
+def run(
+    *options: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    shards: Annotated[int | None, Parameter(env_var="PINSPHERE_SHARDS")] = None,
+    home: HomePath = None,
+) -> None:
+    """Bring the tables up to date: spool to lake, Beam flow, tables.
+
+    Parameters
+    ----------
+    options
+        Beam options after `--`, such as -- --runner=FlinkRunner
+    shards
+        Cuts of the work; by default by the size of the lake.
+    """
+    from pipelines.flows.report import Reporter
+    from pipelines.flows.run import run as run_flow
+    from schemas.settings import Home
+
+    with Reporter() as reporter:
+        where = Home(home)
+        done = run_flow(
+            where, options=options, shards=shards, code_version=VERSION, progress=reporter.step
+        )
+        reporter.finish(done, where)
+
+
+@import_app.command(name="orders")
+def import_orders(
+    *files: Path,
+    site: str,
+    mapping: Annotated[str, Parameter(name="--map")] = "",
+    home: HomePath = None,
+) -> None:
+    """Import orders and refunds from CSV, JSONL or Parquet files.
+
+    Parameters
+    ----------
+    files
+        Files of one export; give all files of an export in one call.
+    site
+        Shop the orders belong to.
+    mapping
+        Our column = yours, separated by commas: order_id=InvoiceNo,item_id=StockCode
+    """
+    from pipelines.io.import_orders import import_orders as import_files
+    from schemas.settings import Home
+
+    where = Home(home)
+    done = import_files(where, files, site=site, mapping=parse_mapping(mapping))
+    print(
+        f"{done.read} rows read: {done.lines} lines of {done.orders} orders,"
+        f" {done.refund_lines} lines of {done.refunds} refunds, {done.quarantined} quarantined"
+    )
+    _point_at_quarantine(done.quarantined, where.quarantine)
+
+
+@import_app.command(name="events")
+def import_events(*files: Path, site: str, home: HomePath = None) -> None:
+    """Import events from JSON lines files, one event a line, as the beacon takes them."""
+    from pipelines.io.import_events import import_events as import_files
+    from schemas.settings import Home
+
+    where = Home(home)
+    done = import_files(where, files, site=site)
+    print(f"{done.read} lines read: {done.events} events, {done.quarantined} quarantined")
+    _point_at_quarantine(done.quarantined, where.quarantine)
+
+
+@db_app.command
+def upgrade(*, home: HomePath = None) -> None:
+    """Create the tables and views, or bring them to this release."""
+    from pipelines.io.database import open_database, upgrade_database
+    from schemas.settings import Home
+
+    engine = open_database(Home(home))
+    upgrade_database(engine)
+    print(f"{engine.url.render_as_string()} is up to date")
+
+
+@db_app.command
+def check(*, home: HomePath = None) -> None:
+    """Check the published run: money conserved to the micro, sums equal their parts."""
+    from pipelines.io.database import CHECKS, broken_invariants, open_database
+    from pipelines.io.publish import published_run
+    from schemas.errors import AuditError
+    from schemas.settings import Home
+
+    engine = open_database(Home(home))
+    run_id = published_run(engine)
+    if run_id is None:
+        print("no run is published yet; make one with: pinsphere run")
+        return
+    with engine.connect() as connection:
+        broken = broken_invariants(connection, run_id)
+    if broken:
+        raise AuditError(f"run {run_id}: {'; '.join(broken)}")
+    for promise in CHECKS:
+        print(f"holds: {promise}")
+
+
+@db_app.command
+def restore(*, home: HomePath = None) -> None:
+    """Bring the run before the published one back."""
+    from pipelines.io.database import open_database
+    from pipelines.io.publish import restore_run
+    from schemas.settings import Home
+
+    print(f"published again: {restore_run(open_database(Home(home)))}")
+
+
+@app.command
+def snippet(
+    *, site: str, beacon_url: str = "https://pins.shop.example", home: HomePath = None
+) -> None:
+    """Print the script tag to paste into a shop's pages.
+
+    Parameters
+    ----------
+    site
+        Shop the pages belong to.
+    beacon_url
+        Where the pages reach the beacon: best an address under the shop's own domain.
+    """
+    from pipelines.flows.setup import snippet_tag
+    from schemas.settings import Home
+
+    print(snippet_tag(beacon_url, Home(home).settings().site(site)))
+
+
+@app.command
+def version() -> None:
+    """Print the version."""
+    print(VERSION)
+
+
+def parse_mapping(text: str) -> dict[str, str]:
+    """Reads `ours=theirs,ours=theirs`.
+
+    Raises:
+      SettingsError: a part without `=`, or a column named twice.
+    """
+    from schemas.errors import SettingsError
+
+    mapping: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        ours, equals, theirs = part.partition("=")
+        if not (equals and ours and theirs):
+            raise SettingsError(f"--map takes ours=theirs,...; {part!r} is not of that form")
+        if ours in mapping:
+            raise SettingsError(f"--map names {ours!r} twice")
+        mapping[ours] = theirs
+    return mapping
+
+
+def _point_at_quarantine(count: int, folder: Path) -> None:
+    if count:
+        print(f"what was quarantined, and why: {folder}")
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Runs the command; a user's mistake is told without a traceback.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage.
+    """
+    try:
+        app(arguments, exit_on_error=False, result_action="return_value")
+    except CycloptsError:
+        sys.exit(2)  # cyclopts has printed what was wrong
+    except PinSphereError as error:
+        print(f"pinsphere: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""`pinsphere run`: spool to lake, lake to results, results to published tables."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pyarrow.parquet as pq
+
+from pipelines.flows.attribute import attribute
+from pipelines.flows.options import check_options
+from pipelines.io.database import open_database, upgrade_database
+from pipelines.io.drain import drain_spool
+from pipelines.io.lake import LakeFile, file_digest, lake_digest, lake_files
+from pipelines.io.publish import publish, published_run
+from schemas.errors import BusyError
+from schemas.settings import Home, Settings
+
+Progress = Callable[[str], None]
+
+
+class RunReport(NamedTuple):
+    """What a run did."""
+
+    run_id: str
+    is_new: bool
+    drained: int
+    events: int
+    rows: dict[str, int]
+    unknown_sites: list[str]
+    seconds: float
+    peak_memory_mb: float
+
+
+def run(
+    home: Home,
+    *,
+    options: Sequence[str] = (),
+    shards: int | None = None,
+    code_version: str,
+    progress: Progress = lambda _: None,
+) -> RunReport:
+    """Brings the tables up to date with everything that has come in.
+
+    A run is a function of the lake, the quarantine, the settings and the code: when that run
+    is the published one already, nothing is written.
+
+    Args:
+      home: the home directory.
+      options: Beam options to pass through.
+      shards: cuts of the work; by default by size.
+      code_version: release that runs.
+      progress: told the name of each step as it begins.
+
+    Raises:
+      SettingsError, LakeError, BusyError: nothing was published.
+      AuditError: an invariant does not hold; nothing was published.
+    """
+    begin, started_at = time.monotonic(), time.time_ns() // 1_000_000
+    options = check_options(options)
+    settings = home.settings()
+    with _only_run(home):
+        progress("Draining the spool")
+        drained = drain_spool(home, settings)
+        files = lake_files(home)
+        progress("Reading the lake")
+        inputs = lake_digest(files) + _quarantine_digest(home)
+        chosen = _settings_digest(settings)
+        run_id = hashlib.blake2b(
+            f"{inputs}\n{chosen}\n{code_version}".encode(), digest_size=8
+        ).hexdigest()
+        engine = open_database(home)
+        upgrade_database(engine)
+        events = sum(pq.read_metadata(file.path).num_rows for file in files)
+        rows: dict[str, int] = {}
+        is_new = published_run(engine) != run_id
+        if is_new:
+            with _scratch(home, run_id) as folder:
+                progress("Attributing")
+                results = attribute(home, files, settings, folder, options=options, shards=shards)
+                progress("Publishing")
+                for result in results:
+                    rows[result.table] = rows.get(result.table, 0) + result.rows
+                publish(
+                    engine,
+                    {
+                        "run_id": run_id,
+                        "code_version": code_version,
+                        "input_digest": inputs[:64],
+                        "settings_digest": chosen,
+                        "events": events,
+                        "rows": sum(rows.values()),
+                        "duration_seconds": time.monotonic() - begin,
+                        "peak_memory_mb": peak_memory_mb(),
+                        "started_at": started_at,
+                    },
+                    results,
+                    settings.keep_runs,
+                )
+        engine.dispose()
+    return RunReport(
+        run_id=run_id,
+        is_new=is_new,
+        drained=drained.events,
+        events=events,
+        rows=rows,
+        unknown_sites=_unknown_sites(files, settings),
+        seconds=time.monotonic() - begin,
+        peak_memory_mb=peak_memory_mb(),
+    )
+
+
+def peak_memory_mb() -> float:
+    """Peak resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _unknown_sites(files: Sequence[LakeFile], settings: Settings) -> list[str]:
+    return sorted({file.site_id for file in files} - set(settings.sites))
+
+
+def _settings_digest(settings: Settings) -> str:
+    """Digest of what decides results; keys, origins and limits do not."""
+    deciding = {
+        name: (
+            site.currency,
+            site.time_zone,
+            site.orders_from,
+            site.window_days,
+            site.half_life_days,
+            site.necessity,
+            site.sphere_decay,
+        )
+        for name, site in sorted(settings.sites.items())
+    }
+    text = msgspec.json.encode((settings.engine, deciding))
+    return hashlib.blake2b(text, digest_size=32).hexdigest()
+
+
+def _quarantine_digest(home: Home) -> str:
+    files = sorted(home.quarantine.glob("site=*/date=*/[!.]*.jsonl"))
+    digest = hashlib.blake2b(digest_size=16)
+    for file in files:
+        digest.update(f"{file.relative_to(home.quarantine)}\0{file_digest(file)}\n".encode())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _only_run(home: Home) -> Iterator[None]:
+    """Keeps a second run out; the lock goes with the process, however it ends."""
+    home.path.mkdir(parents=True, exist_ok=True)
+    with (home.path / "run.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(
+                f"another run is at work in {home.path}; wait for it to end"
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
+def _scratch(home: Home, run_id: str) -> Iterator[Path]:
+    """A folder for pieces and results, gone afterwards; left-overs of killed runs go first."""
+    shutil.rmtree(home.work, ignore_errors=True)
+    folder = home.work / f"{run_id}-{os.getpid()}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder.resolve()
+    finally:
+        shutil.rmtree(home.work, ignore_errors=True)

@@ -1,0 +1,154 @@
+"""The forest of re-pins: parents, hops, chains, and layer 2 of credit up the chain."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from pipelines.kernels.columns import Bools, Floats, Ints, expand, group_starts
+
+MAX_HOP = 255
+
+
+class Forest(NamedTuple):
+    """Pins as a forest. All [pins]."""
+
+    parent: Ints  # row of the parent, -1 for a root
+    root: Ints  # row of the root
+    hop: Ints  # edges up to the root
+    is_cut: Bools  # its parent did not count: on a cycle, or too deep
+
+
+def grow_forest(parent: Ints, max_hop: int = MAX_HOP) -> Forest:
+    """Makes a forest of parent pointers, whatever they say.
+
+    A pin on a cycle, and one deeper than `max_hop`, becomes a root of its own sub-tree.
+    Row order is free, so clock skew and children before parents do no harm.
+
+    Args:
+      parent: [pins] row of the parent, -1 where there is none.
+      max_hop: greatest depth of a tree.
+    """
+    parent = parent.copy()
+    is_cut = _on_cycle(parent)
+    parent[is_cut] = -1
+    hop, _ = _climb(parent)
+    too_deep = (hop > 0) & (hop % (max_hop + 1) == 0)
+    if too_deep.any():
+        is_cut |= too_deep
+        parent[too_deep] = -1
+    hop, root = _climb(parent)
+    return Forest(parent, root, hop, is_cut)
+
+
+def _climb(parent: Ints) -> tuple[Ints, Ints]:
+    """[pins] hops up to the root and the root, by pointer doubling; needs a forest."""
+    jump = np.where(parent >= 0, parent, np.arange(len(parent)))
+    hop = (parent >= 0).astype(np.int64)
+    while True:
+        further = jump[jump]
+        if np.array_equal(further, jump):
+            return hop, jump
+        hop = hop + hop[jump]
+        jump = further
+
+
+def _on_cycle(parent: Ints) -> Bools:
+    """[pins] whether following parents from a pin comes back to it."""
+    count = len(parent)
+    cyclic = np.zeros(count, dtype=np.bool_)
+    # After 2**k >= count steps a walk has either ended at a root or is on a cycle; the
+    # extra row `count` stands for "ended".
+    jump = np.append(np.where(parent >= 0, parent, count), count)
+    steps = 1
+    while steps < count:
+        jump = jump[jump]
+        steps *= 2
+    cyclic[jump[:count][jump[:count] < count]] = True
+    # The walk lands somewhere on each cycle: walk once around it to mark the rest.
+    for row in np.flatnonzero(cyclic):
+        step = parent[row]
+        while not cyclic[step]:
+            cyclic[step] = True
+            step = parent[step]
+    return cyclic
+
+
+class Chains(NamedTuple):
+    """Pins and all pins above them, nearest first."""
+
+    start: Ints  # [pins + 1] links of pin i are start[i]:start[i + 1]
+    pin: Ints  # [links] row of the pin at the bottom
+    ancestor: Ints  # [links] row of the pin itself (distance 0), its parent, ...
+    distance: Ints  # [links]
+
+
+def chains(forest: Forest) -> Chains:
+    """Lists every pin's way up to its root."""
+    pin, distance = expand(forest.hop + 1)
+    start = np.concatenate(([0], np.cumsum(forest.hop + 1)))
+    ancestor = np.empty(len(pin), dtype=np.int64)
+    current = np.arange(len(forest.parent))
+    rows = np.arange(len(forest.parent))
+    step = 0
+    while len(rows):
+        ancestor[start[rows] + step] = current
+        current = forest.parent[current]
+        rows, current = rows[current >= 0], current[current >= 0]
+        step += 1
+    return Chains(start, pin, ancestor, distance)
+
+
+def necessity_shares(chain: Chains, player: Ints, necessity: Floats) -> Floats:
+    """Shares a touch on each pin up its chain by necessity-Shapley (docs/methods in 1.2).
+
+    The sale needs the next pin up only with probability `necessity`; given K necessary
+    ancestors each of the K + 1 players has an equal part. Players are people: one who stands
+    on the chain twice is one player, at her first place, her part split over her pins.
+
+    Args:
+      chain: the links, nearest first.
+      player: [pins] code of each pin's person; a pin without one has a code of its own.
+      necessity: [pins] lambda in 0..1 for touches on each pin.
+
+    Returns:
+      [links] shares; each pin's sum to 1.
+    """
+    if len(chain.pin) == 0:
+        return np.zeros(0)
+    who = player[chain.ancestor]
+    order = np.lexsort((np.arange(len(who)), who, chain.pin))
+    first = group_starts(_pair_codes(chain.pin[order], who[order]))
+    size = np.diff(np.append(first, len(order)))
+    first_link = np.empty(len(who), dtype=np.int64)
+    first_link[order] = np.repeat(order[first], size)
+    pins_of_player = np.empty(len(who), dtype=np.int64)
+    pins_of_player[order] = np.repeat(size, size)
+    is_first = first_link == np.arange(len(who))
+    seen = np.cumsum(is_first)
+    before_chain = seen[chain.start[:-1]] - 1
+    rank = (seen - 1 - before_chain[chain.pin])[first_link]
+    players = np.add.reduceat(is_first.astype(np.int64), chain.start[:-1])
+    shares = np.empty(len(who))
+    for value in np.unique(necessity):
+        links = necessity[chain.pin] == value
+        table = _share_table(float(value), int(players.max()))
+        shares[links] = table[players[chain.pin[links]] - 1, rank[links]]
+    return shares / pins_of_player
+
+
+@functools.lru_cache(maxsize=64)
+def _share_table(necessity: float, players: int) -> Floats:
+    """[h, d] s_d of a chain of h + 1 players, for h, d < players; 0 above the diagonal."""
+    table = np.zeros((players, players))
+    for h in range(players):
+        k = np.arange(h)
+        weights = np.append(necessity**k * (1 - necessity) / (k + 1), necessity**h / (h + 1))
+        table[h, : h + 1] = np.cumsum(weights[::-1])[::-1]
+    return table
+
+
+def _pair_codes(first: Ints, second: Ints) -> Ints:
+    """[rows] a code that changes wherever one of two sorted columns does."""
+    changes = (np.diff(first) != 0) | (np.diff(second) != 0)
+    return np.concatenate(([0], np.cumsum(changes))).astype(np.int64)

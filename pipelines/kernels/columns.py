@@ -1,0 +1,96 @@
+"""Arrow columns as numpy arrays, joint key codes, and group boundaries."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+# Datasets by name: what a stage's step takes and gives.
+Tables = dict[str, pa.Table]
+# No id may hold it: the event contract refuses it.
+_SEPARATOR = "\x1f"
+
+
+def ints(column: Any, missing: int = 0) -> Ints:
+    """[rows] an integer or boolean column as int64, nulls as `missing`."""
+    filled = pc.fill_null(pc.cast(column, pa.int64()), missing)
+    return np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def is_set(column: Any) -> Bools:
+    """[rows] whether the value is there."""
+    return np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def joint_key(*columns: Any) -> Any:
+    """[rows] text columns joined into one key; null where any of them is null."""
+    if len(columns) == 1:
+        return columns[0]
+    return pc.binary_join_element_wise(*columns, _SEPARATOR)
+
+
+def codes(*tables: Sequence[Any]) -> list[Ints]:
+    """Codes of joint keys over several tables: equal keys get equal small integers.
+
+    Args:
+      tables: for each table its key columns, the same number everywhere.
+
+    Returns:
+      For each table [rows] codes from 0 in order of first appearance; -1 for a null key.
+    """
+    keys = [_flat(joint_key(*columns)) for columns in tables]
+    encoded = pa.chunked_array([pa.concat_arrays(keys)]).combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = pa.concat_arrays(encoded.chunks) if encoded.num_chunks else pa.array([], "string")
+    indices = ints(encoded.dictionary_encode().indices, missing=-1)
+    edges = np.cumsum([0, *(len(key) for key in keys)])
+    return [indices[low:high] for low, high in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def places(needles: Any, haystack: Any) -> Ints:
+    """[needles] index of each needle's first occurrence in the haystack, -1 where missing."""
+    return ints(pc.index_in(_flat(needles), value_set=_flat(haystack), skip_nulls=True), -1)
+
+
+def group_starts(sorted_codes: Ints) -> Ints:
+    """[groups] first row of each run of equal codes."""
+    if len(sorted_codes) == 0:
+        return np.zeros(0, dtype=np.int64)
+    changes = np.flatnonzero(sorted_codes[1:] != sorted_codes[:-1]) + 1
+    return np.concatenate(([0], changes)).astype(np.int64)
+
+
+def expand(counts: Ints) -> tuple[Ints, Ints]:
+    """Rows of groups laid end to end.
+
+    Args:
+      counts: [groups] rows of each group, >= 0.
+
+    Returns:
+      [rows] group of each row, and [rows] place of each row within its group, from 0.
+    """
+    group = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+    first = np.cumsum(counts) - counts
+    return group, np.arange(len(group), dtype=np.int64) - first[group]
+
+
+def take(column: Any, index: Ints) -> Any:
+    """[index] values of a column, null where the index is -1."""
+    return _flat(column).take(pa.array(index, mask=index < 0))
+
+
+def sort_by(table: pa.Table, *names: str) -> pa.Table:
+    """The table in ascending order of these columns, nulls last."""
+    return table.take(pc.sort_indices(table, sort_keys=[(name, "ascending") for name in names]))
+
+
+def _flat(column: Any) -> Any:
+    if isinstance(column, pa.ChunkedArray):
+        return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    return column

@@ -1,0 +1,286 @@
+"""Orders as they stand: statements, versions, discounts, refunds (docs/attribution.md section 2)."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.kernels.columns import (
+    Bools,
+    Ints,
+    codes,
+    ints,
+    is_set,
+    sort_by,
+    take,
+)
+from pipelines.kernels.refunds import Lines, RefundLines, refund_lines, refunded_micros, spread
+from schemas.batches import LOGINS, ORDER_LINE, ORDERS, REFUSED
+
+
+class Settled(NamedTuple):
+    """What comes out: orders with their lines, their logins, and what was refused."""
+
+    orders: pa.Table  # ORDERS
+    logins: pa.Table  # LOGINS
+    refused: pa.Table  # REFUSED
+
+
+def settle_orders(
+    purchases: pa.Table,
+    refunds: pa.Table,
+    orders_from: Mapping[str, str],
+    currencies: Mapping[str, str],
+) -> Settled:
+    """Makes one order of all statements and refunds about it, whatever order they came in.
+
+    Args:
+      purchases: purchase events of whole orders, each event once.
+      refunds: refund events of the same orders, each event once.
+      orders_from: site -> "server", "browser" or "both".
+      currencies: site -> report currency.
+    """
+    purchases = _by_arrival(purchases)
+    refunds = _by_arrival(refunds.filter(refunds["is_signed"]))
+    p_order, r_order = codes(
+        [purchases["site_id"], purchases["order_id"]], [refunds["site_id"], refunds["order_id"]]
+    )
+    count = int(max(p_order.max(initial=-1), r_order.max(initial=-1))) + 1
+    counts = _counting(purchases, p_order, count, orders_from)
+    known = np.zeros(count, dtype=np.bool_)
+    known[p_order[counts]] = True
+
+    latest = _latest(p_order, np.flatnonzero(counts), count)
+    of_known = np.flatnonzero(known)
+    header = purchases.take(pa.array(latest[of_known]))
+    refused_currency = ~_same_text(header["currency"], _lookup(header["site_id"], currencies))
+    lines = _lines(purchases, p_order, counts, latest)
+    is_latest = np.zeros(len(refunds), dtype=np.bool_)
+    (refund_code,) = codes([refunds["site_id"], refunds["order_id"], refunds["refund_id"]])
+    is_latest[_latest(refund_code, np.arange(len(refunds)), len(refunds))[np.unique(refund_code)]] = True
+
+    order_currency = take(purchases["currency"], latest)
+    wrong = known[r_order] & is_set(refunds["currency"])
+    wrong &= ~_same_text(refunds["currency"], order_currency.take(pa.array(r_order)))
+    back = refund_lines(refunds, r_order, is_latest & known[r_order] & ~wrong)
+    refunded = refunded_micros(lines, back)
+
+    visitor_row = _visitor_rows(purchases, p_order, counts, count)[of_known]
+    orders = pa.table(
+        {
+            "site_id": header["site_id"],
+            "order_id": header["order_id"],
+            "currency": header["currency"],
+            "is_creditable": np.ones(len(header), dtype=np.bool_),
+            "lines": _line_lists(lines, refunded, of_known),
+            "at": _earliest(p_order[counts], ints(purchases["at"])[counts], count)[of_known],
+            "visitor_id": take(purchases["visitor_id"], visitor_row),
+            "session_id": take(purchases["session_id"], visitor_row),
+            "customer_id": _latest_set(purchases, "customer_id", p_order, counts, count)[1].take(
+                pa.array(of_known)
+            ),
+        }
+    ).select(ORDERS.names).cast(ORDERS)
+    kept = orders.filter(pa.array(~refused_currency))
+    unknown, unknown_refused = _unknown_originals(
+        refunds, r_order, is_latest & ~known[r_order], currencies
+    )
+    refused = [
+        _refused(orders.filter(pa.array(refused_currency)), "purchase", "order_id", "order"),
+        _refused(refunds.filter(pa.array(wrong)), "refund", "event_id", "refund"),
+        unknown_refused,
+    ]
+    has_login = pc.and_(pc.is_valid(kept["visitor_id"]), pc.is_valid(kept["customer_id"]))
+    return Settled(
+        pa.concat_tables([kept, unknown]),
+        kept.filter(has_login).select(LOGINS.names).cast(LOGINS),
+        pa.concat_tables(refused),
+    )
+
+
+def _by_arrival(events: pa.Table) -> pa.Table:
+    """Earliest received first, so that a greater row is a later statement."""
+    received = pc.fill_null(events["received_time_ms"], 0)
+    place = events.schema.get_field_index("received_time_ms")
+    events = events.set_column(place, "received_time_ms", received)
+    return sort_by(events, "received_time_ms", "event_id")
+
+
+def _counting(
+    purchases: pa.Table, order: Ints, count: int, orders_from: Mapping[str, str]
+) -> Bools:
+    """[purchases] whether the statement counts under its site's `orders_from`."""
+    signed = ints(purchases["is_signed"]).astype(np.bool_)
+    mode = np.array([orders_from[site] for site in purchases["site_id"].to_pylist()], dtype=object)
+    any_signed = np.zeros(count, dtype=np.bool_)
+    any_signed[order[signed]] = True
+    if_both = np.where(any_signed[order], signed, ~signed)
+    return np.where(mode == "server", signed, np.where(mode == "browser", ~signed, if_both))
+
+
+def _latest(group: Ints, rows: Ints, count: int) -> Ints:
+    """[groups] the greatest of these rows in each group, -1 where there is none."""
+    latest = np.full(count, -1, dtype=np.int64)
+    np.maximum.at(latest, group[rows], rows)
+    return latest
+
+
+def _latest_set(
+    events: pa.Table, column: str, group: Ints, mask: Bools, count: int
+) -> tuple[Ints, Any]:
+    """The latest masked row of each group that has the column, and its value or null."""
+    row = _latest(group, np.flatnonzero(mask & is_set(events[column])), count)
+    return row, take(events[column], row)
+
+
+def _earliest(group: Ints, at: Ints, count: int) -> Ints:
+    earliest = np.full(count, np.iinfo(np.int64).max, dtype=np.int64)
+    np.minimum.at(earliest, group, at)
+    return earliest
+
+
+def _visitor_rows(purchases: pa.Table, order: Ints, counts: Bools, count: int) -> Ints:
+    """[orders] statement that names the visitor: a counting one, else a claimed one."""
+    counting, _ = _latest_set(purchases, "visitor_id", order, counts, count)
+    claimed = ~counts & ~ints(purchases["is_signed"]).astype(np.bool_)
+    claiming, _ = _latest_set(purchases, "visitor_id", order, claimed, count)
+    return np.where(counting >= 0, counting, claiming)
+
+
+def _lines(purchases: pa.Table, p_order: Ints, counts: Bools, latest: Ints) -> Lines:
+    """The latest version of every line, sorted by order and line id, with its gross value."""
+    rows = np.flatnonzero(counts)
+    stated = purchases.take(pa.array(rows))
+    items = stated["items"].combine_chunks()
+    parent = ints(pc.list_parent_indices(items))
+    table = pa.Table.from_struct_array(pc.list_flatten(items)).append_column(
+        "order", pa.array(p_order[rows][parent], pa.int64())
+    )
+    site, order_id = (take(stated[name], parent) for name in ("site_id", "order_id"))
+    (code,) = codes([site, order_id, table["line_id"]])
+    version = _latest(code, np.arange(len(code)), int(code.max(initial=-1)) + 1)
+    table = table.append_column("site_id", site).append_column("order_id", order_id)
+    table = sort_by(table.take(pa.array(version)), "order", "line_id")
+    value = ints(table["quantity"]) * ints(table["price_micros"]) - ints(table["discount_micros"])
+    order = ints(table["order"])
+    lines = Lines(table, order, value)
+    with_lines = np.unique(order)
+    discount = ints(purchases["discount_micros"])[latest[with_lines]]
+    return lines._replace(gross=value - spread(lines, with_lines, discount)[1])
+
+
+def _line_lists(lines: Lines, refunded: Ints, of_known: Ints) -> pa.Array:
+    """[orders] each known order's lines as a list of ORDER_LINE."""
+    values = pa.StructArray.from_arrays(
+        [
+            lines.table["line_id"].combine_chunks(),
+            lines.table["item_id"].combine_chunks(),
+            lines.table["quantity"].combine_chunks(),
+            pa.array(lines.gross),
+            pa.array(refunded),
+        ],
+        fields=list(ORDER_LINE),
+    )
+    ends = np.searchsorted(lines.order, of_known, side="right")
+    return pa.ListArray.from_arrays(
+        pa.array(np.concatenate(([0], ends)), pa.int32()), values, pa.list_(ORDER_LINE)
+    )
+
+
+def _unknown_originals(
+    refunds: pa.Table, r_order: Ints, mask: Bools, currencies: Mapping[str, str]
+) -> tuple[pa.Table, pa.Table]:
+    """Orders of negative net value for refunds whose original never came."""
+    rows = np.flatnonzero(mask)
+    refunds, order = refunds.take(pa.array(rows)), r_order[rows]
+    known, code = np.unique(order, return_inverse=True)
+    everything = np.ones(len(rows), dtype=np.bool_)
+    latest = _latest(code, np.arange(len(rows)), len(known))
+    own = _latest_set(refunds, "currency", code, everything, len(known))[1]
+    site = take(refunds["site_id"], latest)
+    report = _lookup(site, currencies)
+    currency = pc.coalesce(own, report)
+    visitor_row, visitor = _latest_set(refunds, "visitor_id", code, everything, len(known))
+    orders = pa.table(
+        {
+            "site_id": site,
+            "order_id": take(refunds["order_id"], latest),
+            "currency": currency,
+            "is_creditable": np.zeros(len(known), dtype=np.bool_),
+            "lines": _refund_line_lists(refund_lines(refunds, code, everything), len(known)),
+            "at": _earliest(code, ints(refunds["at"]), len(known)),
+            "visitor_id": visitor,
+            "session_id": take(refunds["session_id"], visitor_row),
+            "customer_id": _latest_set(refunds, "customer_id", code, everything, len(known))[1],
+        }
+    ).select(ORDERS.names).cast(ORDERS)
+    same = _same_text(currency, report)
+    refused = orders.filter(pa.array(~same))
+    return orders.filter(pa.array(same)), _refused(refused, "refund", "order_id", "refund")
+
+
+def _refund_line_lists(back: RefundLines, count: int) -> pa.Array:
+    """[orders] refund lines under ids `<refund_id>:<line_id, else place>`; equal ids add up."""
+    line_id = pc.binary_join_element_wise(
+        back.refund_id, pc.coalesce(back.line_id, pc.cast(pa.array(back.place), pa.string())), ":"
+    )
+    table = pa.table(
+        {
+            "order": back.order,
+            "line_id": line_id,
+            "item_id": pc.fill_null(back.item_id, "unknown"),
+            "quantity": -back.quantity,
+            "refunded": np.maximum(back.amount, 0),
+        }
+    )
+    lines = sort_by(
+        table.group_by(["order", "line_id"]).aggregate(
+            [("item_id", "min"), ("quantity", "sum"), ("refunded", "sum")]
+        ),
+        "order",
+        "line_id",
+    )
+    values = pa.StructArray.from_arrays(
+        [
+            lines["line_id"].combine_chunks(),
+            lines["item_id_min"].combine_chunks(),
+            lines["quantity_sum"].combine_chunks(),
+            pa.array(np.zeros(len(lines), dtype=np.int64)),
+            lines["refunded_sum"].combine_chunks(),
+        ],
+        fields=list(ORDER_LINE),
+    )
+    ends = np.searchsorted(ints(lines["order"]), np.arange(count), side="right")
+    return pa.ListArray.from_arrays(
+        pa.array(np.concatenate(([0], ends)), pa.int32()), values, pa.list_(ORDER_LINE)
+    )
+
+
+def _refused(events: pa.Table, event_name: str, id_column: str, what: str) -> pa.Table:
+    reason = pc.binary_join_element_wise(
+        pa.scalar(f"currency of the {what} is"),
+        pc.fill_null(events["currency"], "missing"),
+        pa.scalar("which is not the currency it must be counted in"),
+        " ",
+    )
+    return pa.table(
+        {
+            "site_id": events["site_id"],
+            "event_name": pa.array([event_name] * len(events), pa.string()),
+            "record_id": events[id_column],
+            "reason": reason,
+            "at": events["at"],
+        }
+    ).cast(REFUSED)
+
+
+def _lookup(site: Any, values: Mapping[str, str]) -> pa.Array:
+    return pa.array([values[name] for name in site.to_pylist()], pa.string())
+
+
+def _same_text(left: Any, right: Any) -> Bools:
+    """[rows] whether two text columns are equal; null equals nothing."""
+    equal = pc.fill_null(pc.equal(left, right), False)  # noqa: FBT003 (a value, not a flag)
+    return np.asarray(equal.to_numpy(zero_copy_only=False), dtype=np.bool_)

@@ -1,0 +1,222 @@
+"""First stage: every event once, crawlers and currencies apart, what came counted by day."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.kernels.calendar import local_days
+from pipelines.kernels.columns import Tables, Bools, Ints, codes, ints
+from schemas.batches import (
+    DAILY_COUNTS,
+    DAILY_PARTS,
+    EMAILS,
+    LANDINGS,
+    PIN_CLICKS,
+    QUALITY_COUNTS,
+    QUALITY_PARTS,
+)
+from schemas.settings import Site
+
+_LATE_MS = 86_400_000
+_CRAWLERS = ("bot", "pinterestbot")
+# What the flow counts by slot, recommender and item, and where it stands in the event.
+_COUNTED = {"view_item_list": "views", "select_item": "clicks", "add_to_cart": "adds_to_cart"}
+
+
+def with_time(events: pa.Table) -> pa.Table:
+    """The events with `at`: their time, corrected where the sender's clock can be seen."""
+    skew = pc.subtract(events["received_time_ms"], events["sent_time_ms"])
+    at = pc.add(events["event_time_ms"], pc.fill_null(skew, 0))
+    return events.append_column("at", at)
+
+
+def drop_duplicates(tables: Tables, sites: Mapping[str, Site]) -> Tables:
+    """Keeps of each (site, event id) the event received first, and sorts events by use.
+
+    Takes lake kinds with `at`; gives purchases, refunds, emails, logins (through emails),
+    pin_clicks, landings, and counts for the daily and quality tables.
+    """
+    kept, quality = {}, []
+    for name, (events, repeated) in _first_received(tables).items():
+        crawled = np.asarray(
+            pc.is_in(events["user_agent_class"], pa.array(_CRAWLERS)).to_numpy(
+                zero_copy_only=False
+            )
+        )
+        quality.append(_quality(name, events, repeated, crawled, sites))
+        keep = ~repeated
+        if name == "pin_visit":
+            crawler = pc.equal(events["user_agent_class"], "pinterestbot")
+            events = events.append_column("is_crawler", crawler)
+            keep &= ~crawled | np.asarray(crawler.to_numpy(zero_copy_only=False))
+        else:
+            keep &= ~crawled
+        kept[name] = events.filter(pa.array(keep))
+    logged_in = pc.equal(kept["identify"]["action"], "login")
+    identified = pc.and_(logged_in, pc.is_valid(kept["identify"]["visitor_id"]))
+    identifies = kept["identify"].filter(
+        pc.or_(identified, pc.and_(logged_in, pc.is_valid(kept["identify"]["email_sha256"])))
+    )
+    key = pc.coalesce(
+        identifies["email_sha256"], identifies["visitor_id"]
+    )
+    parts = [
+        _daily_counts(kept[name], count, sites) for name, count in _COUNTED.items()
+    ]
+    return {
+        "purchases": kept["purchase"],
+        "refunds": kept["refund"],
+        "emails": identifies.select(EMAILS.names).append_column("shard_key", key),
+        "pin_clicks": kept["pin"].select(PIN_CLICKS.names),
+        "landings": kept["pin_visit"].select(LANDINGS.names),
+        "daily_parts": pa.concat_tables(parts),
+        "quality_parts": pa.concat_tables(quality),
+    }
+
+
+def _first_received(tables: Tables) -> dict[str, tuple[pa.Table, Bools]]:
+    """Each kind's events, and which of them repeat one received earlier (of any kind)."""
+    names = sorted(tables)
+    kinds = [tables[name] for name in names]
+    event = np.concatenate(codes(*([t["site_id"], t["event_id"]] for t in kinds)))
+    received = np.concatenate([ints(t["received_time_ms"]) for t in kinds])
+    happened = np.concatenate([ints(t["event_time_ms"]) for t in kinds])
+    kind = np.repeat(np.arange(len(kinds)), [len(table) for table in kinds])
+    order = np.lexsort((kind, happened, received, event))
+    order = _settle_ties(kinds, order, event, received, happened, kind)
+    repeated = np.zeros(len(event), dtype=np.bool_)
+    repeated[order[1:]] = event[order[1:]] == event[order[:-1]]
+    edges = np.cumsum([0, *(len(table) for table in kinds)])
+    return {
+        name: (table, repeated[low:high])
+        for name, table, low, high in zip(names, kinds, edges[:-1], edges[1:], strict=True)
+    }
+
+
+def _settle_ties(kinds: list[pa.Table], order: Ints, *columns: Ints) -> Ints:
+    """Orders rows that are equal in all these columns by their whole text."""
+    same = np.ones(max(len(order) - 1, 0), dtype=np.bool_)
+    for column in columns:
+        same &= column[order[1:]] == column[order[:-1]]
+    tied = np.flatnonzero(np.append(same, [False]) | np.append([False], same)[: len(order)])
+    if len(tied) == 0:
+        return order
+    run = np.cumsum(~np.append([False], same))[tied]
+    rows = order[tied]
+    texts = np.empty(len(rows), dtype=object)
+    first = 0
+    for table in kinds:
+        here = (rows >= first) & (rows < first + len(table))
+        texts[here] = row_texts(table.take(pa.array(rows[here] - first))).to_pylist()
+        first += len(table)
+    by_text = pa.table({"run": run, "text": pa.array(texts, pa.string())})
+    order = order.copy()
+    order[tied] = rows[ints(pc.sort_indices(by_text, [("run", "ascending"), ("text", "ascending")]))]
+    return order
+
+
+def row_texts(table: pa.Table) -> pa.Array:
+    """[rows] the columns of each row as one text, joined by U+001F; null is empty."""
+    return _joined([column.combine_chunks() for column in table.columns], "\x1f")
+
+
+def _joined(columns: list[pa.Array], separator: str) -> pa.Array:
+    texts = [pc.fill_null(_as_text(column), "") for column in columns]
+    return pc.binary_join_element_wise(*texts, separator)
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    if not pa.types.is_list(column.type):
+        return pc.cast(column, pa.string())
+    items = pc.list_flatten(column)
+    texts = _joined(items.flatten(), ",")
+    ends = np.cumsum(ints(pc.list_value_length(column)))
+    offsets = pa.array(np.concatenate(([0], ends)), pa.int32())
+    return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), ";")
+
+
+def _quality(
+    name: str, events: pa.Table, repeated: Bools, crawled: Bools, sites: Mapping[str, Site]
+) -> pa.Table:
+    late = ints(pc.subtract(events["received_time_ms"], events["at"])) > _LATE_MS
+    counts = {
+        "received": np.ones(len(events), dtype=np.int64),
+        "duplicates": repeated,
+        "bots": crawled & ~repeated,
+        "late": late & ~repeated,
+        "matched_by_token": np.zeros(len(events), dtype=np.int64),
+        "quarantined": np.zeros(len(events), dtype=np.int64),
+    }
+    if name == "pin_visit":
+        by_token = ints(pc.equal(events["match_method"], "token")).astype(np.bool_)
+        counts["matched_by_token"] = by_token & ~repeated & ~crawled
+    table = pa.table(
+        {
+            "site_id": events["site_id"],
+            "day": days_of(events, sites),
+            "event_name": pa.array([name] * len(events), pa.string()),
+            **{column: counts[column].astype(np.int64) for column in QUALITY_COUNTS},
+        }
+    )
+    return add_up(table, QUALITY_PARTS, ("site_id", "day", "event_name"), QUALITY_COUNTS)
+
+
+def _daily_counts(events: pa.Table, count: str, sites: Mapping[str, Site]) -> pa.Table:
+    """Counts of one kind by slot, recommender and item, and day."""
+    day = days_of(events, sites)
+    events = events.append_column("day", day)
+    parts = [
+        daily_part(events, "slot", events["item_list_id"], count),
+        daily_part(events, "recommender", events["recommender_id"], count),
+    ]
+    if "items" in events.column_names:
+        items = events["items"].combine_chunks()
+        events = events.take(pc.list_parent_indices(items))
+        item_id = pc.struct_field(pc.list_flatten(items), "item_id")
+        parts.append(daily_part(events, "product", item_id, count))
+    else:
+        parts.append(daily_part(events, "product", events["item_id"], count))
+    return pa.concat_tables(parts)
+
+
+def daily_part(events: pa.Table, dimension: str, key: pa.Array, count: str) -> pa.Table:
+    """Counts rows of a table with `site_id` and `day` by a key; rows without one do not count."""
+    none = np.zeros(len(events), dtype=np.int64)
+    columns = {name: none for name in DAILY_COUNTS} | {count: none + 1}
+    table = pa.table(
+        {
+            "site_id": events["site_id"],
+            "dimension": pa.array([dimension] * len(events), pa.string()),
+            "key": key,
+            "day": events["day"],
+            "model": pa.nulls(len(events), pa.string()),
+            **columns,
+        }
+    )
+    table = table.filter(pc.is_valid(table["key"]))
+    return add_up(table, DAILY_PARTS, ("site_id", "dimension", "key", "day", "model"), DAILY_COUNTS)
+
+
+def add_up(
+    table: pa.Table, schema: pa.Schema, keys: tuple[str, ...], counts: tuple[str, ...]
+) -> pa.Table:
+    """Sums the count columns by key."""
+    summed = table.group_by(list(keys), use_threads=False).aggregate(
+        [(count, "sum") for count in counts]
+    )
+    return summed.rename_columns([name.removesuffix("_sum") for name in summed.column_names]).select(
+        schema.names
+    ).cast(schema)
+
+
+def days_of(events: pa.Table, sites: Mapping[str, Site]) -> pa.Array:
+    """[rows] local day of `at` in each row's shop."""
+    site, at = events["site_id"].combine_chunks(), ints(events["at"])
+    days = pa.nulls(len(events), pa.string())
+    for name in pc.unique(site).to_pylist():
+        zone = sites[name].time_zone if name in sites else "UTC"
+        here = pc.equal(site, name)
+        days = pc.replace_with_mask(days, here, local_days(at[ints(here).astype(np.bool_)], zone))
+    return days

@@ -1,0 +1,137 @@
+"""Orders settled, e-mails resolved, visitors stitched to people."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.kernels.columns import Tables, codes, ints, sort_by, take
+from pipelines.kernels.identity import login_of
+from pipelines.kernels.orders import settle_orders
+from pipelines.transforms.deduplicate import days_of
+from schemas.batches import (
+    LANDINGS_BY_PERSON,
+    LOGINS,
+    ORDERS_BY_PERSON,
+    PINS_BY_PERSON,
+    QUALITY_COUNTS,
+)
+from schemas.settings import Site
+
+
+def settle_shard(tables: Tables, sites: Mapping[str, Site]) -> Tables:
+    """Orders from their statements and refunds, logins from identify events.
+
+    Takes purchases and refunds of whole orders, and emails of whole addresses.
+    """
+    settled = settle_orders(
+        tables["purchases"],
+        tables["refunds"],
+        {name: site.orders_from for name, site in sites.items()},
+        {name: site.currency for name, site in sites.items()},
+    )
+    logins = resolve_emails(tables["emails"])
+    return {
+        "settled_orders": settled.orders.append_column("shard_key", _person_key(settled.orders)),
+        "logins": pa.concat_tables([settled.logins, logins]),
+        **_quarantined(settled.refused, sites),
+    }
+
+
+def _quarantined(refused: pa.Table, sites: Mapping[str, Site]) -> Tables:
+    """Quarantine rows and their counts for orders and refunds the flow itself refuses."""
+    reject_id = pc.binary_join_element_wise(
+        pa.scalar("flow"), refused["event_name"], refused["record_id"], ":"
+    )
+    place = pc.binary_join_element_wise(refused["event_name"], refused["record_id"], " ")
+    none = pa.array(np.zeros(len(refused), dtype=np.int64))
+    counts = dict.fromkeys(QUALITY_COUNTS, none)
+    counts["quarantined"] = pa.array(np.ones(len(refused), dtype=np.int64))
+    return {
+        "rejects": pa.table(
+            {
+                "site_id": refused["site_id"],
+                "reject_id": reject_id,
+                "origin": pa.array(["flow"] * len(refused), pa.string()),
+                "place": place,
+                "reason": refused["reason"],
+                "received_at": refused["at"],
+            }
+        ),
+        "quality_parts": pa.table(
+            {
+                "site_id": refused["site_id"],
+                "day": days_of(refused, sites),
+                "event_name": refused["event_name"],
+                **counts,
+            }
+        ),
+    }
+
+
+def resolve_emails(emails: pa.Table) -> pa.Table:
+    """LOGINS of identify events: by customer id, else by the e-mail's earliest customer."""
+    named = emails.filter(
+        pc.and_(pc.is_valid(emails["customer_id"]), pc.is_valid(emails["email_sha256"]))
+    )
+    named = sort_by(named, "at", "customer_id")
+    code, wanted = codes(
+        [named["site_id"], named["email_sha256"]], [emails["site_id"], emails["email_sha256"]]
+    )
+    first = np.full(int(max(code.max(initial=-1), wanted.max(initial=-1))) + 2, -1)
+    first[code[::-1]] = np.arange(len(code))[::-1]
+    by_email = take(named["customer_id"], np.where(wanted >= 0, first[wanted], -1))
+    unnamed = pc.binary_join_element_wise(pa.scalar("e:"), emails["email_sha256"], "")
+    customer = pc.coalesce(emails["customer_id"], by_email, unnamed)
+    place = emails.schema.get_field_index("customer_id")
+    logins = emails.set_column(place, "customer_id", customer)
+    return logins.filter(pc.is_valid(logins["visitor_id"])).select(LOGINS.names)
+
+
+def stitch_visitors(tables: Tables) -> Tables:
+    """Says whose each pin, landing and order is (docs/attribution.md section 3).
+
+    Takes all logins and events of whole visitors; gives the same rows with `person_id`.
+    """
+    logins = sort_by(tables["logins"], "site_id", "visitor_id", "at", "customer_id")
+    names = ("pin_clicks", "landings", "settled_orders")
+    kinds = [tables[name] for name in names]
+    events = pa.concat_tables(
+        [t.select(["site_id", "visitor_id", "session_id", "customer_id", "at"]) for t in kinds]
+    )
+    login_visitor, event_visitor = codes(
+        [logins["site_id"], logins["visitor_id"]], [events["site_id"], events["visitor_id"]]
+    )
+    login_session, event_session = codes(
+        [logins["site_id"], logins["visitor_id"], logins["session_id"]],
+        [events["site_id"], events["visitor_id"], events["session_id"]],
+    )
+    (login_customer,) = codes([logins["customer_id"]])
+    login = login_of(
+        login_visitor, login_session, login_customer, ints(logins["at"]),
+        event_visitor, event_session, ints(events["at"]),
+    )  # fmt: skip
+    person = pc.coalesce(
+        events["customer_id"].combine_chunks(),
+        take(logins["customer_id"], login),
+        pc.binary_join_element_wise(pa.scalar("v:"), events["visitor_id"].combine_chunks(), ""),
+    )
+    edges = np.cumsum([0, *(len(kind) for kind in kinds)])
+    pins, landings, orders = (
+        kind.append_column("person_id", person.slice(low, high - low))
+        for kind, low, high in zip(kinds, edges[:-1], edges[1:], strict=True)
+    )
+    return {
+        "pins_by_person": pins.select(PINS_BY_PERSON.names),
+        "landings_by_person": landings.select(LANDINGS_BY_PERSON.names).append_column(
+            "shard_key", pc.coalesce(landings["pin_id"], landings["event_id"])
+        ),
+        "orders_by_person": orders.select(ORDERS_BY_PERSON.names).append_column(
+            "shard_key", pc.coalesce(orders["person_id"], orders["order_id"])
+        ),
+    }
+
+
+def _person_key(orders: pa.Table) -> pa.Array:
+    return pc.coalesce(orders["visitor_id"], orders["customer_id"], orders["order_id"])

@@ -1,0 +1,208 @@
+"""Last stage: parts from all shards merged by pinner, cascade, day and key."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.kernels.columns import Tables, Floats, Ints, codes, group_starts, ints, sort_by
+from pipelines.kernels.credit import DEFAULT_MODEL, MODELS
+from pipelines.kernels.uncertainty import gamma_interval
+from pipelines.transforms.deduplicate import add_up
+from schemas.batches import DAILY_COUNTS, DAILY_PARTS, QUALITY_COUNTS, QUALITY_PARTS
+from schemas.settings import Site
+
+_DAILY_TABLES = {
+    "product": ("item_daily", "item_id"),
+    "slot": ("slot_daily", "item_list_id"),
+    "recommender": ("recommender_daily", "recommender_id"),
+}
+
+
+def summarize(tables: Tables, sites: dict[str, Site]) -> Tables:
+    """Merges parts. Takes all rows of whole (site, key)s; gives the aggregate tables."""
+    sums = tables["credit_sums"]
+    is_cascade = pc.equal(sums["dimension"], "cascade")
+    default = sums.filter(pc.equal(sums["model"], DEFAULT_MODEL))
+    edges = _edges(tables["reach"], tables["influence"])
+    return {
+        "sphere_edges": edges,
+        "pinner_spheres": _spheres(tables, edges, default, sites),
+        "cascades": _cascades(tables["cascade_shapes"], default),
+        "model_credits": _model_credits(sums.filter(pc.invert(is_cascade))),
+        **_daily_tables(tables["daily_parts"]),
+        "data_quality_daily": add_up(
+            tables["quality_parts"],
+            QUALITY_PARTS,
+            ("site_id", "day", "event_name"),
+            QUALITY_COUNTS,
+        ),
+        "quarantine": _once(tables["rejects"]),
+    }
+
+
+def _edges(reach: pa.Table, influence: pa.Table) -> pa.Table:
+    """One row per pinner and person over all cascades, with the first landing's delay."""
+    keys = ["site_id", "pinner_id", "person_id"]
+    merged = reach.group_by(keys, use_threads=False).aggregate(
+        [("hop", "min"), ("visits", "sum"), ("pins", "sum")]
+    )
+    merged = sort_by(merged, *keys).rename_columns(
+        {"hop_min": "hop", "visits_sum": "visits", "pins_sum": "pins"}
+    )
+    first = sort_by(reach, *keys, "first_at", "hop", "own_pin_at")
+    (code,) = codes([first[key] for key in keys])
+    first = first.take(pa.array(group_starts(code)))
+    delay = np.maximum(ints(first["first_at"]) - ints(first["own_pin_at"]), 0)
+    mine, theirs = codes(
+        [merged[key] for key in keys], [influence[key] for key in keys]
+    )
+    influenced = np.zeros(int(max(mine.max(initial=-1), theirs.max(initial=-1))) + 1, dtype=np.int64)
+    np.add.at(influenced, theirs, ints(influence["influenced_micros"]))
+    return merged.append_column("influenced_micros", pa.array(influenced[mine])).append_column(
+        "delay_ms", pa.array(delay)
+    )
+
+
+def _spheres(
+    tables: Tables, edges: pa.Table, default: pa.Table, sites: dict[str, Site]
+) -> pa.Table:
+    own = tables["own_pins"].group_by(["site_id", "pinner_id"], use_threads=False).aggregate(
+        [(name, "sum") for name in ("pins", "confirmed_pins", "pair_distance", "pairs")]
+    )
+    own = sort_by(own, "site_id", "pinner_id")
+    edges = sort_by(edges, "site_id", "pinner_id", "delay_ms")
+    by_pinner = default.filter(pc.equal(default["dimension"], "pinner"))
+    pinner, of_edge, of_visit, of_influence, of_credit = codes(
+        [own["site_id"], own["pinner_id"]],
+        *([t["site_id"], t["pinner_id"]] for t in (edges, tables["hop_visits"], tables["influence"])),
+        [by_pinner["site_id"], by_pinner["key"]],
+    )
+    count = len(pinner)
+    hop = ints(edges["hop"])
+    by_hop = _by_hop(of_edge, hop, np.ones(len(hop), dtype=np.int64), count)
+    visit_hop = ints(tables["hop_visits"]["hop"])
+    visits = _by_hop(of_visit, visit_hop, ints(tables["hop_visits"]["visits"]), count)
+    decay = np.array([sites[site].sphere_decay for site in own["site_id"].to_pylist()])
+    powers = decay[:, None] ** np.arange(by_hop.shape[1])[None, :]
+    return pa.table(
+        {
+            "site_id": own["site_id"],
+            "pinner_id": own["pinner_id"],
+            "pins": own["pins_sum"],
+            "confirmed_pins": own["confirmed_pins_sum"],
+            "reach_hop_1": by_hop[:, 0],
+            "reach_hop_2": by_hop[:, 1],
+            "reach_hop_3_plus": by_hop[:, 2:].sum(axis=1),
+            "reach_total": by_hop.sum(axis=1),
+            "visits": visits.sum(axis=1),
+            "decayed_reach": (by_hop * powers).sum(axis=1),
+            "depth": _depth(by_hop),
+            "breadth": visits.max(axis=1),
+            "structural_virality": _ratio(own["pair_distance_sum"], own["pairs_sum"]),
+            "median_hours_to_reach": _median_hours(of_edge, ints(edges["delay_ms"]), count),
+            "credited_micros": _sums(of_credit, by_pinner["credited_micros"], count),
+            "influenced_micros": _sums(
+                of_influence, tables["influence"]["influenced_micros"], count
+            ),
+        }
+    )
+
+
+def _by_hop(group: Ints, hop: Ints, amount: Ints, count: int) -> Ints:
+    """[groups, hops >= 3] amounts by group and hop (column 0 is hop 1)."""
+    width = max(3, int(hop.max(initial=0)))
+    table = np.zeros((count, width), dtype=np.int64)
+    np.add.at(table, (group, hop - 1), amount)
+    return table
+
+
+def _depth(by_hop: Ints) -> Ints:
+    """[groups] greatest hop with a person, 0 without any."""
+    width = by_hop.shape[1]
+    return np.where(by_hop.any(axis=1), width - np.argmax(by_hop[:, ::-1] > 0, axis=1), 0)
+
+
+def _sums(group: Ints, amount: pa.ChunkedArray, count: int) -> Ints:
+    total = np.zeros(max(count, int(group.max(initial=-1)) + 1), dtype=np.int64)
+    np.add.at(total, group, ints(amount))
+    return total[:count]
+
+
+def _ratio(numerator: pa.ChunkedArray, denominator: pa.ChunkedArray) -> pa.Array:
+    top, bottom = ints(numerator), ints(denominator)
+    return pa.array(top / np.maximum(bottom, 1), mask=bottom == 0)
+
+
+def _median_hours(group: Ints, sorted_delay: Ints, count: int) -> pa.Array:
+    """[groups] median of delays that are sorted within each group, in hours; null without any."""
+    size = np.bincount(group, minlength=count)
+    start = np.searchsorted(group, np.arange(count))
+    has = size > 0
+    low = sorted_delay[(start + (size - 1) // 2)[has]]
+    high = sorted_delay[(start + size // 2)[has]]
+    hours: Floats = np.zeros(count)
+    hours[has] = (low + high) / 2 / 3_600_000
+    return pa.array(hours, mask=~has)
+
+
+def _cascades(shapes: pa.Table, default: pa.Table) -> pa.Table:
+    credit = default.filter(pc.equal(default["dimension"], "cascade"))
+    mine, theirs = codes(
+        [shapes["site_id"], shapes["root_pin_id"]], [credit["site_id"], credit["key"]]
+    )
+    total = _sums(theirs, credit["credited_micros"], len(shapes))
+    return shapes.append_column(
+        "structural_virality", _ratio(shapes["pair_distance"], shapes["pairs"])
+    ).append_column("credited_micros", pa.array(total[mine]))
+
+
+def _model_credits(sums: pa.Table) -> pa.Table:
+    keys = ("site_id", "dimension", "key", "model")
+    # Sorted by amount as well: float sums come out the same in every cut of the work.
+    sums = sort_by(sums, *keys, "credited_micros")
+    (code,) = codes([sums[key] for key in keys])
+    start = group_starts(code)
+    interval = gamma_interval(ints(sums["credited_micros"]), np.append(start, len(sums)))
+    total = np.add.reduceat(ints(sums["credited_micros"]), start) if len(start) else start
+    groups = sums.select(list(keys)).take(pa.array(start))
+    return pa.table(
+        {
+            **{key: groups[key] for key in keys},
+            "credited_micros": total,
+            "ci_low_micros": _rounded(interval.low),
+            "ci_high_micros": _rounded(interval.high),
+            "n_customers": interval.n_customers,
+            "n_effective": pa.array(interval.n_effective, mask=np.isnan(interval.n_effective)),
+        }
+    )
+
+
+def _rounded(value: Floats) -> pa.Array:
+    missing = np.isnan(value)
+    return pa.array(np.round(np.where(missing, 0, value)).astype(np.int64), mask=missing)
+
+
+def _daily_tables(parts: pa.Table) -> Tables:
+    """Counts that hold for every model are repeated for each, so that one filter reads a row."""
+    shared = parts.filter(pc.is_null(parts["model"]))
+    row = np.tile(np.arange(len(shared)), len(MODELS))
+    place = parts.schema.get_field_index("model")
+    model = pa.array(np.repeat(np.array(MODELS, dtype=object), len(shared)), pa.string())
+    repeated = shared.take(pa.array(row)).set_column(place, "model", model)
+    parts = pa.concat_tables([parts.filter(pc.is_valid(parts["model"])), repeated])
+    keys = ("site_id", "dimension", "key", "day", "model")
+    summed = add_up(parts, DAILY_PARTS, keys, DAILY_COUNTS)
+    return {
+        table: summed.filter(pc.equal(summed["dimension"], dimension)).rename_columns(
+            {"key": column}
+        )
+        for dimension, (table, column) in _DAILY_TABLES.items()
+    }
+
+
+def _once(rejects: pa.Table) -> pa.Table:
+    rejects = sort_by(rejects, "site_id", "reject_id", "received_at", "reason")
+    (code,) = codes([rejects["site_id"], rejects["reject_id"]])
+    return rejects.take(pa.array(group_starts(code)))
+
+

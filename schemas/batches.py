@@ -1,0 +1,117 @@
+"""Arrow schemas of what the flow's stages pass to each other.
+
+Every row carries its site. Lake kinds (`schemas.lake.lake_schema`) gain `at`, the derived
+time in UTC epoch milliseconds. Micros are int64 in the order's currency.
+"""
+
+import pyarrow as pa
+
+TEXT, INT, FLOAT, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema(list(columns.items()))
+
+
+# Who logged in where: from identify events (e-mails resolved) and from orders.
+LOGINS = _schema(site_id=TEXT, visitor_id=TEXT, session_id=TEXT, customer_id=TEXT, at=INT)
+# Identify events on their way to an e-mail's customer.
+EMAILS = _schema(
+    site_id=TEXT, visitor_id=TEXT, session_id=TEXT, customer_id=TEXT, email_sha256=TEXT, at=INT
+)
+_PIN = {
+    "site_id": TEXT,
+    "event_id": TEXT,
+    "pin_id": TEXT,
+    "parent_pin_id": TEXT,
+    "root_pin_id": TEXT,
+    "item_id": TEXT,
+    "item_list_id": TEXT,
+    "recommender_id": TEXT,
+    "at": INT,
+}
+_VISIT = {
+    "site_id": TEXT,
+    "event_id": TEXT,
+    "pin_id": TEXT,
+    "match_method": TEXT,
+    "is_crawler": FLAG,
+    "at": INT,
+}
+_WHO = {"visitor_id": TEXT, "session_id": TEXT, "customer_id": TEXT}
+PIN_CLICKS = _schema(**_PIN, **_WHO)
+LANDINGS = _schema(**_VISIT, **_WHO)
+PINS_BY_PERSON = _schema(**_PIN, person_id=TEXT)
+LANDINGS_BY_PERSON = _schema(**_VISIT, person_id=TEXT)
+# Landings that found their pin, keyed by the root the pin claims.
+LANDINGS_BY_ROOT = _schema(**_VISIT, person_id=TEXT, root_pin_id=TEXT)
+
+ORDER_LINE = pa.struct(
+    [
+        ("line_id", TEXT),
+        ("item_id", TEXT),
+        ("quantity", INT),
+        ("gross_micros", INT),
+        ("refunded_micros", INT),
+    ]
+)
+_ORDER = {
+    "site_id": TEXT,
+    "order_id": TEXT,
+    "currency": TEXT,
+    "is_creditable": FLAG,
+    "lines": pa.list_(ORDER_LINE),
+    "at": INT,
+}
+ORDERS = _schema(**_ORDER, **_WHO)
+ORDERS_BY_PERSON = _schema(**_ORDER, person_id=TEXT)
+
+# A touch and, nearest first, the pins up its cascade with layer 2's shares (sum 1).
+TOUCHES = _schema(
+    site_id=TEXT,
+    person_id=TEXT,
+    touch_id=TEXT,
+    at=INT,
+    pin_ids=pa.list_(TEXT),
+    pinner_ids=pa.list_(TEXT),
+    root_pin_ids=pa.list_(TEXT),
+    item_ids=pa.list_(TEXT),
+    item_list_ids=pa.list_(TEXT),
+    recommender_ids=pa.list_(TEXT),
+    shares=pa.list_(FLOAT),
+)
+
+# One row per cascade, pinner and person reached; merged over cascades later.
+REACH = _schema(
+    site_id=TEXT, pinner_id=TEXT, person_id=TEXT, hop=INT, visits=INT, pins=INT,
+    first_at=INT, own_pin_at=INT,
+)  # fmt: skip
+# Landings in a pinner's sphere by hop, those of nobody included.
+HOP_VISITS = _schema(site_id=TEXT, pinner_id=TEXT, hop=INT, visits=INT)
+# Pins of a pinner and the pairs of pins below them, from one cascade.
+OWN_PINS = _schema(
+    site_id=TEXT, pinner_id=TEXT, pins=INT, confirmed_pins=INT, pair_distance=INT, pairs=INT
+)
+INFLUENCE = _schema(site_id=TEXT, pinner_id=TEXT, person_id=TEXT, influenced_micros=INT)
+CASCADE_SHAPES = _schema(
+    site_id=TEXT, root_pin_id=TEXT, size=INT, depth=INT, breadth=INT, visitors=INT,
+    pair_distance=INT, pairs=INT,
+)  # fmt: skip
+# Credit of one customer to one key of one dimension, under one model.
+CREDIT_SUMS = _schema(
+    site_id=TEXT, dimension=TEXT, key=TEXT, model=TEXT, person_id=TEXT, credited_micros=INT
+)
+DAILY_COUNTS = (
+    "views", "clicks", "pins", "pin_visits", "adds_to_cart", "orders", "units",
+    "credited_micros", "direct_micros", "refunded_micros",
+)  # fmt: skip
+# Parts of the daily tables; `model` is null for counts that hold for every model.
+DAILY_PARTS = _schema(
+    site_id=TEXT, dimension=TEXT, key=TEXT, day=TEXT, model=TEXT, **dict.fromkeys(DAILY_COUNTS, INT)
+)
+QUALITY_COUNTS = ("received", "duplicates", "bots", "late", "matched_by_token", "quarantined")
+QUALITY_PARTS = _schema(
+    site_id=TEXT, day=TEXT, event_name=TEXT, **dict.fromkeys(QUALITY_COUNTS, INT)
+)
+# Records the flow itself refuses (the beacon's and the imports' are files already).
+REFUSED = _schema(site_id=TEXT, event_name=TEXT, record_id=TEXT, reason=TEXT, at=INT)

@@ -1,0 +1,1 @@
+"""Alembic migrations of the tables; views are made anew by every upgrade."""

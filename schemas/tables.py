@@ -1,0 +1,308 @@
+"""The result tables. Internal: the views (`schemas.views`) are the contract.
+
+Every result row carries the run that wrote it; `current_run` points at the published one.
+Times are UTC epoch milliseconds (`_at`), money is int64 micros of `currency` (`_micros`).
+"""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Float, MetaData, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_NAMES = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """All tables of PinSphere."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+    # Rows come sorted by key and are only ever read by run: one B-tree is enough in SQLite.
+    __table_args__: Any = {"sqlite_with_rowid": False}
+
+
+def _key(comment: str, size: int = 128) -> Any:
+    return mapped_column(String(size), primary_key=True, comment=comment)
+
+
+def _text(comment: str, size: int = 128) -> Any:
+    return mapped_column(String(size), comment=comment)
+
+
+def _count(comment: str) -> Any:
+    return mapped_column(BigInteger, comment=comment)
+
+
+def _number(comment: str) -> Any:
+    return mapped_column(Float, comment=comment)
+
+
+def _flag(comment: str) -> Any:
+    return mapped_column(Boolean(create_constraint=False), comment=comment)
+
+
+class Result(Base):
+    """A table that runs fill: every row belongs to one run and one site."""
+
+    __abstract__ = True
+
+    run_id: Mapped[str] = mapped_column(
+        String(16), primary_key=True, sort_order=-3, comment="Run that wrote the row"
+    )
+    site_id: Mapped[str] = mapped_column(
+        String(64), primary_key=True, sort_order=-2, comment="Shop the row belongs to"
+    )
+
+
+class Pin(Result):
+    """One row per pin: a click on Pin It, with its place in its cascade."""
+
+    __tablename__ = "pins"
+    pin_id: Mapped[str] = _key("Pin, as minted by the snippet", 64)
+    person_id: Mapped[str | None] = _text("Pinner; null when she could not be known", 130)
+    item_id: Mapped[str | None] = _text("Product pinned")
+    item_list_id: Mapped[str | None] = _text("Slot (recommendation list) it was pinned from")
+    recommender_id: Mapped[str | None] = _text("Recommender that filled the slot")
+    parent_pin_id: Mapped[str | None] = _text("Pin its pinner came from; null for a root", 64)
+    root_pin_id: Mapped[str] = _text("Root of its cascade; itself for a root", 64)
+    hop: Mapped[int] = _count("Edges up to the root")
+    visits: Mapped[int] = _count("Landings from it by others than its pinner")
+    visitors: Mapped[int] = _count("Known people among those landings")
+    is_parent_missing: Mapped[bool] = _flag("It names a parent that is not in its cascade")
+    is_confirmed: Mapped[bool] = _flag("Seen to be saved: a visit by another, or a crawl")
+    pinned_at: Mapped[int] = _count("Time of the click")
+
+
+class Visit(Result):
+    """One row per landing that came back from Pinterest."""
+
+    __tablename__ = "visits"
+    event_id: Mapped[str] = _key("Event of the landing", 64)
+    pin_id: Mapped[str | None] = _text("Pin named by the landing's token, if any", 64)
+    person_id: Mapped[str | None] = _text("Who landed; null when unknown", 130)
+    match_method: Mapped[str] = _text("Evidence: token, epik, user_agent, referrer", 16)
+    is_known_pin: Mapped[bool] = _flag("The pin is in the pins table")
+    visited_at: Mapped[int] = _count("Time of the landing")
+
+
+class Order(Result):
+    """One row per order, as it stands after all refunds."""
+
+    __tablename__ = "orders"
+    order_id: Mapped[str] = _key("Retailer's order number")
+    person_id: Mapped[str | None] = _text("Buyer; null when unknown", 130)
+    currency: Mapped[str] = _text("ISO 4217 code", 3)
+    gross_micros: Mapped[int] = _count("Value of the lines after discounts, before refunds")
+    refunded_micros: Mapped[int] = _count("Given back")
+    net_micros: Mapped[int] = _count("Gross less refunded")
+    is_creditable: Mapped[bool] = _flag("False for refunds whose original order is unknown")
+    ordered_at: Mapped[int] = _count("Time of the order")
+
+
+class OrderLine(Result):
+    """One row per order line."""
+
+    __tablename__ = "order_lines"
+    order_id: Mapped[str] = _key("Retailer's order number")
+    line_id: Mapped[str] = _key("Line within the order", 260)
+    item_id: Mapped[str] = _text("Product bought")
+    quantity: Mapped[int] = _count("Units; negative for a refund of an unknown order")
+    gross_micros: Mapped[int] = _count("quantity x price, less its discounts")
+    refunded_micros: Mapped[int] = _count("Given back")
+    net_micros: Mapped[int] = _count("Gross less refunded")
+
+
+class OrderCredit(Result):
+    """One row per model, order line, touch and pin: the part of the line this pin earned.
+
+    Per model and line, credits plus the `unattributed` row (`pin_id` null) sum to the line's
+    net value.
+    """
+
+    __tablename__ = "order_credits"
+    order_id: Mapped[str] = _key("Retailer's order number")
+    line_id: Mapped[str] = _key("Line within the order", 260)
+    model: Mapped[str] = _key("Attribution model, e.g. time_decay", 32)
+    place: Mapped[int] = mapped_column(
+        BigInteger, primary_key=True, autoincrement=False, comment="Place in the split, from 0"
+    )
+    touch_id: Mapped[str | None] = _text("Event of the touch; null when unattributed", 64)
+    pin_id: Mapped[str | None] = _text("Pin credited; null when unattributed", 64)
+    pinner_id: Mapped[str | None] = _text("Its pinner, when known", 130)
+    currency: Mapped[str] = _text("ISO 4217 code", 3)
+    distance: Mapped[int | None] = _count("Edges from the pin touched up to the pin credited")
+    credit_micros: Mapped[int] = _count("Part of the line's net value")
+    refunded_micros: Mapped[int] = _count("Credit taken back by refunds")
+    is_self: Mapped[bool] = _flag("The pinner bought it herself")
+    is_same_item: Mapped[bool] = _flag("The product pinned is the product bought (direct)")
+    touched_at: Mapped[int | None] = _count("Time of the touch")
+
+
+class PinnerSphere(Result):
+    """One row per pinner: whom she reached, how far, and what came of it."""
+
+    __tablename__ = "pinner_spheres"
+    pinner_id: Mapped[str] = _key("Pinner", 130)
+    pins: Mapped[int] = _count("Pins she made")
+    confirmed_pins: Mapped[int] = _count("Of these seen to be saved")
+    reach_hop_1: Mapped[int] = _count("People who landed from her own pins")
+    reach_hop_2: Mapped[int] = _count("People one re-pin further")
+    reach_hop_3_plus: Mapped[int] = _count("People beyond")
+    reach_total: Mapped[int] = _count("People in her sphere")
+    visits: Mapped[int] = _count("Landings in her sphere")
+    decayed_reach: Mapped[float] = _number("People, each hop worth half of the one before")
+    depth: Mapped[int] = _count("Hops to the furthest person")
+    breadth: Mapped[int] = _count("Most landings at one hop")
+    structural_virality: Mapped[float | None] = _number("Mean distance of pins below hers")
+    median_hours_to_reach: Mapped[float | None] = _number("Pin to first landing, median")
+    credited_micros: Mapped[int] = _count("Credit under time_decay; adds up over pinners")
+    influenced_micros: Mapped[int] = _count("Orders she had a part in; overlaps, never add up")
+
+
+class SphereEdge(Result):
+    """One row per pinner and person she reached."""
+
+    __tablename__ = "sphere_edges"
+    pinner_id: Mapped[str] = _key("Pinner", 130)
+    person_id: Mapped[str] = _key("Person reached", 130)
+    hop: Mapped[int] = _count("Least number of hops between them")
+    visits: Mapped[int] = _count("The person's landings in the sphere")
+    pins: Mapped[int] = _count("Pins the person made below the pinner's")
+    influenced_micros: Mapped[int] = _count("The person's orders with the pinner on the way")
+
+
+class Cascade(Result):
+    """One row per cascade: a root pin and all re-pins below it."""
+
+    __tablename__ = "cascades"
+    root_pin_id: Mapped[str] = _key("Pin that began it", 64)
+    size: Mapped[int] = _count("Pins")
+    depth: Mapped[int] = _count("Hops to the furthest pin")
+    breadth: Mapped[int] = _count("Most pins at one hop")
+    visitors: Mapped[int] = _count("People who landed from its pins")
+    structural_virality: Mapped[float | None] = _number("Mean distance between its pins")
+    credited_micros: Mapped[int] = _count("Credit of its pins under time_decay")
+
+
+class _Daily(Result):
+    """Activity and credit of one key on one day, under one model."""
+
+    __abstract__ = True
+
+    day: Mapped[str] = _key("Day in the shop's time zone, YYYY-MM-DD", 10)
+    model: Mapped[str] = _key("Attribution model; counts that need none repeat for each", 32)
+    views: Mapped[int] = _count("Times shown in a recommendation list")
+    clicks: Mapped[int] = _count("Times chosen from a list")
+    pins: Mapped[int] = _count("Clicks on Pin It")
+    pin_visits: Mapped[int] = _count("Landings from pins")
+    adds_to_cart: Mapped[int] = _count("Times put into a cart")
+    orders: Mapped[int] = _count("Orders with credit to it")
+    units: Mapped[int] = _count("Units on the lines of those orders with credit to it")
+    credited_micros: Mapped[int] = _count("Credit by day of the order")
+    direct_micros: Mapped[int] = _count("Of it, where the product pinned was the one bought")
+    refunded_micros: Mapped[int] = _count("Credit taken back by refunds")
+
+
+class ItemDaily(_Daily):
+    """One row per product pinned, day and model."""
+
+    __tablename__ = "item_daily"
+    item_id: Mapped[str] = mapped_column(
+        String(128), primary_key=True, sort_order=-1, comment="Product pinned, shown or chosen"
+    )
+
+
+class SlotDaily(_Daily):
+    """One row per slot (recommendation list), day and model."""
+
+    __tablename__ = "slot_daily"
+    item_list_id: Mapped[str] = mapped_column(
+        String(128), primary_key=True, sort_order=-1, comment="Slot (recommendation list)"
+    )
+
+
+class RecommenderDaily(_Daily):
+    """One row per recommender, day and model."""
+
+    __tablename__ = "recommender_daily"
+    recommender_id: Mapped[str] = mapped_column(
+        String(128), primary_key=True, sort_order=-1, comment="Recommender"
+    )
+
+
+class ModelCredit(Result):
+    """One row per model, dimension and key: credited revenue with its uncertainty."""
+
+    __tablename__ = "model_credits"
+    dimension: Mapped[str] = _key("pinner, product, slot or recommender", 16)
+    key: Mapped[str] = _key("Pinner, product, slot or recommender", 130)
+    model: Mapped[str] = _key("Attribution model", 32)
+    credited_micros: Mapped[int] = _count("Credited revenue")
+    ci_low_micros: Mapped[int | None] = _count("95 % interval, low end; null when too little data")
+    ci_high_micros: Mapped[int | None] = _count("95 % interval, high end")
+    n_customers: Mapped[int] = _count("Customers whose orders gave credit")
+    n_effective: Mapped[float | None] = _number("Equal customers that would be as uncertain")
+
+
+class DataQualityDaily(Result):
+    """One row per day and event name: what came, and what became of it."""
+
+    __tablename__ = "data_quality_daily"
+    day: Mapped[str] = _key("Day of the event in the shop's time zone", 10)
+    event_name: Mapped[str] = _key("Event name", 32)
+    received: Mapped[int] = _count("Events in the lake, repeats included")
+    duplicates: Mapped[int] = _count("Repeats of an event already there")
+    bots: Mapped[int] = _count("From crawlers, left out")
+    late: Mapped[int] = _count("Received more than a day after they happened")
+    matched_by_token: Mapped[int] = _count("Landings whose token survived")
+    quarantined: Mapped[int] = _count("Refused with a reason")
+
+
+class Quarantine(Result):
+    """One row per record that broke its contract; it is kept whole in the quarantine files."""
+
+    __tablename__ = "quarantine"
+    reject_id: Mapped[str] = _key("Record in quarantine", 300)
+    origin: Mapped[str] = _text("Where it came in: beacon, import-orders, flow, ...", 32)
+    place: Mapped[str] = mapped_column(Text, comment="File and line, or request and event")
+    reason: Mapped[str] = mapped_column(Text, comment="Value and contract it broke")
+    received_at: Mapped[int] = _count("When it came")
+
+
+class Run(Base):
+    """One row per run of the pipeline, staged or published."""
+
+    __tablename__ = "runs"
+    run_id: Mapped[str] = _key("Digest of input, settings and code version", 16)
+    code_version: Mapped[str] = _text("PinSphere release that ran", 32)
+    input_digest: Mapped[str] = _text("Digest of the lake's files", 64)
+    settings_digest: Mapped[str] = _text("Digest of the settings", 64)
+    events: Mapped[int] = _count("Events read")
+    rows: Mapped[int] = _count("Result rows written")
+    duration_seconds: Mapped[float] = _number("Wall time")
+    peak_memory_mb: Mapped[float] = _number("Peak resident memory of the run's process")
+    started_at: Mapped[int] = _count("When it began")
+    published_at: Mapped[int | None] = _count("When readers saw it; null while staged")
+
+
+class CurrentRun(Base):
+    """The one row that decides which run the views show."""
+
+    __tablename__ = "current_run"
+    pointer: Mapped[int] = mapped_column(
+        BigInteger, primary_key=True, autoincrement=False, comment="Always 1"
+    )
+    run_id: Mapped[str] = _text("Run shown by the views", 16)
+
+
+RESULTS: dict[str, type[Result]] = {
+    model.__tablename__: model
+    for model in (
+        Pin, Visit, Order, OrderLine, OrderCredit, PinnerSphere, SphereEdge, Cascade,
+        ItemDaily, SlotDaily, RecommenderDaily, ModelCredit, DataQualityDaily, Quarantine,
+    )
+}  # fmt: skip

@@ -1,0 +1,126 @@
+"""The views: what merchandisers query. They show the published run only.
+
+`current_<table>` shows a result table's rows with money as decimals and times as text beside
+the raw columns; the other views answer questions. They are dropped and made anew by every
+upgrade, so only tables need migrations.
+"""
+
+from sqlalchemy import Connection, text
+
+from schemas.tables import RESULTS, Result
+
+_RUN = "(SELECT run_id FROM current_run WHERE pointer = 1)"
+_MILLION = "1000000.0"
+
+
+def _money(column: str) -> str:
+    return f"{column} / {_MILLION}"
+
+
+def _utc(column: str, dialect: str) -> str:
+    if dialect == "sqlite":
+        return f"strftime('%Y-%m-%dT%H:%M:%SZ', {column} / 1000, 'unixepoch')"
+    return (
+        f"to_char(to_timestamp({column} / 1000) AT TIME ZONE 'UTC',"
+        " 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+    )
+
+
+def _current(result: type[Result], dialect: str) -> str:
+    """Every column of the published rows, then decimals and texts of money and time."""
+    names = [column.name for column in result.__table__.columns]
+    money = [
+        f"{_money(name)} AS {name.removesuffix('_micros')}"
+        for name in names
+        if name.endswith("_micros")
+    ]
+    times = [f"{_utc(name, dialect)} AS {name}_utc" for name in names if name.endswith("_at")]
+    columns = ", ".join(names + money + times)
+    return f"SELECT {columns} FROM {result.__tablename__} WHERE run_id = {_RUN}"
+
+
+_DAILY_SUMS = ", ".join(
+    f"SUM({name}) AS {name}"
+    for name in (
+        "views", "clicks", "pins", "pin_visits", "adds_to_cart", "orders", "units",
+        "credited_micros", "direct_micros", "refunded_micros",
+    )
+)  # fmt: skip
+
+
+def _revenue_by(key: str, table: str) -> str:
+    return f"""
+        SELECT site_id, {key}, model, {_DAILY_SUMS},
+          {_money("SUM(credited_micros)")} AS credited,
+          {_money("SUM(direct_micros)")} AS direct,
+          {_money("SUM(credited_micros) - SUM(direct_micros)")} AS assisted
+        FROM current_{table} GROUP BY site_id, {key}, model"""
+
+
+_QUESTIONS = {
+    "revenue_by_pinner": f"""
+        SELECT c.site_id, c.key AS pinner_id, c.model, c.credited_micros,
+          {_money("c.credited_micros")} AS credited, c.ci_low_micros, c.ci_high_micros,
+          c.n_customers, s.pins, s.reach_total, s.influenced_micros,
+          {_money("s.influenced_micros")} AS influenced
+        FROM current_model_credits c
+        JOIN current_pinner_spheres s ON s.site_id = c.site_id AND s.pinner_id = c.key
+        WHERE c.dimension = 'pinner'""",
+    "revenue_by_product": _revenue_by("item_id", "item_daily"),
+    "revenue_by_slot": _revenue_by("item_list_id", "slot_daily"),
+    "revenue_by_recommender": _revenue_by("recommender_id", "recommender_daily"),
+    "model_comparison": f"""
+        SELECT site_id, dimension, key, model, credited_micros,
+          {_money("credited_micros")} AS credited,
+          credited_micros * 1.0 / NULLIF(SUM(credited_micros)
+            OVER (PARTITION BY site_id, dimension, model), 0) AS share,
+          MIN(credited_micros) OVER (PARTITION BY site_id, dimension, key) AS lowest_micros,
+          MAX(credited_micros) OVER (PARTITION BY site_id, dimension, key) AS highest_micros,
+          ci_low_micros, ci_high_micros, n_customers, n_effective
+        FROM current_model_credits""",
+    "pinner_sphere": "SELECT * FROM current_pinner_spheres",
+    "fan_club": f"""
+        WITH ranked AS (
+          SELECT site_id, pinner_id, credited_micros,
+            ROW_NUMBER() OVER (
+              PARTITION BY site_id ORDER BY credited_micros DESC, pinner_id) AS place,
+            COUNT(*) OVER (PARTITION BY site_id) AS pinners
+          FROM current_pinner_spheres
+        ), levels AS (SELECT 1 AS top_percent UNION ALL SELECT 5 UNION ALL SELECT 10),
+        sales AS (
+          SELECT site_id, SUM(net_micros) AS net_micros FROM current_orders GROUP BY site_id
+        )
+        SELECT r.site_id, l.top_percent, COUNT(*) AS pinners,
+          SUM(r.credited_micros) AS credited_micros,
+          {_money("SUM(r.credited_micros)")} AS credited,
+          SUM(r.credited_micros) * 1.0 / NULLIF(MAX(s.net_micros), 0) AS share_of_sales
+        FROM ranked r CROSS JOIN levels l LEFT JOIN sales s ON s.site_id = r.site_id
+        WHERE (r.place - 1) * 100 < r.pinners * l.top_percent
+        GROUP BY r.site_id, l.top_percent""",
+    "data_quality": """
+        SELECT site_id, event_name, SUM(received) AS received, SUM(duplicates) AS duplicates,
+          SUM(bots) AS bots, SUM(late) AS late, SUM(quarantined) AS quarantined,
+          CASE WHEN event_name = 'pin_visit' THEN SUM(matched_by_token) * 1.0
+            / NULLIF(SUM(received - duplicates - bots), 0) END AS token_survival
+        FROM current_data_quality_daily GROUP BY site_id, event_name""",
+}
+
+
+def view_definitions(dialect: str) -> dict[str, str]:
+    """All views and their SELECTs, each after the views it reads."""
+    current = {f"current_{name}": _current(result, dialect) for name, result in RESULTS.items()}
+    return current | _QUESTIONS
+
+
+def create_views(connection: Connection) -> None:
+    """Makes all views anew, in the caller's transaction."""
+    drop_views(connection)
+    for name, select in view_definitions(connection.dialect.name).items():
+        # A literal colon of the time format must not be taken for a bound parameter.
+        connection.execute(text(f"CREATE VIEW {name} AS {select}".replace(":", r"\:")))
+
+
+def drop_views(connection: Connection) -> None:
+    """Drops all views, so that tables below them can change."""
+    for name in reversed(view_definitions(connection.dialect.name)):
+        connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
