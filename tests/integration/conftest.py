@@ -1,0 +1,55 @@
+"""Real services for tests: PostgreSQL, and Pub/Sub as Google's emulator or our fake."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests import services
+from tests.pubsub_fake import FakePubSub
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """SQLAlchemy URL of an empty PostgreSQL, shared by the session: keep to your own schema."""
+    if services.find_postgres() is None:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+    with services.run_postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def emulator_address() -> Iterator[str]:
+    """`host:port` of Google's Pub/Sub emulator."""
+    if services.find_emulator() is None:
+        has_both = shutil.which("java") and shutil.which("gcloud")
+        pytest.skip(
+            "the Cloud SDK lacks its component pubsub-emulator"
+            if has_both
+            else services.OPTIONAL + "no Pub/Sub emulator (Java and the Cloud SDK)"
+        )
+    with services.run_emulator() as address:
+        yield address
+
+
+@pytest.fixture
+def fake_pubsub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePubSub]:
+    """Our Pub/Sub, which makes faults on demand; official clients find it by themselves."""
+    with FakePubSub().serve() as fake:
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", fake.address)
+        yield fake
+
+
+@pytest.fixture
+def pubsub(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`host:port` of the best Pub/Sub here: the emulator, else the fake.
+
+    Official clients find it by themselves. The emulator lives as long as the session: name
+    topics and subscriptions after your test.
+    """
+    if services.find_emulator() is None:
+        fake: FakePubSub = request.getfixturevalue("fake_pubsub")
+        return fake.address
+    address: str = request.getfixturevalue("emulator_address")
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", address)
+    return address
