@@ -3,6 +3,7 @@
 Commands import what they need when they run: help must not wait for Apache Beam.
 """
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -77,6 +78,7 @@ def demo(*, home: Path = Path("pinsphere-demo"), seed: int = 1) -> None:
     seed
         Another number makes another shop.
     """
+    _quiet_beam()
     from pipelines.flows.demo import run_demo
 
     run_demo(home, seed=seed, version=VERSION)
@@ -112,6 +114,7 @@ def run(
     shards
         Cuts of the work; by default by the size of the lake.
     """
+    _quiet_beam()
     from pipelines.flows.report import Reporter
     from pipelines.flows.run import run as run_flow
     from schemas.settings import Home
@@ -250,6 +253,11 @@ def parse_mapping(text: str) -> dict[str, str]:
             raise SettingsError(f"--map names {ours!r} twice")
         mapping[ours] = theirs
     return mapping
+
+
+def _quiet_beam() -> None:
+    """Beam warns at import of file systems that are not installed; errors still show."""
+    logging.basicConfig(level=logging.ERROR)
 
 
 def _point_at_quarantine(count: int, folder: Path) -> None:

@@ -17,7 +17,13 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 LOGINS = _schema(site_id=TEXT, visitor_id=TEXT, session_id=TEXT, customer_id=TEXT, at=INT)
 # Identify events on their way to an e-mail's customer.
 EMAILS = _schema(
-    site_id=TEXT, visitor_id=TEXT, session_id=TEXT, customer_id=TEXT, email_sha256=TEXT, at=INT
+    site_id=TEXT,
+    visitor_id=TEXT,
+    session_id=TEXT,
+    customer_id=TEXT,
+    email_sha256=TEXT,
+    is_login=FLAG,
+    at=INT,
 )
 _PIN = {
     "site_id": TEXT,

@@ -38,8 +38,11 @@ Consent = Literal["granted", "denied", "unknown"]
 
 
 class Event(msgspec.Struct, kw_only=True, tag_field="event_name", omit_defaults=True):
-    """The envelope. `site_id`, `source`, `received_time_ms`, `user_agent_class` and
-    `is_signed` are the receiver's words: whatever the sender put there is overwritten."""
+    """The envelope.
+
+    `site_id`, `source`, `received_time_ms`, `user_agent_class` and `is_signed` are the
+    receiver's words: whatever the sender put there is overwritten.
+    """
 
     event_id: Id
     event_time_ms: Millis
@@ -150,8 +153,11 @@ class OrderItem(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Purchase(Event, tag="purchase", kw_only=True):
-    """An order as it stands. `discount` is the order's own, spread over its lines by value;
-    `tax` and `shipping` are kept but never credited."""
+    """An order as it stands.
+
+    `discount` is the order's own, spread over its lines by value; `tax` and `shipping` are
+    kept but never credited.
+    """
 
     order_id: Name
     currency: Currency
@@ -174,8 +180,10 @@ class RefundItem(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Refund(Event, tag="refund", kw_only=True):
-    """Money given back: by line, or as one `amount` spread over the order's lines by value;
-    with neither, all that is left of the order."""
+    """Money given back: by line, by amount, or, with neither, all that is left of the order.
+
+    One `amount` is spread over the order's lines by value.
+    """
 
     refund_id: Name
     order_id: Name
@@ -200,7 +208,7 @@ class Engage(Event, tag="engage", kw_only=True):
 
 
 class Touch(Event, tag="touch", kw_only=True):
-    """A visit from another channel. GA4's `source` is `touch_source`: `source` is the envelope's."""
+    """A visit from another channel; `touch_source` is what GA4 calls `source`."""
 
     channel: Name
     campaign: Name | None = None

@@ -85,4 +85,3 @@ def _arrow_field(field: tuple[str, Any, bool, bool]) -> pa.Field:
         struct = pa.struct([_arrow_field(part) for part in _fields(item)])
         return pa.field(name, pa.list_(pa.field("item", struct, False)), is_nullable)
     return pa.field(name, _SCALARS[bare], is_nullable)
-

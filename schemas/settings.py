@@ -168,6 +168,4 @@ def _check_site(site_id: str, site: Site) -> None:
         ) from None
     for origin in site.origins:
         if not re.fullmatch(r"https?://[^/?#\s]+", origin):
-            raise SettingsError(
-                f"sites.{site_id}: origin {origin!r} is not scheme://host[:port]"
-            )
+            raise SettingsError(f"sites.{site_id}: origin {origin!r} is not scheme://host[:port]")

@@ -22,7 +22,7 @@ class Base(DeclarativeBase):
 
     metadata = MetaData(naming_convention=_NAMES)
     # Rows come sorted by key and are only ever read by run: one B-tree is enough in SQLite.
-    __table_args__: Any = {"sqlite_with_rowid": False}
+    __table_args__: Any = {"sqlite_with_rowid": False}  # noqa: RUF012 (SQLAlchemy's own form)
 
 
 def _key(comment: str, size: int = 128) -> Any:

@@ -5,16 +5,19 @@ the raw columns; the other views answer questions. They are dropped and made ane
 upgrade, so only tables need migrations.
 """
 
-from sqlalchemy import Connection, text
+import hashlib
+
+from sqlalchemy import Connection, inspect, text
 
 from schemas.tables import RESULTS, Result
 
 _RUN = "(SELECT run_id FROM current_run WHERE pointer = 1)"
 _MILLION = "1000000.0"
+_DIGEST_VIEW = "view_digest"
 
 
 def _money(column: str) -> str:
-    return f"{column} / {_MILLION}"
+    return f"({column}) / {_MILLION}"
 
 
 def _utc(column: str, dialect: str) -> str:
@@ -22,7 +25,7 @@ def _utc(column: str, dialect: str) -> str:
         return f"strftime('%Y-%m-%dT%H:%M:%SZ', {column} / 1000, 'unixepoch')"
     return (
         f"to_char(to_timestamp({column} / 1000) AT TIME ZONE 'UTC',"
-        " 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+        ' \'YYYY-MM-DD"T"HH24:MI:SS"Z"\')'
     )
 
 
@@ -107,9 +110,20 @@ _QUESTIONS = {
 
 
 def view_definitions(dialect: str) -> dict[str, str]:
-    """All views and their SELECTs, each after the views it reads."""
+    """All views and their SELECTs, each after the views it reads; the last tells their digest."""
     current = {f"current_{name}": _current(result, dialect) for name, result in RESULTS.items()}
-    return current | _QUESTIONS
+    views = current | _QUESTIONS
+    digest = hashlib.blake2b(repr(views).encode(), digest_size=16).hexdigest()
+    return views | {_DIGEST_VIEW: f"SELECT '{digest}' AS digest"}
+
+
+def views_are_current(connection: Connection) -> bool:
+    """Whether the database has the views of this release."""
+    if not inspect(connection).has_table(_DIGEST_VIEW):
+        return False
+    wanted = view_definitions(connection.dialect.name)[_DIGEST_VIEW]
+    there = connection.scalar(text(f"SELECT digest FROM {_DIGEST_VIEW}"))
+    return f"'{there}'" in wanted
 
 
 def create_views(connection: Connection) -> None:

@@ -17,7 +17,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.pvalue import TaggedOutput
 
 from pipelines.io.lake import LakeFile
 from pipelines.io.publish import ResultFile
@@ -76,9 +76,9 @@ def attribute(
     shuffle = Shuffle(
         folder=os.fspath(folder / "pieces"),
         shards=shards or min(max(-(-size // _SHARD_BYTES), 1), _MAX_SHARDS),
-        routes=_routes(),
+        routes=routes(),
         results={name: (result_schema(name), result_key(name)) for name in RESULTS},
-        stages=tuple(_steps({})),
+        stages=tuple(steps({})),
     )
     manifest = folder / "manifest.json"
     beam_options = PipelineOptions(list(options))
@@ -88,7 +88,7 @@ def attribute(
     return [ResultFile(*result) for result in json.loads(manifest.read_text())]
 
 
-def _steps(sites: Mapping[str, Site]) -> dict[str, Step]:
+def steps(sites: Mapping[str, Site]) -> dict[str, Step]:
     """The stages in their order, and what each does."""
     of_sites = functools.partial(functools.partial, sites=dict(sites))
     return {
@@ -102,7 +102,7 @@ def _steps(sites: Mapping[str, Site]) -> dict[str, Step]:
     }
 
 
-def _routes() -> dict[str, Route]:
+def routes() -> dict[str, Route]:
     """Which stage takes which dataset, sharded by which columns."""
     by_key = ("site_id", "shard_key")
     by_pinner = ("site_id", "pinner_id")
@@ -154,21 +154,19 @@ def _build(
     read = (
         pipeline
         | "ListLake" >> beam.Create(file_groups(files))
-        | "ReadLake"
-        >> beam.ParDo(_ReadFn(shuffle)).with_outputs(*shuffle.stages)
+        | "ReadLake" >> beam.ParDo(_ReadFn(shuffle)).with_outputs(*shuffle.stages)
     )
     rejected = (
         pipeline
         | "NameHome" >> beam.Create([os.fspath(home.path)])
-        | "ReadQuarantine" >> beam.ParDo(_ReadRejectsFn(shuffle, dict(sites))).with_outputs(
-            *shuffle.stages
-        )
+        | "ReadQuarantine"
+        >> beam.ParDo(_ReadRejectsFn(shuffle, dict(sites))).with_outputs(*shuffle.stages)
     )
     first, last = shuffle.stages[0], shuffle.stages[-1]
-    inputs: dict[str, list[PCollection]] = {stage: [] for stage in (RESULTS_TAG, *shuffle.stages)}
+    inputs: dict[str, list[Any]] = {stage: [] for stage in (RESULTS_TAG, *shuffle.stages)}
     inputs[first].append(read[first])
     inputs[last].append(rejected[last])
-    for stage, step in _steps(sites).items():
+    for stage, step in steps(sites).items():
         pieces = tuple(inputs[stage]) | f"For{stage}" >> beam.Flatten()
         for tag, output in (pieces | stage >> RunStage(stage, step, shuffle)).items():
             inputs[tag].append(output)

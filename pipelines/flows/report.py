@@ -2,14 +2,16 @@
 
 import sys
 import time
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 from rich.console import Console
-from rich.status import Status
 
 from pipelines.flows.run import RunReport
 from schemas.settings import Home
+
+if TYPE_CHECKING:
+    from rich.status import Status
 
 
 class Reporter:
@@ -64,4 +66,4 @@ class Reporter:
 
     @staticmethod
     def _line(**fields: object) -> None:
-        print(msgspec.json.encode(fields).decode(), file=sys.stderr, flush=True)
+        sys.stderr.write(f"{msgspec.json.encode(fields).decode()}\n")

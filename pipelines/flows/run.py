@@ -7,12 +7,14 @@ import os
 import resource
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import pyarrow.parquet as pq
+from sqlalchemy import Engine
 
 from pipelines.flows.attribute import attribute
 from pipelines.flows.options import check_options
@@ -66,52 +68,44 @@ def run(
     begin, started_at = time.monotonic(), time.time_ns() // 1_000_000
     options = check_options(options)
     settings = home.settings()
-    with _only_run(home):
+    rows: Counter[str] = Counter()
+    with _only_run(home), _upgraded_database(home) as engine:
         progress("Draining the spool")
         drained = drain_spool(home, settings)
-        files = lake_files(home)
         progress("Reading the lake")
-        inputs = lake_digest(files) + _quarantine_digest(home)
-        chosen = _settings_digest(settings)
-        run_id = hashlib.blake2b(
-            f"{inputs}\n{chosen}\n{code_version}".encode(), digest_size=8
-        ).hexdigest()
-        engine = open_database(home)
-        upgrade_database(engine)
+        files = lake_files(home)
+        input_digest = _input_digest(home, files)
+        settings_digest = _settings_digest(settings)
+        text = f"{input_digest}\n{settings_digest}\n{code_version}"
+        run_id = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
         events = sum(pq.read_metadata(file.path).num_rows for file in files)
-        rows: dict[str, int] = {}
         is_new = published_run(engine) != run_id
         if is_new:
             with _scratch(home, run_id) as folder:
                 progress("Attributing")
                 results = attribute(home, files, settings, folder, options=options, shards=shards)
-                progress("Publishing")
                 for result in results:
-                    rows[result.table] = rows.get(result.table, 0) + result.rows
-                publish(
-                    engine,
-                    {
-                        "run_id": run_id,
-                        "code_version": code_version,
-                        "input_digest": inputs[:64],
-                        "settings_digest": chosen,
-                        "events": events,
-                        "rows": sum(rows.values()),
-                        "duration_seconds": time.monotonic() - begin,
-                        "peak_memory_mb": peak_memory_mb(),
-                        "started_at": started_at,
-                    },
-                    results,
-                    settings.keep_runs,
-                )
-        engine.dispose()
+                    rows[result.table] += result.rows
+                progress("Publishing")
+                record = {
+                    "run_id": run_id,
+                    "code_version": code_version,
+                    "input_digest": input_digest,
+                    "settings_digest": settings_digest,
+                    "events": events,
+                    "rows": rows.total(),
+                    "duration_seconds": time.monotonic() - begin,
+                    "peak_memory_mb": peak_memory_mb(),
+                    "started_at": started_at,
+                }
+                publish(engine, record, results, settings.keep_runs)
     return RunReport(
         run_id=run_id,
         is_new=is_new,
         drained=drained.events,
         events=events,
-        rows=rows,
-        unknown_sites=_unknown_sites(files, settings),
+        rows=dict(rows),
+        unknown_sites=sorted({file.site_id for file in files} - set(settings.sites)),
         seconds=time.monotonic() - begin,
         peak_memory_mb=peak_memory_mb(),
     )
@@ -120,10 +114,6 @@ def run(
 def peak_memory_mb() -> float:
     """Peak resident memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _unknown_sites(files: Sequence[LakeFile], settings: Settings) -> list[str]:
-    return sorted({file.site_id for file in files} - set(settings.sites))
 
 
 def _settings_digest(settings: Settings) -> str:
@@ -144,12 +134,22 @@ def _settings_digest(settings: Settings) -> str:
     return hashlib.blake2b(text, digest_size=32).hexdigest()
 
 
-def _quarantine_digest(home: Home) -> str:
-    files = sorted(home.quarantine.glob("site=*/date=*/[!.]*.jsonl"))
-    digest = hashlib.blake2b(digest_size=16)
-    for file in files:
+def _input_digest(home: Home, files: Sequence[LakeFile]) -> str:
+    """Digest of all that the flow reads: the lake's files and the quarantine's."""
+    digest = hashlib.blake2b(lake_digest(files).encode(), digest_size=32)
+    for file in sorted(home.quarantine.glob("site=*/date=*/[!.]*.jsonl")):
         digest.update(f"{file.relative_to(home.quarantine)}\0{file_digest(file)}\n".encode())
     return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _upgraded_database(home: Home) -> Iterator[Engine]:
+    engine = open_database(home)
+    try:
+        upgrade_database(engine)
+        yield engine
+    finally:
+        engine.dispose()
 
 
 @contextlib.contextmanager
@@ -160,9 +160,7 @@ def _only_run(home: Home) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BusyError(
-                f"another run is at work in {home.path}; wait for it to end"
-            ) from None
+            raise BusyError(f"another run is at work in {home.path}; wait for it to end") from None
         yield
 
 

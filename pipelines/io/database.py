@@ -6,13 +6,15 @@ from typing import Any
 
 import alembic.command
 import alembic.config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 import schemas.migrations
 from schemas.errors import SettingsError
 from schemas.settings import Home
-from schemas.views import create_views, drop_views
+from schemas.views import create_views, drop_views, views_are_current
 
 _BUSY_SECONDS = 30
 
@@ -29,6 +31,7 @@ def open_database(home: Home) -> Engine:
         if engine.dialect.name == "sqlite" and engine.url.database:
             Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
             event.listen(engine, "connect", _configure_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
         with engine.connect():
             return engine
     except ArgumentError as error:
@@ -39,17 +42,29 @@ def open_database(home: Home) -> Engine:
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    # Python's driver would leave CREATE and DROP outside transactions: begin them ourselves.
+    connection.isolation_level = None
     # Readers go on while a run is being written.
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA cache_size = -131072")  # 128 MiB: staging fills B-trees
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
 
 
-def upgrade_database(engine: Engine, revision: str = "head") -> None:
-    """Brings tables to a revision and makes the views anew."""
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def upgrade_database(engine: Engine) -> None:
+    """Brings tables and views to this release, in one transaction; idle when they are there."""
     with engine.begin() as connection:
+        config = alembic_config(connection)
+        head = ScriptDirectory.from_config(config).get_current_head()
+        current = MigrationContext.configure(connection).get_current_revision()
+        # Making views anew would wait for every reader: only when there is news.
+        if current == head and views_are_current(connection):
+            return
         drop_views(connection)
-        alembic.command.upgrade(alembic_config(connection), revision)
+        alembic.command.upgrade(config, "head")
         create_views(connection)
 
 

@@ -1,5 +1,6 @@
 """Arrow columns as numpy arrays, joint key codes, and group boundaries."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,11 @@ def ints(column: Any, missing: int = 0) -> Ints:
     """[rows] an integer or boolean column as int64, nulls as `missing`."""
     filled = pc.fill_null(pc.cast(column, pa.int64()), missing)
     return np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def bools(column: Any) -> Bools:
+    """[rows] a boolean column, nulls as False."""
+    return ints(column).astype(np.bool_)
 
 
 def is_set(column: Any) -> Bools:
@@ -50,7 +56,7 @@ def codes(*tables: Sequence[Any]) -> list[Ints]:
         encoded = pa.concat_arrays(encoded.chunks) if encoded.num_chunks else pa.array([], "string")
     indices = ints(encoded.dictionary_encode().indices, missing=-1)
     edges = np.cumsum([0, *(len(key) for key in keys)])
-    return [indices[low:high] for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return [indices[low:high] for low, high in itertools.pairwise(edges)]
 
 
 def places(needles: Any, haystack: Any) -> Ints:

@@ -73,7 +73,7 @@ def weigh_touches(
         return is_last.astype(np.float64)
     if model == "linear":
         # Repeats of one pin that follow each other are one touch, at the last of them.
-        follows = np.append(pin[1:] == pin[:-1], False)  # noqa: FBT003 (a numpy value)
+        follows = np.append(pin[1:] == pin[:-1], False)
         return _normalised((is_last | ~follows).astype(np.float64), paths)
     if model == "position":
         is_end = (place == 0) | is_last

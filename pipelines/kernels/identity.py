@@ -42,9 +42,7 @@ def login_of(
         return owner
     in_session = np.flatnonzero(shared & (login_session >= 0))
     order = in_session[np.lexsort((in_session, login_at[in_session], login_session[in_session]))]
-    found = as_of(
-        login_session[order], login_at[order], event_session, event_at, or_first=True
-    )
+    found = as_of(login_session[order], login_at[order], event_session, event_at, or_first=True)
     by_session = np.where(found >= 0, order[np.maximum(found, 0)] if len(order) else -1, -1)
     is_shared = (owner >= 0) & shared[np.maximum(owner, 0)]
     return np.where(is_shared, by_session, owner)

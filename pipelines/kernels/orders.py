@@ -1,4 +1,4 @@
-"""Orders as they stand: statements, versions, discounts, refunds (docs/attribution.md section 2)."""
+"""Orders as they stand: versions, discounts, refunds (docs/attribution.md section 2)."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pipelines.kernels.columns import (
     Bools,
     Ints,
+    bools,
     codes,
     ints,
     is_set,
@@ -59,7 +60,9 @@ def settle_orders(
     lines = _lines(purchases, p_order, counts, latest)
     is_latest = np.zeros(len(refunds), dtype=np.bool_)
     (refund_code,) = codes([refunds["site_id"], refunds["order_id"], refunds["refund_id"]])
-    is_latest[_latest(refund_code, np.arange(len(refunds)), len(refunds))[np.unique(refund_code)]] = True
+    is_latest[
+        _latest(refund_code, np.arange(len(refunds)), len(refunds))[np.unique(refund_code)]
+    ] = True
 
     order_currency = take(purchases["currency"], latest)
     wrong = known[r_order] & is_set(refunds["currency"])
@@ -68,21 +71,25 @@ def settle_orders(
     refunded = refunded_micros(lines, back)
 
     visitor_row = _visitor_rows(purchases, p_order, counts, count)[of_known]
-    orders = pa.table(
-        {
-            "site_id": header["site_id"],
-            "order_id": header["order_id"],
-            "currency": header["currency"],
-            "is_creditable": np.ones(len(header), dtype=np.bool_),
-            "lines": _line_lists(lines, refunded, of_known),
-            "at": _earliest(p_order[counts], ints(purchases["at"])[counts], count)[of_known],
-            "visitor_id": take(purchases["visitor_id"], visitor_row),
-            "session_id": take(purchases["session_id"], visitor_row),
-            "customer_id": _latest_set(purchases, "customer_id", p_order, counts, count)[1].take(
-                pa.array(of_known)
-            ),
-        }
-    ).select(ORDERS.names).cast(ORDERS)
+    orders = (
+        pa.table(
+            {
+                "site_id": header["site_id"],
+                "order_id": header["order_id"],
+                "currency": header["currency"],
+                "is_creditable": np.ones(len(header), dtype=np.bool_),
+                "lines": _line_lists(lines, refunded, of_known),
+                "at": _earliest(p_order[counts], ints(purchases["at"])[counts], count)[of_known],
+                "visitor_id": take(purchases["visitor_id"], visitor_row),
+                "session_id": take(purchases["session_id"], visitor_row),
+                "customer_id": _latest_set(purchases, "customer_id", p_order, counts, count)[
+                    1
+                ].take(pa.array(of_known)),
+            }
+        )
+        .select(ORDERS.names)
+        .cast(ORDERS)
+    )
     kept = orders.filter(pa.array(~refused_currency))
     unknown, unknown_refused = _unknown_originals(
         refunds, r_order, is_latest & ~known[r_order], currencies
@@ -112,7 +119,7 @@ def _counting(
     purchases: pa.Table, order: Ints, count: int, orders_from: Mapping[str, str]
 ) -> Bools:
     """[purchases] whether the statement counts under its site's `orders_from`."""
-    signed = ints(purchases["is_signed"]).astype(np.bool_)
+    signed = bools(purchases["is_signed"])
     mode = np.array([orders_from[site] for site in purchases["site_id"].to_pylist()], dtype=object)
     any_signed = np.zeros(count, dtype=np.bool_)
     any_signed[order[signed]] = True
@@ -144,7 +151,7 @@ def _earliest(group: Ints, at: Ints, count: int) -> Ints:
 def _visitor_rows(purchases: pa.Table, order: Ints, counts: Bools, count: int) -> Ints:
     """[orders] statement that names the visitor: a counting one, else a claimed one."""
     counting, _ = _latest_set(purchases, "visitor_id", order, counts, count)
-    claimed = ~counts & ~ints(purchases["is_signed"]).astype(np.bool_)
+    claimed = ~counts & ~bools(purchases["is_signed"])
     claiming, _ = _latest_set(purchases, "visitor_id", order, claimed, count)
     return np.where(counting >= 0, counting, claiming)
 
@@ -165,7 +172,7 @@ def _lines(purchases: pa.Table, p_order: Ints, counts: Bools, latest: Ints) -> L
     table = sort_by(table.take(pa.array(version)), "order", "line_id")
     value = ints(table["quantity"]) * ints(table["price_micros"]) - ints(table["discount_micros"])
     order = ints(table["order"])
-    lines = Lines(table, order, value)
+    lines = Lines(table, order, value, value)
     with_lines = np.unique(order)
     discount = ints(purchases["discount_micros"])[latest[with_lines]]
     return lines._replace(gross=value - spread(lines, with_lines, discount)[1])
@@ -193,32 +200,43 @@ def _unknown_originals(
     refunds: pa.Table, r_order: Ints, mask: Bools, currencies: Mapping[str, str]
 ) -> tuple[pa.Table, pa.Table]:
     """Orders of negative net value for refunds whose original never came."""
-    rows = np.flatnonzero(mask)
+    # The latest currency named is the order's; refunds that name another are left out first.
+    named = _latest_set(refunds, "currency", r_order, mask, int(r_order.max(initial=-1)) + 1)[1]
+    named = named.take(pa.array(r_order))
+    odd = mask & is_set(refunds["currency"]) & ~_same_text(refunds["currency"], named)
+    left_out = refunds.filter(pa.array(odd))
+    rows = np.flatnonzero(mask & ~odd)
     refunds, order = refunds.take(pa.array(rows)), r_order[rows]
     known, code = np.unique(order, return_inverse=True)
     everything = np.ones(len(rows), dtype=np.bool_)
     latest = _latest(code, np.arange(len(rows)), len(known))
-    own = _latest_set(refunds, "currency", code, everything, len(known))[1]
     site = take(refunds["site_id"], latest)
     report = _lookup(site, currencies)
-    currency = pc.coalesce(own, report)
+    currency = pc.coalesce(take(named, rows).take(pa.array(latest)), report)
     visitor_row, visitor = _latest_set(refunds, "visitor_id", code, everything, len(known))
-    orders = pa.table(
-        {
-            "site_id": site,
-            "order_id": take(refunds["order_id"], latest),
-            "currency": currency,
-            "is_creditable": np.zeros(len(known), dtype=np.bool_),
-            "lines": _refund_line_lists(refund_lines(refunds, code, everything), len(known)),
-            "at": _earliest(code, ints(refunds["at"]), len(known)),
-            "visitor_id": visitor,
-            "session_id": take(refunds["session_id"], visitor_row),
-            "customer_id": _latest_set(refunds, "customer_id", code, everything, len(known))[1],
-        }
-    ).select(ORDERS.names).cast(ORDERS)
+    orders = (
+        pa.table(
+            {
+                "site_id": site,
+                "order_id": take(refunds["order_id"], latest),
+                "currency": currency,
+                "is_creditable": np.zeros(len(known), dtype=np.bool_),
+                "lines": _refund_line_lists(refund_lines(refunds, code, everything), len(known)),
+                "at": _earliest(code, ints(refunds["at"]), len(known)),
+                "visitor_id": visitor,
+                "session_id": take(refunds["session_id"], visitor_row),
+                "customer_id": _latest_set(refunds, "customer_id", code, everything, len(known))[1],
+            }
+        )
+        .select(ORDERS.names)
+        .cast(ORDERS)
+    )
     same = _same_text(currency, report)
-    refused = orders.filter(pa.array(~same))
-    return orders.filter(pa.array(same)), _refused(refused, "refund", "order_id", "refund")
+    refused = [
+        _refused(orders.filter(pa.array(~same)), "refund", "order_id", "refund"),
+        _refused(left_out, "refund", "event_id", "refund"),
+    ]
+    return orders.filter(pa.array(same)), pa.concat_tables(refused)
 
 
 def _refund_line_lists(back: RefundLines, count: int) -> pa.Array:
@@ -234,7 +252,7 @@ def _refund_line_lists(back: RefundLines, count: int) -> pa.Array:
             "quantity": -back.quantity,
             "refunded": np.maximum(back.amount, 0),
         }
-    )
+    ).filter(pa.array(~back.is_whole))
     lines = sort_by(
         table.group_by(["order", "line_id"]).aggregate(
             [("item_id", "min"), ("quantity", "sum"), ("refunded", "sum")]
@@ -282,5 +300,4 @@ def _lookup(site: Any, values: Mapping[str, str]) -> pa.Array:
 
 def _same_text(left: Any, right: Any) -> Bools:
     """[rows] whether two text columns are equal; null equals nothing."""
-    equal = pc.fill_null(pc.equal(left, right), False)  # noqa: FBT003 (a value, not a flag)
-    return np.asarray(equal.to_numpy(zero_copy_only=False), dtype=np.bool_)
+    return bools(pc.equal(left, right))

@@ -15,7 +15,8 @@ class Lines(NamedTuple):
 
     table: pa.Table  # site_id, order_id, line_id, item_id, quantity
     order: Ints  # [lines] code of the order
-    gross: Ints  # [lines] micros
+    value: Ints  # [lines] micros: quantity * price - discount, by which amounts are spread
+    gross: Ints  # [lines] micros: the value less the line's part of the order's discount
 
 
 class RefundLines(NamedTuple):
@@ -96,7 +97,7 @@ def spread(lines: Lines, order: Ints, amount: Ints) -> tuple[Ints, Ints]:
     group, place = expand(size)
     row = low[group] + place
     start = np.concatenate(([0], np.cumsum(size))).astype(np.int64)
-    weight = np.abs(lines.gross[row]).astype(np.float64)
+    weight = np.abs(lines.value[row]).astype(np.float64)
     total = np.add.reduceat(weight, start[:-1]) if len(order) else np.zeros(0)
     weight = np.where(total[group] == 0, 1.0, weight)
     return row, split_micros(amount, weight, start)
@@ -130,4 +131,3 @@ def _value(lines: Lines, back: RefundLines, line: Ints, rows: Ints) -> Ints:
         )
     ]
     return value
-

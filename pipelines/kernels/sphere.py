@@ -11,7 +11,7 @@ import networkx as nx
 import numpy as np
 
 from pipelines.kernels.cascade import Forest
-from pipelines.kernels.columns import Bools, Ints, group_starts
+from pipelines.kernels.columns import Ints, group_starts
 
 
 class Landings(NamedTuple):
@@ -180,19 +180,15 @@ def _measure_pinner(
             if person != pinner:
                 visits_at[edges + 1] = visits_at.get(edges + 1, 0) + 1
                 if person >= 0:
-                    landed = (at, edges + 1, int(pinned_at[own_pin]))
+                    # First landing, least hop, then the pin that waited least.
+                    landed = (at, edges + 1, -int(pinned_at[own_pin]))
                     people.setdefault(person, []).append(landed)
     measured.hop_visits.extend(HopVisits(pinner, hop, n) for hop, n in visits_at.items())
     pins_below = np.bincount(owner[list(covered)] + 1) if covered else np.zeros(0, dtype=np.int64)
-    for person, landed in people.items():
-        first_at, _, own_pin_at = min(landed)
+    for person, arrivals in people.items():
+        first_at, _, own_pin_at = min(arrivals)
         pins = int(pins_below[person + 1]) if person + 1 < len(pins_below) else 0
-        hop = min(hop for _, hop, _ in landed)
+        hop = min(hop for _, hop, _ in arrivals)
         measured.reach.append(
-            Reach(pinner, person, hop, len(landed), pins, first_at, own_pin_at)
+            Reach(pinner, person, hop, len(arrivals), pins, first_at, -own_pin_at)
         )
-
-
-def is_missing(forest: Forest, has_parent: Bools, found: Ints) -> Bools:
-    """[pins] whether the pin names a parent that does not count."""
-    return (has_parent & (found < 0)) | forest.is_cut

@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 from pipelines.kernels import sphere
 from pipelines.kernels.cascade import Forest, chains, grow_forest, necessity_shares
 from pipelines.kernels.columns import (
-    Tables,
     Bools,
     Ints,
+    Tables,
+    bools,
     codes,
     group_starts,
     ints,
@@ -80,7 +81,7 @@ def measure_cascades(tables: Tables, sites: Mapping[str, Site]) -> Tables:
     owner, person = codes(*([t["site_id"], t["person_id"]] for t in (pins, visits)))
     people = _people(pins, visits, np.concatenate((owner, person)))
     pin_of_landing = places(keys[1], keys[0])
-    is_crawler = ints(landed["is_crawler"]).astype(np.bool_)
+    is_crawler = bools(landed["is_crawler"])
     landings = sphere.Landings(pin_of_landing[~is_crawler], person, ints(visits["at"]))
     crawled = np.zeros(len(pins), dtype=np.bool_)
     crawled[pin_of_landing[is_crawler]] = True
@@ -118,7 +119,9 @@ def measure_cascades(tables: Tables, sites: Mapping[str, Site]) -> Tables:
         "daily_parts": pa.concat_tables(
             [
                 *_by_dimension(pins.append_column("day", day_of_pin), "pins"),
-                *_by_dimension(_visited_pins(pins, visits, landings, by_others, sites), "pin_visits"),
+                *_by_dimension(
+                    _visited_pins(pins, visits, landings, by_others, sites), "pin_visits"
+                ),
             ]
         ),
     }

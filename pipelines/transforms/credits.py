@@ -7,7 +7,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Tables, Bools, Floats, Ints, codes, expand, ints, sort_by, take
+from pipelines.kernels.columns import (
+    Bools,
+    Floats,
+    Ints,
+    Tables,
+    bools,
+    codes,
+    expand,
+    ints,
+    sort_by,
+    take,
+)
 from pipelines.kernels.credit import DEFAULT_MODEL, MODELS, Paths, build_paths, weigh_touches
 from pipelines.kernels.money import split_micros
 from pipelines.transforms.cascades import DIMENSIONS
@@ -40,13 +51,11 @@ def credit_shard(tables: Tables, sites: Mapping[str, Site]) -> Tables:
         [touches["site_id"], touches["person_id"]], [orders["site_id"], orders["person_id"]]
     )
     # Codes grow in order of first appearance, so sorted touches have sorted codes.
-    order_person = np.where(ints(orders["is_creditable"]).astype(np.bool_), order_person, -1)
+    order_person = np.where(bools(orders["is_creditable"]), order_person, -1)
     of_site = [sites[site] for site in orders["site_id"].to_pylist()]
     window = np.array([site.window_ms for site in of_site], dtype=np.int64)
     half_life = np.array([site.half_life_days for site in of_site]) * 86_400_000.0
-    paths = build_paths(
-        touch_person, ints(touches["at"]), order_person, ints(orders["at"]), window
-    )
+    paths = build_paths(touch_person, ints(touches["at"]), order_person, ints(orders["at"]), window)
     links = _links(paths, touches)
     flat = _flat_chains(touches)
     age = ints(orders["at"])[paths.order] - ints(touches["at"])[paths.touch]
@@ -160,8 +169,8 @@ def _with_pins(credit: pa.Table, flat: pa.Table) -> pa.Table:
     row = ints(credit["flat"])
     for name in ("pin_id", "pinner_id", "root_pin_id", *DIMENSIONS.values()):
         credit = credit.append_column(name, take(flat[name], row))
-    is_self = pc.fill_null(pc.equal(credit["pinner_id"], credit["buyer_id"]), False)  # noqa: FBT003
-    same = pc.fill_null(pc.equal(credit["item_id"], credit["bought_item_id"]), False)  # noqa: FBT003
+    is_self = pc.fill_null(pc.equal(credit["pinner_id"], credit["buyer_id"]), False)
+    same = pc.fill_null(pc.equal(credit["item_id"], credit["bought_item_id"]), False)
     return credit.append_column("is_self", is_self).append_column("is_same_item", same)
 
 
@@ -218,7 +227,7 @@ def _influence(links: Links, flat: pa.Table, orders: pa.Table, lines: pa.Table) 
             "pinner_id": take(flat["pinner_id"], links.flat),
         }
     )
-    others = pc.fill_null(pc.not_equal(rows["pinner_id"], rows["person_id"]), False)  # noqa: FBT003
+    others = pc.fill_null(pc.not_equal(rows["pinner_id"], rows["person_id"]), False)
     once = rows.filter(others).group_by(rows.column_names, use_threads=False).aggregate([])
     net = np.zeros(len(orders), dtype=np.int64)
     np.add.at(net, ints(lines["order"]), ints(lines["net_micros"]))

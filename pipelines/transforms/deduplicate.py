@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.calendar import local_days
-from pipelines.kernels.columns import Tables, Bools, Ints, codes, ints
+from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints
 from schemas.batches import (
     DAILY_COUNTS,
     DAILY_PARTS,
@@ -40,31 +40,18 @@ def drop_duplicates(tables: Tables, sites: Mapping[str, Site]) -> Tables:
     """
     kept, quality = {}, []
     for name, (events, repeated) in _first_received(tables).items():
-        crawled = np.asarray(
-            pc.is_in(events["user_agent_class"], pa.array(_CRAWLERS)).to_numpy(
-                zero_copy_only=False
-            )
-        )
+        agent = events["user_agent_class"]
+        crawled = bools(pc.is_in(agent, pa.array(_CRAWLERS)))
         quality.append(_quality(name, events, repeated, crawled, sites))
-        keep = ~repeated
-        if name == "pin_visit":
-            crawler = pc.equal(events["user_agent_class"], "pinterestbot")
-            events = events.append_column("is_crawler", crawler)
-            keep &= ~crawled | np.asarray(crawler.to_numpy(zero_copy_only=False))
-        else:
-            keep &= ~crawled
-        kept[name] = events.filter(pa.array(keep))
-    logged_in = pc.equal(kept["identify"]["action"], "login")
-    identified = pc.and_(logged_in, pc.is_valid(kept["identify"]["visitor_id"]))
-    identifies = kept["identify"].filter(
-        pc.or_(identified, pc.and_(logged_in, pc.is_valid(kept["identify"]["email_sha256"])))
-    )
-    key = pc.coalesce(
-        identifies["email_sha256"], identifies["visitor_id"]
-    )
-    parts = [
-        _daily_counts(kept[name], count, sites) for name, count in _COUNTED.items()
-    ]
+        is_crawler = pc.equal(agent, "pinterestbot")
+        # Pinterest's crawler is no visitor, but what it fetches was saved.
+        confirms = bools(is_crawler) & (name == "pin_visit")
+        marked = events.append_column("is_crawler", is_crawler)
+        kept[name] = marked.filter(pa.array(~repeated & (~crawled | confirms)))
+    identifies = kept["identify"]
+    identifies = identifies.append_column("is_login", pc.equal(identifies["action"], "login"))
+    key = pc.coalesce(identifies["email_sha256"], identifies["visitor_id"], identifies["event_id"])
+    parts = [_daily_counts(kept[name], count, sites) for name, count in _COUNTED.items()]
     return {
         "purchases": kept["purchase"],
         "refunds": kept["refund"],
@@ -113,7 +100,9 @@ def _settle_ties(kinds: list[pa.Table], order: Ints, *columns: Ints) -> Ints:
         first += len(table)
     by_text = pa.table({"run": run, "text": pa.array(texts, pa.string())})
     order = order.copy()
-    order[tied] = rows[ints(pc.sort_indices(by_text, [("run", "ascending"), ("text", "ascending")]))]
+    order[tied] = rows[
+        ints(pc.sort_indices(by_text, [("run", "ascending"), ("text", "ascending")]))
+    ]
     return order
 
 
@@ -150,7 +139,7 @@ def _quality(
         "quarantined": np.zeros(len(events), dtype=np.int64),
     }
     if name == "pin_visit":
-        by_token = ints(pc.equal(events["match_method"], "token")).astype(np.bool_)
+        by_token = bools(pc.equal(events["match_method"], "token"))
         counts["matched_by_token"] = by_token & ~repeated & ~crawled
     table = pa.table(
         {
@@ -184,7 +173,7 @@ def _daily_counts(events: pa.Table, count: str, sites: Mapping[str, Site]) -> pa
 def daily_part(events: pa.Table, dimension: str, key: pa.Array, count: str) -> pa.Table:
     """Counts rows of a table with `site_id` and `day` by a key; rows without one do not count."""
     none = np.zeros(len(events), dtype=np.int64)
-    columns = {name: none for name in DAILY_COUNTS} | {count: none + 1}
+    columns = dict.fromkeys(DAILY_COUNTS, none) | {count: none + 1}
     table = pa.table(
         {
             "site_id": events["site_id"],
@@ -206,9 +195,11 @@ def add_up(
     summed = table.group_by(list(keys), use_threads=False).aggregate(
         [(count, "sum") for count in counts]
     )
-    return summed.rename_columns([name.removesuffix("_sum") for name in summed.column_names]).select(
-        schema.names
-    ).cast(schema)
+    return (
+        summed.rename_columns([name.removesuffix("_sum") for name in summed.column_names])
+        .select(schema.names)
+        .cast(schema)
+    )
 
 
 def days_of(events: pa.Table, sites: Mapping[str, Site]) -> pa.Array:
@@ -218,5 +209,5 @@ def days_of(events: pa.Table, sites: Mapping[str, Site]) -> pa.Array:
     for name in pc.unique(site).to_pylist():
         zone = sites[name].time_zone if name in sites else "UTC"
         here = pc.equal(site, name)
-        days = pc.replace_with_mask(days, here, local_days(at[ints(here).astype(np.bool_)], zone))
+        days = pc.replace_with_mask(days, here, local_days(at[bools(here)], zone))
     return days

@@ -86,7 +86,8 @@ def resolve_emails(emails: pa.Table) -> pa.Table:
     customer = pc.coalesce(emails["customer_id"], by_email, unnamed)
     place = emails.schema.get_field_index("customer_id")
     logins = emails.set_column(place, "customer_id", customer)
-    return logins.filter(pc.is_valid(logins["visitor_id"])).select(LOGINS.names)
+    logins = logins.filter(pc.and_(logins["is_login"], pc.is_valid(logins["visitor_id"])))
+    return logins.select(LOGINS.names)
 
 
 def stitch_visitors(tables: Tables) -> Tables:

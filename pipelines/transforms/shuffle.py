@@ -6,6 +6,7 @@ is complete before its reference leaves the bundle, so a retried bundle cannot s
 """
 
 import dataclasses
+import itertools
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,7 +17,6 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.pvalue import PCollection
 
 from pipelines.kernels.columns import Tables, sort_by
 from pipelines.kernels.hashing import shard_of
@@ -74,20 +74,8 @@ def scatter(shuffle: Shuffle, tables: Tables) -> Iterator[tuple[str, tuple[int, 
             yield RESULTS_TAG, (0, _write_result(shuffle, name, table))
             continue
         route = shuffle.routes[name]
-        shard = shard_of(shuffle.shards, *(table[key] for key in route.keys))
-        order = np.argsort(shard, kind="stable")
-        table = table.select(route.schema.names).cast(route.schema).take(pa.array(order))
-        edges = np.searchsorted(shard[order], np.arange(shuffle.shards + 1))
-        path = _new_file(shuffle, name, "arrow")
-        batch = 0
-        with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, route.schema) as writer:
-            for number in range(shuffle.shards):
-                rows = int(edges[number + 1] - edges[number])
-                if rows:
-                    part = table.slice(edges[number], rows).combine_chunks()
-                    writer.write_batch(part.to_batches()[0])
-                    yield route.stage, (number, Piece(name, path, batch, rows))
-                    batch += 1
+        for reference in _write_pieces(shuffle, name, route, table):
+            yield route.stage, reference
 
 
 def gather(pieces: Iterable[Piece], schemas: Mapping[str, pa.Schema]) -> Tables:
@@ -109,6 +97,24 @@ def gather(pieces: Iterable[Piece], schemas: Mapping[str, pa.Schema]) -> Tables:
         name: pa.Table.from_batches(batches, schemas[name]).combine_chunks()
         for name, batches in found.items()
     }
+
+
+def _write_pieces(
+    shuffle: Shuffle, name: str, route: Route, table: pa.Table
+) -> list[tuple[int, Piece]]:
+    """Writes one file with a batch for each shard that has rows."""
+    shard = shard_of(shuffle.shards, *(table[key] for key in route.keys))
+    order = np.argsort(shard, kind="stable")
+    rows = table.select(route.schema.names).cast(route.schema).take(pa.array(order))
+    edges = np.searchsorted(shard[order], np.arange(shuffle.shards + 1))
+    path = _new_file(shuffle, name, "arrow")
+    pieces: list[tuple[int, Piece]] = []
+    with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, route.schema) as writer:
+        for number, (low, high) in enumerate(itertools.pairwise(edges.tolist())):
+            if high > low:
+                writer.write_batch(rows.slice(low, high - low).combine_chunks().to_batches()[0])
+                pieces.append((number, Piece(name, path, len(pieces), high - low)))
+    return pieces
 
 
 def _write_result(shuffle: Shuffle, name: str, table: pa.Table) -> Piece:
@@ -138,12 +144,14 @@ class _StageFn(beam.DoFn):
         allowed = (RESULTS_TAG, *self._shuffle.later(self._stage))
         for tag, reference in scatter(self._shuffle, self._step(tables)):
             if tag not in allowed:
-                raise ValueError(f"stage {self._stage} gives {reference} to {tag}, not a later stage")
+                raise ValueError(
+                    f"stage {self._stage} gives {reference} to {tag}, not a later stage"
+                )
             yield beam.pvalue.TaggedOutput(tag, reference)
 
 
 @dataclasses.dataclass
-class RunStage(beam.PTransform):  # type: ignore[misc]
+class RunStage(beam.PTransform[Any, Any]):
     """Groups a stage's pieces by shard and runs its step on each shard.
 
     Takes (shard, Piece); gives, for each later stage and for the results, (shard, Piece).
@@ -154,7 +162,7 @@ class RunStage(beam.PTransform):  # type: ignore[misc]
     step: Step
     shuffle: Shuffle
 
-    def expand(self, pieces: PCollection) -> Any:
+    def expand(self, pieces: Any) -> Any:
         """Wires the group-by and the step."""
         later = self.shuffle.later(self.stage)
         outputs = (
@@ -166,5 +174,3 @@ class RunStage(beam.PTransform):  # type: ignore[misc]
             )
         )
         return {tag: outputs[tag] for tag in (RESULTS_TAG, *later)}
-
-

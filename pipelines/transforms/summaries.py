@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Tables, Floats, Ints, codes, group_starts, ints, sort_by
+from pipelines.kernels.columns import Floats, Ints, Tables, codes, group_starts, ints, sort_by
 from pipelines.kernels.credit import DEFAULT_MODEL, MODELS
 from pipelines.kernels.uncertainty import gamma_interval
 from pipelines.transforms.deduplicate import add_up
@@ -49,14 +49,15 @@ def _edges(reach: pa.Table, influence: pa.Table) -> pa.Table:
     merged = sort_by(merged, *keys).rename_columns(
         {"hop_min": "hop", "visits_sum": "visits", "pins_sum": "pins"}
     )
-    first = sort_by(reach, *keys, "first_at", "hop", "own_pin_at")
+    order = [(name, "ascending") for name in (*keys, "first_at", "hop")]
+    first = reach.take(pc.sort_indices(reach, [*order, ("own_pin_at", "descending")]))
     (code,) = codes([first[key] for key in keys])
     first = first.take(pa.array(group_starts(code)))
     delay = np.maximum(ints(first["first_at"]) - ints(first["own_pin_at"]), 0)
-    mine, theirs = codes(
-        [merged[key] for key in keys], [influence[key] for key in keys]
+    mine, theirs = codes([merged[key] for key in keys], [influence[key] for key in keys])
+    influenced = np.zeros(
+        int(max(mine.max(initial=-1), theirs.max(initial=-1))) + 1, dtype=np.int64
     )
-    influenced = np.zeros(int(max(mine.max(initial=-1), theirs.max(initial=-1))) + 1, dtype=np.int64)
     np.add.at(influenced, theirs, ints(influence["influenced_micros"]))
     return merged.append_column("influenced_micros", pa.array(influenced[mine])).append_column(
         "delay_ms", pa.array(delay)
@@ -66,15 +67,20 @@ def _edges(reach: pa.Table, influence: pa.Table) -> pa.Table:
 def _spheres(
     tables: Tables, edges: pa.Table, default: pa.Table, sites: dict[str, Site]
 ) -> pa.Table:
-    own = tables["own_pins"].group_by(["site_id", "pinner_id"], use_threads=False).aggregate(
-        [(name, "sum") for name in ("pins", "confirmed_pins", "pair_distance", "pairs")]
+    own = (
+        tables["own_pins"]
+        .group_by(["site_id", "pinner_id"], use_threads=False)
+        .aggregate([(name, "sum") for name in ("pins", "confirmed_pins", "pair_distance", "pairs")])
     )
     own = sort_by(own, "site_id", "pinner_id")
     edges = sort_by(edges, "site_id", "pinner_id", "delay_ms")
     by_pinner = default.filter(pc.equal(default["dimension"], "pinner"))
     pinner, of_edge, of_visit, of_influence, of_credit = codes(
         [own["site_id"], own["pinner_id"]],
-        *([t["site_id"], t["pinner_id"]] for t in (edges, tables["hop_visits"], tables["influence"])),
+        *(
+            [t["site_id"], t["pinner_id"]]
+            for t in (edges, tables["hop_visits"], tables["influence"])
+        ),
         [by_pinner["site_id"], by_pinner["key"]],
     )
     count = len(pinner)
@@ -204,5 +210,3 @@ def _once(rejects: pa.Table) -> pa.Table:
     rejects = sort_by(rejects, "site_id", "reject_id", "received_at", "reason")
     (code,) = codes([rejects["site_id"], rejects["reject_id"]])
     return rejects.take(pa.array(group_starts(code)))
-
-

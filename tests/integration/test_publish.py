@@ -1,0 +1,263 @@
+"""Publishing on real databases: audited, all or nothing, and the same rows again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import alembic.command
+import pytest
+from sqlalchemy import Engine, inspect, text
+
+from pipelines.flows.run import RunReport, run
+from pipelines.io.database import (
+    alembic_config,
+    broken_invariants,
+    downgrade_database,
+    open_database,
+    upgrade_database,
+)
+from pipelines.io.lake import LakeWriter
+from pipelines.io.publish import published_run, restore_run
+from schemas.errors import AuditError, BusyError, SettingsError
+from schemas.events import AnyEvent
+from schemas.settings import Home
+from schemas.tables import RESULTS, Base
+from schemas.views import drop_views, view_definitions
+from tests.flow.truth import by_name
+from tests.world import simulate
+
+SETTINGS = "".join(
+    f'[sites.{name}]\nkey = "key-of-{name}"\ncurrency = "GBP"\norders_from = "{mode}"\n'
+    for name, mode in (("acme", "server"), ("bolt", "both"))
+)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home directory whose database is SQLite or a real PostgreSQL server, empty."""
+    (tmp_path / "pinsphere.toml").write_text(SETTINGS)
+    made = Home(tmp_path)
+    if request.param == "postgresql":
+        monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("postgres_url"))
+        engine = open_database(made)
+        with engine.begin() as connection:
+            drop_views(connection)
+            Base.metadata.drop_all(connection)
+            connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
+        engine.dispose()
+    return made
+
+
+def fill(home: Home, events: list[AnyEvent], name: str = "all") -> None:
+    """Writes events into the lake."""
+    with LakeWriter(home) as writer:
+        for event_name, table in by_name(events).items():
+            writer.write(event_name, table, name)
+
+
+def attribute(home: Home) -> RunReport:
+    """One run of the main job."""
+    return run(home, code_version="test", shards=2)
+
+
+def contents(engine: Engine) -> dict[str, list[tuple[object, ...]]]:
+    """The published rows of every result table, without their run."""
+    rows = {}
+    with engine.connect() as connection:
+        for name, result in RESULTS.items():
+            columns = ", ".join(c.name for c in result.__table__.columns if c.name != "run_id")
+            answer = connection.execute(text(f"SELECT {columns} FROM current_{name}"))
+            rows[name] = sorted((tuple(row) for row in answer), key=str)
+    return rows
+
+
+def test_deleted_tables_come_back_the_same(home: Home) -> None:
+    """Everything is a function of the lake: a lost database costs one run."""
+    fill(home, simulate(1).events)
+    assert attribute(home).is_new
+    engine = open_database(home)
+    before = contents(engine)
+    assert all(before[name] for name in ("pins", "order_credits", "pinner_spheres", "item_daily"))
+    with engine.begin() as connection:
+        drop_views(connection)
+        Base.metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE alembic_version"))
+
+    assert attribute(home).is_new
+
+    assert contents(engine) == before
+    engine.dispose()
+
+
+def test_running_again_changes_nothing(home: Home) -> None:
+    """A cron job that finds no news leaves the run that is there."""
+    fill(home, simulate(2).events)
+    first = attribute(home)
+
+    again = attribute(home)
+
+    assert (first.is_new, again.is_new) == (True, False)
+    assert again.run_id == first.run_id
+
+
+def test_events_in_several_runs_end_at_the_same_tables(home: Home, tmp_path: Path) -> None:
+    """It does not matter whether a shop runs hourly or once a month."""
+    events = simulate(3).events
+    third = len(events) // 3
+    for number in range(3):
+        part = events[number * third : (number + 1) * third if number < 2 else None]
+        fill(home, part, f"part-{number}")
+        attribute(home)
+    engine = open_database(home)
+    stepwise = contents(engine)
+
+    for file in home.lake.glob("**/*.parquet"):
+        file.unlink()
+    fill(home, events)
+    attribute(home)
+
+    assert contents(engine) == stepwise
+    engine.dispose()
+
+
+def test_a_run_that_breaks_an_invariant_is_not_shown(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug that loses a micro must not reach a merchandiser."""
+    events = simulate(4).events
+    fill(home, events[:-1], "one")
+    good = attribute(home).run_id
+    fill(home, events[-1:], "two")
+
+    def lose_a_micro(run_id: str, table: object) -> object:
+        rows = list(honest(run_id, table))
+        place = [c.name for c in RESULTS["order_lines"].__table__.columns].index("net_micros")
+        if rows and len(rows[0]) == len(RESULTS["order_lines"].__table__.columns):
+            rows[0] = (*rows[0][:place], rows[0][place] + 1, *rows[0][place + 1 :])
+        return iter(rows)
+
+    from pipelines.io import publish
+
+    honest = publish._rows
+    monkeypatch.setattr(publish, "_rows", lose_a_micro)
+    with pytest.raises(AuditError, match="credits \\+ unattributed = net"):
+        attribute(home)
+
+    engine = open_database(home)
+    assert published_run(engine) == good
+    engine.dispose()
+
+
+def test_the_last_run_can_be_brought_back(home: Home) -> None:
+    """A merchandiser who doubts today's figures sees yesterday's again."""
+    events = simulate(5).events
+    fill(home, events[: len(events) // 2], "one")
+    first = attribute(home).run_id
+    engine = open_database(home)
+    before = contents(engine)
+    fill(home, events[len(events) // 2 :], "two")
+    second = attribute(home).run_id
+
+    assert restore_run(engine) == first
+
+    assert contents(engine) == before
+    assert second != first
+    engine.dispose()
+
+
+def test_old_runs_are_cleared_away(home: Home) -> None:
+    """Daily runs must not fill the disk: two are kept."""
+    events = simulate(6).events
+    quarter = len(events) // 4
+    for number in range(4):
+        fill(home, events[number * quarter : (number + 1) * quarter], f"part-{number}")
+        attribute(home)
+
+    engine = open_database(home)
+    with engine.connect() as connection:
+        kept = connection.scalar(text("SELECT COUNT(DISTINCT run_id) FROM pins"))
+        listed = connection.scalar(text("SELECT COUNT(*) FROM runs"))
+    engine.dispose()
+    assert (kept, listed) == (2, 2)
+
+
+def test_migrations_and_models_agree(home: Home) -> None:
+    """A column added without its migration would break every installation but ours."""
+    engine = open_database(home)
+    upgrade_database(engine)
+    with engine.begin() as connection:
+        drop_views(connection)
+        alembic.command.check(alembic_config(connection))
+    upgrade_database(engine)
+    assert set(inspect(engine).get_view_names()) == set(view_definitions(engine.dialect.name))
+    downgrade_database(engine, "base")
+    assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
+    engine.dispose()
+
+
+def test_readers_never_see_half_a_run_though_publishers_are_killed(home: Home) -> None:
+    """A page that loads while a run is published, or dies, adds up all the same."""
+    events = simulate(7).events
+    fill(home, events[:200], "start")
+    attribute(home)
+    command = (
+        "import sys; from pathlib import Path; from schemas.settings import Home;"
+        "from pipelines.flows.run import run;"
+        "run(Home(sys.argv[1]), code_version=sys.argv[2], shards=1)"
+    )
+    engine = open_database(home)
+    reads = 0
+    for attempt in range(4):
+        fill(home, events[200 + attempt : 201 + attempt], f"more-{attempt}")
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", command, str(home.path), "test"],
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        begin = time.monotonic()
+        while process.poll() is None:
+            # One transaction: a reader's queries see one state.
+            with engine.connect() as connection:
+                run_id = connection.scalar(text("SELECT run_id FROM current_run"))
+                assert broken_invariants(connection, str(run_id)) == []
+                assert connection.scalar(text("SELECT COUNT(*) FROM current_orders"))
+            reads += 1
+            if attempt < 3 and time.monotonic() - begin > 1.2 + attempt * 0.4:
+                process.send_signal(signal.SIGKILL)
+        process.wait()
+    last = published_run(engine)
+    assert not attribute(home).is_new  # the last publisher was left alive and finished
+    assert published_run(engine) == last
+    assert reads > 20
+    engine.dispose()
+
+
+def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
+    """Two cron jobs that overlap must not mix their rows."""
+    (tmp_path / "pinsphere.toml").write_text(SETTINGS)
+    from pipelines.flows.run import _only_run
+
+    with _only_run(Home(tmp_path)), pytest.raises(BusyError, match="another run is at work"):
+        attribute(Home(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("nonsense", "is not a database URL"),
+        ("postgresql://nobody:secret@127.0.0.1:1/none", "cannot open the database"),
+    ],
+)
+def test_a_bad_database_url_is_told_without_its_password(
+    url: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logs are read by many."""
+    monkeypatch.setenv("DATABASE_URL", url)
+
+    with pytest.raises(SettingsError, match=reason) as error:
+        open_database(Home(tmp_path))
+
+    assert "secret" not in str(error.value)
