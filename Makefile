@@ -81,7 +81,7 @@ lock: $(VENV)/.dev ## Refresh constraints.txt with the newest versions that fit
 	@cp $(VENV)/constraints.txt constraints.txt
 
 clean: ## Remove what make and the tools have made; never your data
-	@rm -rf $(VENV) build dist *.egg-info .demo
+	@rm -rf $(VENV) build dist *.egg-info pinsphere-demo
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

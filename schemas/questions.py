@@ -33,7 +33,7 @@ ORDER BY credited_micros DESC, item_id LIMIT 10""",
         "Which slot earns its place on the page: pins, visits and revenue per thousand views?",
         """\
 SELECT item_list_id, views, pins, pin_visits, ROUND(credited, 2) AS credited,
-       ROUND(1000 * credited / NULLIF(views, 0), 2) AS credited_per_1000_views
+       ROUND(1000 * credited / NULLIF(views, 0), 2) AS per_1000_views
 FROM revenue_by_slot
 WHERE site_id = 'acme' AND model = 'time_decay'
 ORDER BY credited_micros DESC, item_list_id""",

@@ -208,7 +208,7 @@ class _Daily(Result):
 
 
 class ItemDaily(_Daily):
-    """One row per product pinned, day and model."""
+    """One row per product (pinned, shown or chosen), day and model."""
 
     __tablename__ = "item_daily"
     item_id: Mapped[str] = mapped_column(

@@ -9,6 +9,7 @@ import hashlib
 
 from sqlalchemy import Connection, inspect, text
 
+from schemas.models import MODELS
 from schemas.tables import RESULTS, Result
 
 _RUN = "(SELECT run_id FROM current_run WHERE pointer = 1)"
@@ -60,15 +61,30 @@ def _revenue_by(key: str, table: str) -> str:
         FROM current_{table} GROUP BY site_id, {key}, model"""
 
 
+_MODELS = " UNION ALL ".join(f"SELECT '{model}' AS model" for model in MODELS)
+
+
+def _over_models(function: str, beats: str) -> str:
+    """The least or greatest credit of a key over all models; one without a row gives it 0."""
+    window = "OVER (PARTITION BY site_id, dimension, key)"
+    best = f"{function}(credited_micros) {window}"
+    return (
+        f"CASE WHEN COUNT(*) {window} < {len(MODELS)} AND 0 {beats} {best} THEN 0 ELSE {best} END"
+    )
+
+
 _QUESTIONS = {
     "revenue_by_pinner": f"""
-        SELECT c.site_id, c.key AS pinner_id, c.model, c.credited_micros,
-          {_money("c.credited_micros")} AS credited, c.ci_low_micros, c.ci_high_micros,
-          c.n_customers, s.pins, s.reach_total, s.influenced_micros,
+        WITH models AS ({_MODELS})
+        SELECT s.site_id, s.pinner_id, m.model,
+          COALESCE(c.credited_micros, 0) AS credited_micros,
+          {_money("COALESCE(c.credited_micros, 0)")} AS credited,
+          c.ci_low_micros, c.ci_high_micros, COALESCE(c.n_customers, 0) AS n_customers,
+          s.pins, s.reach_total, s.influenced_micros,
           {_money("s.influenced_micros")} AS influenced
-        FROM current_model_credits c
-        JOIN current_pinner_spheres s ON s.site_id = c.site_id AND s.pinner_id = c.key
-        WHERE c.dimension = 'pinner'""",
+        FROM current_pinner_spheres s CROSS JOIN models m
+        LEFT JOIN current_model_credits c ON c.site_id = s.site_id AND c.dimension = 'pinner'
+          AND c.key = s.pinner_id AND c.model = m.model""",
     "revenue_by_product": _revenue_by("item_id", "item_daily"),
     "revenue_by_slot": _revenue_by("item_list_id", "slot_daily"),
     "revenue_by_recommender": _revenue_by("recommender_id", "recommender_daily"),
@@ -77,8 +93,8 @@ _QUESTIONS = {
           {_money("credited_micros")} AS credited,
           credited_micros * 1.0 / NULLIF(SUM(credited_micros)
             OVER (PARTITION BY site_id, dimension, model), 0) AS share,
-          MIN(credited_micros) OVER (PARTITION BY site_id, dimension, key) AS lowest_micros,
-          MAX(credited_micros) OVER (PARTITION BY site_id, dimension, key) AS highest_micros,
+          {_over_models("MIN", "<")} AS lowest_micros,
+          {_over_models("MAX", ">")} AS highest_micros,
           ci_low_micros, ci_high_micros, n_customers, n_effective
         FROM current_model_credits""",
     "pinner_sphere": "SELECT * FROM current_pinner_spheres",

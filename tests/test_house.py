@@ -105,7 +105,9 @@ def test_modules_stay_under_500_lines():
     too_long = {
         str(path.relative_to(ROOT)): lines
         for path in modules()
-        if (lines := len(path.read_text().splitlines())) >= MAX_LINES
+        # A migration is a list of columns, written by a tool and read by none.
+        if path.parent.name != "versions"
+        and (lines := len(path.read_text().splitlines())) >= MAX_LINES
     }
 
     assert not too_long

@@ -58,7 +58,8 @@ def run_demo(path: Path, *, seed: int, version: str) -> None:
     engine = open_database(home)
     show_answers(engine, console)
     engine.dispose()
-    console.print(f"Look yourself:  sqlite3 {path / 'pinsphere.db'}   (views: docs/queries.md)")
+    console.print(f"Look yourself, with any SQLite client: {path / 'pinsphere.db'}")
+    console.print("The views and what they mean: docs/queries.md")
 
 
 def show_answers(engine: Engine, console: Console) -> None:

@@ -100,7 +100,7 @@ def chains(forest: Forest) -> Chains:
 
 
 def necessity_shares(chain: Chains, player: Ints, necessity: Floats) -> Floats:
-    """Shares a touch on each pin up its chain by necessity-Shapley (docs/methods in 1.2).
+    """Shares a touch on each pin up its chain by necessity-Shapley (docs/attribution.md section 5).
 
     The sale needs the next pin up only with probability `necessity`; given K necessary
     ancestors each of the K + 1 players has an equal part. Players are people: one who stands

@@ -6,9 +6,7 @@ import numpy as np
 
 from pipelines.kernels.columns import Floats, Ints, expand
 from pipelines.kernels.spans import time_key
-
-DEFAULT_MODEL = "time_decay"
-MODELS = ("first", "last", "linear", "position", "time_decay")
+from schemas.models import MODELS
 
 
 class Paths(NamedTuple):

@@ -1,4 +1,4 @@
-"""How sure credited revenue is: by customer, never by order (methods: Fay and Feuer 1997)."""
+"""How sure credited revenue is: by customer, never by order (Fay and Feuer 1997)."""
 
 from typing import NamedTuple
 
