@@ -1,5 +1,6 @@
 """The collector as a process: granian around the app."""
 
+import contextlib
 import functools
 import os
 import socket
@@ -54,10 +55,11 @@ def serve(home: Home, *, host: str, port: int, workers: int = 1) -> None:
         log_access=False,  # addresses of visitors do not belong in logs
     )
     load = functools.partial(_load, str(home.path.absolute()))
-    with tempfile.TemporaryDirectory(prefix="pinsphere-metrics-") as metrics:
+    with contextlib.ExitStack() as stack:
         if workers > 1:
             # Read by prometheus-client when a worker imports it: workers share their counts.
-            os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", metrics)
+            metrics = tempfile.TemporaryDirectory(prefix="pinsphere-metrics-")
+            os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", stack.enter_context(metrics))
         server.serve(target_loader=load, wrap_loader=False)
 
 

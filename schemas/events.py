@@ -243,7 +243,7 @@ EVENTS: dict[str, type[Event]] = {
 UNSIGNED_EVENTS = frozenset(EVENTS) - {"refund", "erase"}
 _decoder = msgspec.json.Decoder(AnyEvent)
 # PostgreSQL stores no U+0000; U+001F parts joint keys in `pipelines.kernels.columns`.
-_FORBIDDEN = re.compile(rb"\\u00(?:00|1[fF])")
+_FORBIDDEN = re.compile(rb"(?<!\\)(?:\\\\)*\\u00(?:00|1[fF])")
 
 
 def decode_event(raw: bytes) -> AnyEvent:

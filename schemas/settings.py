@@ -54,7 +54,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=
     beacon: BeaconSettings = BeaconSettings()
     engine: Literal["networkx"] = "networkx"
     keep_runs: Annotated[int, Meta(ge=1)] = 2
-    spool_keep_days: Annotated[float, Meta(ge=0)] = 7.0
+    spool_keep_days: Annotated[float, Meta(ge=0, le=3650)] = 7.0
 
     def site_of_key(self, key: str) -> str | None:
         """The id of the site with this public write key, if any."""
@@ -130,9 +130,11 @@ class Home:
                 f"{self.settings_file} does not exist;"
                 " make it with: pinsphere init --site SHOP --currency GBP"
             ) from None
+        except (OSError, UnicodeError) as error:
+            raise SettingsError(f"{self.settings_file}: cannot be read: {error}") from None
         try:
             return parse_settings(tomllib.loads(text))
-        except (tomllib.TOMLDecodeError, UnicodeError) as error:
+        except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"{self.settings_file}: {error}") from None
         except SettingsError as error:
             raise SettingsError(f"{self.settings_file}: {error}") from None
@@ -140,16 +142,23 @@ class Home:
 
 def parse_settings(values: dict[str, Any]) -> Settings:
     """Checks settings read from TOML; every number, name and code against its contract."""
-    try:
-        settings = msgspec.convert(values, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        raise SettingsError(str(error)) from None
+    sites = values.get("sites")
+    for site_id, site_values in sites.items() if isinstance(sites, dict) else ():
+        _convert(site_values, Site, f"sites.{site_id}: ")
+    settings: Settings = _convert(values, Settings, "")
     keys = [site.key for site in settings.sites.values()]
     if len(set(keys)) != len(keys):
         raise SettingsError("two sites share one key; a key names exactly one site")
     for site_id, site in settings.sites.items():
         _check_site(site_id, site)
     return settings
+
+
+def _convert(values: Any, kind: type[Any], where: str) -> Any:
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{where}{error}") from None
 
 
 def _check_site(site_id: str, site: Site) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipelines.kernels.columns import Ints
 
-# Every IANA offset change since 1970 falls on a quarter of an hour.
+# Every IANA offset since 1980 is whole quarters of an hour; earlier times are wrong clocks.
 _QUARTER_MS = 900_000
 
 

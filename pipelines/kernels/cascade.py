@@ -65,12 +65,6 @@ def _on_cycle(parent: Ints) -> Bools:
         jump = jump[jump]
         steps *= 2
     cyclic[jump[:count][jump[:count] < count]] = True
-    # The walk lands somewhere on each cycle: walk once around it to mark the rest.
-    for row in np.flatnonzero(cyclic):
-        step = parent[row]
-        while not cyclic[step]:
-            cyclic[step] = True
-            step = parent[step]
     return cyclic
 
 
@@ -132,7 +126,8 @@ def necessity_shares(chain: Chains, player: Ints, necessity: Floats) -> Floats:
     shares = np.empty(len(who))
     for value in np.unique(necessity):
         links = necessity[chain.pin] == value
-        table = _share_table(float(value), int(players.max()))
+        # Sizes in steps, so that shards share their tables.
+        table = _share_table(float(value), -(-int(players.max()) // 64) * 64)
         shares[links] = table[players[chain.pin[links]] - 1, rank[links]]
     return shares / pins_of_player
 

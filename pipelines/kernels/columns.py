@@ -50,10 +50,8 @@ def codes(*tables: Sequence[Any]) -> list[Ints]:
     Returns:
       For each table [rows] codes from 0 in order of first appearance; -1 for a null key.
     """
-    keys = [_flat(joint_key(*columns)) for columns in tables]
-    encoded = pa.chunked_array([pa.concat_arrays(keys)]).combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = pa.concat_arrays(encoded.chunks) if encoded.num_chunks else pa.array([], "string")
+    keys = [flat(joint_key(*columns)) for columns in tables]
+    encoded = pa.concat_arrays(keys)
     indices = ints(encoded.dictionary_encode().indices, missing=-1)
     edges = np.cumsum([0, *(len(key) for key in keys)])
     return [indices[low:high] for low, high in itertools.pairwise(edges)]
@@ -61,7 +59,7 @@ def codes(*tables: Sequence[Any]) -> list[Ints]:
 
 def places(needles: Any, haystack: Any) -> Ints:
     """[needles] index of each needle's first occurrence in the haystack, -1 where missing."""
-    return ints(pc.index_in(_flat(needles), value_set=_flat(haystack), skip_nulls=True), -1)
+    return ints(pc.index_in(flat(needles), value_set=flat(haystack), skip_nulls=True), -1)
 
 
 def group_starts(sorted_codes: Ints) -> Ints:
@@ -88,7 +86,7 @@ def expand(counts: Ints) -> tuple[Ints, Ints]:
 
 def take(column: Any, index: Ints) -> Any:
     """[index] values of a column, null where the index is -1."""
-    return _flat(column).take(pa.array(index, mask=index < 0))
+    return flat(column).take(pa.array(index, mask=index < 0))
 
 
 def sort_by(table: pa.Table, *names: str) -> pa.Table:
@@ -96,7 +94,8 @@ def sort_by(table: pa.Table, *names: str) -> pa.Table:
     return table.take(pc.sort_indices(table, sort_keys=[(name, "ascending") for name in names]))
 
 
-def _flat(column: Any) -> Any:
+def flat(column: Any) -> Any:
+    """[rows] a column as one array."""
     if isinstance(column, pa.ChunkedArray):
         return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     return column

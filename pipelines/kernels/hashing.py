@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.kernels.columns import Ints, joint_key
+from pipelines.kernels.columns import Ints, flat, joint_key
 
 Hashes = npt.NDArray[np.uint64]
 # Odd constants of SplitMix64 (Steele, Lea, Flood 2014), a well-tested mixer.
@@ -17,8 +17,7 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 def hash_text(column: Any) -> Hashes:
     """[rows] hash of each text's UTF-8 bytes; a null hashes as an empty text."""
-    array = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
-    array = array.cast(pa.large_string()).fill_null("")
+    array = flat(column).cast(pa.large_string()).fill_null("")
     _, offset_buffer, data = array.buffers()
     offsets = np.frombuffer(offset_buffer, dtype=np.int64)[
         array.offset : array.offset + len(array) + 1

@@ -4,6 +4,8 @@ Rules: docs/attribution.md section 3. A family on one device stays apart, since 
 customer owns only the interval from her login to the next.
 """
 
+from collections import Counter
+
 import numpy as np
 
 from pipelines.kernels.columns import Bools, Ints, group_starts
@@ -61,11 +63,16 @@ def shared_logins(visitor: Ints, customer: Ints, at: Ints) -> Bools:
     # Few visitor ids have that many logins at all: only those are walked through.
     for group in np.flatnonzero(np.diff(edges) > SHARED_CUSTOMERS):
         low, high = edges[group], edges[group + 1]
+        within: Counter[int] = Counter()
         first = low
         for last in range(low, high):
+            within[customer[last]] += 1
             while at[last] - at[first] > SHARED_WITHIN_MS:
+                within[customer[first]] -= 1
+                if not within[customer[first]]:
+                    del within[customer[first]]
                 first += 1
-            if len(set(customer[first : last + 1].tolist())) > SHARED_CUSTOMERS:
+            if len(within) > SHARED_CUSTOMERS:
                 shared[low:high] = True
                 break
     return shared

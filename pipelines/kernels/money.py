@@ -39,6 +39,7 @@ def split_micros(amount: Ints, weight: Floats, start: Ints) -> Ints:
     share = np.abs(amount)[group] * (weight / total[group])
     part = np.floor(share).astype(np.int64)
     left = np.abs(amount) - np.add.reduceat(part, start[:-1])
+    part, left = _without_excess(part, left, start)
     fraction = np.round((share - part) * _FRACTION_STEPS)
     # A weight of zero takes nothing, however the rounding falls.
     fraction[weight == 0] = -1
@@ -50,3 +51,10 @@ def split_micros(amount: Ints, weight: Floats, start: Ints) -> Ints:
     part += np.where(weight > 0, (left // positive)[group], 0)
     part += (rank < (left % positive)[group]).astype(np.int64)
     return np.where(amount[group] < 0, -part, part)
+
+
+def _without_excess(part: Ints, left: Ints, start: Ints) -> tuple[Ints, Ints]:
+    """Takes what float shares near 2**52 gave too much from the largest part of its group."""
+    for row in np.flatnonzero(left < 0):
+        part[start[row] + np.argmax(part[start[row] : start[row + 1]])] += left[row]
+    return part, np.maximum(left, 0)

@@ -65,7 +65,7 @@ def settle_orders(
     ] = True
 
     order_currency = take(purchases["currency"], latest)
-    wrong = known[r_order] & is_set(refunds["currency"])
+    wrong = is_latest & known[r_order] & is_set(refunds["currency"])
     wrong &= ~_same_text(refunds["currency"], order_currency.take(pa.array(r_order)))
     back = refund_lines(refunds, r_order, is_latest & known[r_order] & ~wrong)
     refunded = refunded_micros(lines, back)

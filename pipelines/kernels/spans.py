@@ -4,8 +4,9 @@ import numpy as np
 
 from pipelines.kernels.columns import Ints
 
-# Group code and milliseconds share one int64 sort key: 2**42 ms are 139 years.
-_TIME_BITS = 42
+# Group code and milliseconds share one int64 sort key: 2**43 ms are 278 years, more than
+# two wrong clocks within the event contract can lie apart.
+_TIME_BITS = 43
 _MAX_GROUPS = 2**20
 
 
@@ -14,7 +15,7 @@ def time_key(group: Ints, at: Ints, origin: int) -> Ints:
 
     Args:
       group: [rows] codes from 0.
-      at: [rows] epoch milliseconds; clipped to 0 .. 2**42 - 1 after `origin`.
+      at: [rows] epoch milliseconds; clipped to 0 .. 2**43 - 1 after `origin`.
       origin: epoch milliseconds that become 0.
 
     Raises:

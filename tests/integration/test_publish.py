@@ -235,6 +235,21 @@ def test_readers_never_see_half_a_run_though_publishers_are_killed(home: Home) -
     engine.dispose()
 
 
+def test_the_reader_would_notice_a_publisher_that_works_in_place(home: Home) -> None:
+    """The control of the test above: delete, commit, insert, commit is seen half done."""
+    fill(home, simulate(8).events)
+    run_id = attribute(home).run_id
+    engine = open_database(home)
+    with engine.begin() as publisher:
+        publisher.execute(text("DELETE FROM order_credits"))
+
+    with engine.connect() as connection:
+        broken = broken_invariants(connection, run_id)
+
+    engine.dispose()
+    assert any("credits + unattributed = net" in promise for promise in broken)
+
+
 def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
     """Two cron jobs that overlap must not mix their rows."""
     (tmp_path / "pinsphere.toml").write_text(SETTINGS)

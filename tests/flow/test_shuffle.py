@@ -1,0 +1,233 @@
+"""The shuffle: rows go out by shard and come back whole, and Beam adds no meaning."""
+
+import contextlib
+import itertools
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.kernels.columns import Tables
+from pipelines.kernels.hashing import shard_of
+from pipelines.transforms.shuffle import (
+    RESULTS_TAG,
+    Piece,
+    Route,
+    RunStage,
+    Shuffle,
+    Step,
+    gather,
+    scatter,
+)
+
+WORDS = pa.schema([("site_id", pa.string()), ("word", pa.string()), ("uses", pa.int64())])
+TOTALS = pa.schema([("word", pa.string()), ("total", pa.int64())])
+KEYS = ("site_id", "word")
+
+
+class Word(NamedTuple):
+    """A row of the datasets below."""
+
+    site_id: str
+    word: str | None
+    uses: int
+
+
+ROWS = st.lists(
+    st.builds(
+        Word,
+        st.sampled_from(["a", "b"]),
+        st.none() | st.sampled_from(["", "x", "y", "zebra", "\U0001f4cc"]),
+        st.integers(-9, 9),
+    ),
+    max_size=30,
+)
+
+
+@contextlib.contextmanager
+def shuffled(shards: int) -> Iterator[Shuffle]:
+    """A shuffle of two datasets in a folder of its own, which appears with the first piece."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Shuffle(
+            folder=str(Path(folder) / "pieces"),
+            shards=shards,
+            routes={
+                "words": Route("Count", KEYS, WORDS),
+                "more_words": Route("Count", KEYS, WORDS),
+                "totals": Route("Report", ("word",), TOTALS),
+            },
+            results={"report": (TOTALS, ("word", "total"))},
+            stages=("Count", "Report"),
+        )
+
+
+def words(rows: Sequence[Word]) -> pa.Table:
+    """The rows as a table, with a column that no route asks for."""
+    table = pa.Table.from_pylist([row._asdict() for row in rows], WORDS)
+    return table.append_column("scratch", pa.array([None] * len(rows), pa.int64()))
+
+
+def cut(table: pa.Table, edges: Sequence[int]) -> list[pa.Table]:
+    """The table in batches, cut at these rows."""
+    places = [0, *sorted(min(edge, len(table)) for edge in edges), len(table)]
+    return [table.slice(low, high - low) for low, high in itertools.pairwise(places)]
+
+
+def by_shard(shuffle: Shuffle, batches: Sequence[Tables]) -> dict[int, list[Piece]]:
+    """Scatters batches; the pieces of each shard, as a group-by gives them."""
+    pieces: dict[int, list[Piece]] = {}
+    for tables in batches:
+        for tag, (shard, piece) in scatter(shuffle, tables):
+            assert tag == shuffle.routes[piece.dataset].stage
+            pieces.setdefault(shard, []).append(piece)
+    return pieces
+
+
+def counted(table: pa.Table) -> Counter[Word]:
+    """Rows without their order."""
+    return Counter(Word(**row) for row in table.select(WORDS.names).to_pylist())
+
+
+@given(ROWS, st.integers(1, 9), st.lists(st.integers(0, 30), max_size=4))
+@settings(max_examples=60)
+def test_every_row_lands_once_and_rows_of_a_key_together(
+    rows: list[Word], shards: int, edges: list[int]
+) -> None:
+    """A lost row is lost money; a key in two shards is an order credited twice."""
+    table = words(rows)
+    with shuffled(shards) as shuffle:
+        pieces = by_shard(shuffle, [{"words": batch} for batch in cut(table, edges)])
+        found = {shard: gather(own, shuffle.schemas("Count")) for shard, own in pieces.items()}
+
+    assert sum((counted(tables["words"]) for tables in found.values()), Counter()) == Counter(rows)
+    for shard, tables in found.items():
+        assert 0 <= shard < shards
+        assert tables["words"].schema == WORDS
+        assert tables["more_words"].equals(WORDS.empty_table())
+        keys = [tables["words"][key] for key in KEYS]
+        assert shard_of(shards, *keys).tolist() == [shard] * len(tables["words"])
+
+
+@given(ROWS, ROWS, st.integers(1, 5))
+@settings(max_examples=40)
+def test_datasets_of_one_stage_meet_by_key_and_stay_apart(
+    some: list[Word], others: list[Word], shards: int
+) -> None:
+    """Refunds must come to the shard of their order, and not become orders."""
+    with shuffled(shards) as shuffle:
+        pieces = by_shard(shuffle, [{"words": words(some), "more_words": words(others)}])
+        found = [gather(own, shuffle.schemas("Count")) for own in pieces.values()]
+
+    homes: dict[tuple[str, str], set[int]] = {}
+    for place, tables in enumerate(found):
+        for row in [*counted(tables["words"]), *counted(tables["more_words"])]:
+            if row.word is not None:
+                homes.setdefault((row.site_id, row.word), set()).add(place)
+    assert all(len(places) == 1 for places in homes.values())
+    assert sum((counted(tables["words"]) for tables in found), Counter()) == Counter(some)
+    assert sum((counted(tables["more_words"]) for tables in found), Counter()) == Counter(others)
+
+
+def test_the_order_of_pieces_means_nothing() -> None:
+    """A group-by gives its values in any order; a retry gives another one."""
+    table = words([Word("a", "x", number) for number in range(9)])
+    with shuffled(1) as shuffle:
+        (pieces,) = by_shard(shuffle, [{"words": each} for each in cut(table, [3, 6])]).values()
+        one = gather(pieces, shuffle.schemas("Count"))
+        other = gather(reversed(pieces), shuffle.schemas("Count"))
+
+    assert len(pieces) == 3
+    assert one == other
+
+
+def test_a_result_is_one_sorted_file() -> None:
+    """A database appends sorted rows instead of searching for their places."""
+    table = pa.table({"total": [1, 3, 2], "word": ["b", "a", "a"], "scratch": [0, 0, 0]})
+    with shuffled(4) as shuffle:
+        ((tag, (shard, piece)),) = scatter(shuffle, {"report": table})
+        rows = pq.read_table(piece.path)
+
+    assert (tag, shard, piece.dataset, piece.rows) == (RESULTS_TAG, 0, "report", 3)
+    assert rows.schema == TOTALS
+    assert rows.to_pydict() == {"word": ["a", "a", "b"], "total": [2, 3, 1]}
+
+
+def test_empty_tables_leave_no_file() -> None:
+    """Thousands of empty files would cost more than the rows."""
+    with shuffled(3) as shuffle:
+        assert list(scatter(shuffle, {"words": words([]), "report": TOTALS.empty_table()})) == []
+        assert not Path(shuffle.folder).exists()
+
+
+def test_a_table_without_a_route_is_refused() -> None:
+    """A misspelt dataset must not vanish."""
+    with shuffled(1) as shuffle, pytest.raises(KeyError, match="wrods"):
+        list(scatter(shuffle, {"wrods": words([Word("a", "x", 1)])}))
+
+
+def test_a_piece_with_another_number_of_rows_is_refused() -> None:
+    """A file cut short by a full disk must stop the run, not shrink it."""
+    with shuffled(1) as shuffle:
+        ((piece,),) = by_shard(shuffle, [{"words": words([Word("a", "x", 1)] * 3)}]).values()
+
+        with pytest.raises(ValueError, match=r"batch 0: 3 rows, not 4"):
+            gather([piece._replace(rows=4)], shuffle.schemas("Count"))
+
+
+def total(tables: Tables) -> Tables:
+    """A step: sums by word over both datasets, for the next stage and as a result."""
+    both = pa.concat_tables([tables["words"], tables["more_words"]])
+    sums = both.group_by("word", use_threads=False).aggregate([("uses", "sum")])
+    named = sums.rename_columns({"uses_sum": "total"})
+    return {"totals": named, "report": named}
+
+
+def run_beam(shuffle: Shuffle, batches: Sequence[Tables], step: Step) -> dict[str, list[Any]]:
+    """RunStage over batches: the rows of each dataset it gives, and in how many files."""
+    pieces = [reference for tables in batches for _, reference in scatter(shuffle, tables)]
+    before = set(Path(shuffle.folder).iterdir())
+    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+        outputs = pipeline | beam.Create(pieces) | RunStage("Count", step, shuffle)
+        assert set(outputs) == {"Report", RESULTS_TAG}
+    rows: dict[str, list[Any]] = {"totals": [], "report": []}
+    for path in set(Path(shuffle.folder).iterdir()) - before:
+        if path.suffix == ".parquet":
+            rows["report"] += pq.read_table(path).to_pylist()
+        else:
+            with pa.memory_map(str(path)) as source:
+                rows["totals"] += pa.ipc.open_file(source).read_all().to_pylist()
+    return {name: sorted(each, key=str) for name, each in rows.items()}
+
+
+@pytest.mark.parametrize(("shards", "edges"), [(1, []), (3, [7]), (5, [1, 2, 20])])
+def test_pipeline_gives_what_the_step_gives(shards: int, edges: list[int]) -> None:
+    """Beam adds distribution, not meaning: same rows however the batch is cut."""
+    # One site: then the key of the shuffle is the step's.
+    rows = [Word("a", word, number) for number, word in enumerate(["x", "y", "zebra"] * 9)]
+    some, others = words(rows), words(rows[5:11])
+    whole = total({"words": some.select(WORDS.names), "more_words": others.select(WORDS.names)})
+
+    with shuffled(shards) as shuffle:
+        batches: list[Tables] = [{"words": batch} for batch in cut(some, edges)]
+        found = run_beam(shuffle, [*batches, {"more_words": others}], total)
+
+    for name, table in whole.items():
+        assert found[name] == sorted(table.select(TOTALS.names).to_pylist(), key=str)
+
+
+def test_a_dataset_for_an_earlier_stage_is_refused() -> None:
+    """A loop in the wiring would wait for itself; it is found on the first row."""
+
+    def give_back(tables: Tables) -> Tables:
+        return {"more_words": tables["words"]}
+
+    with shuffled(1) as shuffle, pytest.raises(Exception, match="to Count, not a later stage"):
+        run_beam(shuffle, [{"words": words([Word("a", "x", 1)])}], give_back)

@@ -1,0 +1,127 @@
+"""Arrow columns as numpy arrays, key codes and group boundaries."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.kernels.columns import (
+    codes,
+    expand,
+    group_starts,
+    ints,
+    is_set,
+    joint_key,
+    places,
+    sort_by,
+    take,
+)
+
+KEYS = st.lists(st.tuples(st.sampled_from("ab"), st.none() | st.sampled_from("xyz")), max_size=15)
+
+
+def chunked(values: list[str | None], cut: int = 1) -> pa.ChunkedArray:
+    """A text column in two chunks, as tables hold them."""
+    plain = pa.array(values, pa.string())
+    return pa.chunked_array([plain.slice(0, cut), plain.slice(cut)])
+
+
+def key_columns(keys: list[tuple[str, str | None]]) -> list[pa.ChunkedArray]:
+    """Two key columns."""
+    return [chunked([site for site, _ in keys]), chunked([one for _, one in keys])]
+
+
+@given(st.lists(KEYS, min_size=1, max_size=4))
+def test_codes_are_equal_where_keys_are_and_grow_by_first_appearance(
+    tables: list[list[tuple[str, str | None]]],
+) -> None:
+    """A sorted table's codes are sorted: the searches of other kernels lean on it."""
+    known: dict[tuple[str, str | None], int] = {}
+    wanted = [
+        [-1 if key[1] is None else known.setdefault(key, len(known)) for key in keys]
+        for keys in tables
+    ]
+
+    assert [column.tolist() for column in codes(*map(key_columns, tables))] == wanted
+
+
+def test_codes_of_tables_without_rows_or_chunks() -> None:
+    """Most shards lack one dataset or another."""
+    empty = pa.chunked_array([], pa.string())
+
+    assert [column.tolist() for column in codes([empty], [pa.array(["a"])])] == [[], [0]]
+    assert [column.tolist() for column in codes([empty])] == [[]]
+
+
+def test_joint_keys_do_not_run_into_each_other() -> None:
+    """Key (a, bc) is another than (ab, c)."""
+    first, second = joint_key(pa.array(["a", "ab"]), pa.array(["bc", "c"])).to_pylist()
+
+    assert first != second
+    assert joint_key(pa.array(["a", None]), pa.array([None, "b"])).to_pylist() == [None, None]
+
+
+@given(KEYS, KEYS)
+def test_places_are_first_occurrences(
+    needles: list[tuple[str, str | None]], haystack: list[tuple[str, str | None]]
+) -> None:
+    """The first line with that item is the one meant, not any; null matches nothing."""
+    wanted = [
+        haystack.index(needle) if needle[1] is not None and needle in haystack else -1
+        for needle in needles
+    ]
+
+    found = places(joint_key(*key_columns(needles)), joint_key(*key_columns(haystack)))
+
+    assert found.tolist() == wanted
+
+
+@given(st.lists(st.integers(0, 4), max_size=12))
+def test_expand_lays_groups_end_to_end(counts: list[int]) -> None:
+    """Groups without rows stand between others everywhere."""
+    group, place = expand(np.array(counts, dtype=np.int64))
+
+    pairs = [(index, row) for index, count in enumerate(counts) for row in range(count)]
+    assert list(zip(group.tolist(), place.tolist(), strict=True)) == pairs
+
+
+@given(st.lists(st.integers(0, 3), max_size=12).map(sorted))
+def test_group_starts_are_the_first_rows(sorted_codes: list[int]) -> None:
+    """The earliest pin of a pin id stands: the first row, not the second."""
+    starts = group_starts(np.array(sorted_codes, dtype=np.int64))
+
+    assert starts.tolist() == [sorted_codes.index(code) for code in sorted(set(sorted_codes))]
+
+
+@pytest.mark.parametrize("column", [pa.array(["a", None, "c"]), chunked(["a", None, "c"])])
+def test_take_gives_null_where_there_is_no_row(column: pa.Array) -> None:
+    """-1 is "none" everywhere, never the last row as in Python."""
+    assert take(column, np.array([2, -1, 0, 1])).to_pylist() == ["c", None, "a", None]
+    assert take(column.slice(0, 0), np.array([-1])).to_pylist() == [None]
+
+
+def test_ints_read_booleans_and_fill_holes() -> None:
+    """A null amount is "not given", which is not 0."""
+    assert ints(pa.array([True, False, None])).tolist() == [1, 0, 0]
+    assert ints(pa.array([2**62, None]), missing=-1).tolist() == [2**62, -1]
+    assert ints(pa.chunked_array([[1], [None, 3]])).tolist() == [1, 0, 3]
+    assert ints(pa.array([None, None], pa.int64()), missing=7).dtype == np.int64
+
+
+def test_is_set_tells_null_from_empty() -> None:
+    """An empty text is a value."""
+    assert is_set(pa.array(["", None])).tolist() == [True, False]
+    assert is_set(chunked([None, "a"])).tolist() == [False, True]
+
+
+def test_sort_by_is_ascending_with_nulls_last() -> None:
+    """Columns in turn, later ones break ties."""
+    table = pa.table({"a": ["y", "x", None, "x"], "b": [1, 2, 0, 1]})
+
+    assert sort_by(table, "a", "b").to_pylist() == [
+        {"a": "x", "b": 1},
+        {"a": "x", "b": 2},
+        {"a": "y", "b": 1},
+        {"a": None, "b": 0},
+    ]

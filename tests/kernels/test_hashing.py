@@ -1,0 +1,122 @@
+"""The stable hash: its values are a contract, since shards and samples are chosen by it."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.kernels.columns import joint_key
+from pipelines.kernels.hashing import hash_text, shard_of
+
+# Written down once; a release that changes one moves rows between shards in mid-run.
+GOLDEN = {
+    "": 0xE220A8397B1DCDAF,
+    "a": 0xE8BBC788A5A69037,
+    "ab": 0xB0A1B63124D67224,
+    "abcdefgh": 0x50B9CD6A72F6EA32,
+    "abcdefghi": 0xF0AD26EAFEBB8A7D,
+    "abcdefghijklmnop": 0x069223BE141C2F66,
+    "z\u00fcrich": 0xE8142F3801175EFD,
+    "\U0001f4cc": 0x9E27B5856C7A7650,
+    "a\x00": 0x3631862E8E3E258B,
+    "x" * 100: 0x41265071685D4F73,
+}
+TEXTS = st.lists(st.none() | st.text(max_size=20), max_size=20)
+MASK = 2**64 - 1
+
+
+def naive_hash(text: str) -> int:
+    """The hash, one text at a time, in Python's integers."""
+
+    def mix(value: int) -> int:
+        value = (value + 0x9E3779B97F4A7C15) & MASK
+        value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+        value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & MASK
+        return value ^ (value >> 31)
+
+    data = text.encode()
+    value = (len(data) * 0x9E3779B97F4A7C15) & MASK
+    for place in range(0, len(data), 8):
+        value = mix(value ^ int.from_bytes(data[place : place + 8], "little"))
+    return mix(value)
+
+
+@pytest.mark.parametrize(("text", "value"), GOLDEN.items())
+def test_hash_values_never_change(text: str, value: int) -> None:
+    """Two workers of two releases must send one order to one shard."""
+    assert hash_text(pa.array([text])).tolist() == [value] == [naive_hash(text)]
+
+
+@given(TEXTS)
+def test_a_column_s_hashes_are_the_naive_loop(texts: list[str | None]) -> None:
+    """The vectors read eight bytes at once, over the next text's bytes too."""
+    assert hash_text(pa.array(texts, pa.string())).tolist() == [
+        naive_hash(text or "") for text in texts
+    ]
+
+
+@given(TEXTS, st.integers(0, 20), st.integers(0, 20))
+def test_how_arrow_stores_a_text_means_nothing(
+    texts: list[str | None], first: int, cut: int
+) -> None:
+    """Sliced, chunked, large or dictionary-encoded: Parquet and IPC give all of them."""
+    texts = ["before", *texts]
+    plain = pa.array(texts, pa.string())
+    wanted = hash_text(plain).tolist()
+
+    assert hash_text(plain.slice(first)).tolist() == wanted[first:]
+    assert hash_text(plain.cast(pa.large_string())).tolist() == wanted
+    assert hash_text(plain.cast(pa.large_string()).slice(first)).tolist() == wanted[first:]
+    assert hash_text(pa.chunked_array([plain.slice(0, cut), plain.slice(cut)])).tolist() == wanted
+    assert hash_text(plain.dictionary_encode()).tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [pa.array([], pa.string()), pa.array([], pa.large_string()), pa.chunked_array([], pa.string())],
+    ids=["array", "large", "no chunks"],
+)
+def test_no_texts_have_no_hashes(empty: pa.Array) -> None:
+    """An empty Parquet file's column has no chunk at all."""
+    assert hash_text(empty).tolist() == []
+
+
+def test_a_null_hashes_as_an_empty_text() -> None:
+    """Rows without a key have a shard too."""
+    assert hash_text(pa.array([None], pa.string())).tolist() == [GOLDEN[""]]
+
+
+@pytest.mark.parametrize("shards", [1, 2, 7, 64])
+@pytest.mark.parametrize("pattern", ["{}", "order-{:08d}", "visitor.{:04x}.suffix-that-is-long"])
+def test_shards_are_even(shards: int, pattern: str) -> None:
+    """One shard with a quarter of all rows is a run four times as long."""
+    count = 64_000
+    keys = pa.array([pattern.format(number) for number in range(count)])
+
+    sizes = np.bincount(shard_of(shards, keys), minlength=shards)
+
+    # Six standard deviations of a fair draw.
+    assert len(sizes) == shards
+    assert np.abs(sizes - count / shards).max() <= 6 * np.sqrt(count / shards)
+
+
+def test_different_texts_have_different_hashes() -> None:
+    """A hundred thousand ids in 2^64: any collision means lost bits."""
+    keys = pa.array([f"{number:x}" for number in range(100_000)])
+
+    assert len(np.unique(hash_text(keys))) == 100_000
+
+
+def test_joint_keys_shard_by_the_whole_key() -> None:
+    """One order number of two shops is two orders."""
+    site, order = pa.array(["a", "b", "a", "b"]), pa.array(["1", "1", "1", None])
+
+    shards = shard_of(2**16, site, order).tolist()
+
+    assert shards == (hash_text(joint_key(site, order)) % np.uint64(2**16)).tolist()
+    assert shards[0] == shards[2] != shards[1]
+    assert shards[3] == GOLDEN[""] % 2**16  # a key with a hole is no key
+    assert hash_text(joint_key(pa.array(["shop"]), pa.array(["order-1"]))).tolist() == [
+        0xA75A7C0864AD9F0D
+    ]
