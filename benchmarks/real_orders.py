@@ -87,7 +87,7 @@ def _timed(answers: Any, step: Any, arguments: tuple[Any, ...]) -> None:
 
 def write_orders(folder: Path) -> Path:
     """A CSV of synthetic orders, about twenty lines each, one order in fifteen given back."""
-    generator = random.Random(1)  # noqa: S311 (a simulation)
+    generator = random.Random(1)
     path = folder / "orders.csv"
     with path.open("w", encoding="utf-8") as file:
         file.write("order_id,ordered_at,customer_id,item_id,quantity,price\n")

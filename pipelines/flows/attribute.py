@@ -205,7 +205,12 @@ def read_group(group: FileGroup) -> Tables:
     tables = []
     for path in group.paths:
         try:
-            tables.append(pq.ParquetFile(path).read().select(schema.names).cast(schema))
+            table = pq.ParquetFile(path).read().select(schema.names).cast(schema)
+            table.validate(full=True)
+            for field in schema:
+                if not field.nullable and table[field.name].null_count:
+                    raise ValueError(f"column {field.name!r} lacks values")
+            tables.append(table)
         except (pa.ArrowInvalid, pa.ArrowKeyError, KeyError, ValueError) as error:
             raise LakeError(
                 f"{path} is not a lake file of {group.event_name!r}: {error};"

@@ -32,7 +32,8 @@ COLUMNS = {
     ),
     "pinner_spheres": (
         "site_id", "pinner_id", "pins", "confirmed_pins", "reach_hop_1", "reach_hop_2",
-        "reach_hop_3_plus", "reach_total", "visits", "decayed_reach", "depth", "breadth",
+        "reach_hop_3_plus", "reach_total", "visits_hop_1", "visits_hop_2", "visits_hop_3_plus",
+        "visits", "decayed_reach", "depth", "breadth",
         "structural_virality", "median_hours_to_reach", "credited_micros", "influenced_micros",
     ),
     "sphere_edges": (

@@ -355,6 +355,13 @@ def upgrade() -> None:
         ),
         sa.Column("reach_hop_3_plus", sa.BigInteger(), nullable=False, comment="People beyond"),
         sa.Column("reach_total", sa.BigInteger(), nullable=False, comment="People in her sphere"),
+        sa.Column(
+            "visits_hop_1", sa.BigInteger(), nullable=False, comment="Landings from her own pins"
+        ),
+        sa.Column(
+            "visits_hop_2", sa.BigInteger(), nullable=False, comment="Landings one re-pin further"
+        ),
+        sa.Column("visits_hop_3_plus", sa.BigInteger(), nullable=False, comment="Landings beyond"),
         sa.Column("visits", sa.BigInteger(), nullable=False, comment="Landings in her sphere"),
         sa.Column(
             "decayed_reach",
