@@ -4,6 +4,7 @@
 """
 
 import functools
+import inspect
 import sys
 from typing import Annotated, Any
 
@@ -60,6 +61,7 @@ def openapi() -> dict[str, Any]:
     """The OpenAPI 3.1 document of the beacon. Shared: do not change what it returns."""
     structs = [EventBatch, Receipt, Problem, Status]
     refs, components = msgspec.json.schema_components(structs, ref_template=_REF)
+    components = _undented(components)
     batch, receipt, problem, status = refs
     return {
         "openapi": "3.1.0",
@@ -183,6 +185,18 @@ def _paths(
             }
         },
     }
+
+
+def _undented(part: Any) -> Any:
+    """The schema with its descriptions cleaned: Python 3.13 cuts a docstring's indent, 3.11 not."""
+    if isinstance(part, dict):
+        return {
+            name: inspect.cleandoc(value)
+            if name == "description" and isinstance(value, str)
+            else _undented(value)
+            for name, value in part.items()
+        }
+    return [_undented(value) for value in part] if isinstance(part, list) else part
 
 
 def _answer(text: str, schema: dict[str, Any]) -> dict[str, Any]:

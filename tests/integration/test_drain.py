@@ -1,8 +1,10 @@
 """Draining the spool: nothing the beacon promised is lost, whatever happens in between."""
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,21 @@ NOON = 1_790_000_000_000
 SETTINGS = Settings(spool_keep_days=7)
 
 
+opened: list[sqlite3.Connection] = []
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def home(tmp_path: Path) -> Iterator[Home]:
     home = Home(tmp_path)
     home.spool.mkdir()
-    return home
+    yield home
+    while opened:
+        opened.pop().close()
 
 
 def open_spool(home: Home, stem: str = "one") -> sqlite3.Connection:
     spool = sqlite3.connect(home.spool / f"{stem}.spool", isolation_level=None)
+    opened.append(spool)
     spool.execute("PRAGMA journal_mode=WAL")
     spool.executescript(SPOOL_DDL)
     return spool
@@ -178,7 +186,7 @@ def test_the_control_that_checkpoints_first_loses_events(home, monkeypatch):
         drain._write_checkpoint(home, "one", drain.Checkpoint(requests=mark))
         raise KeyboardInterrupt
 
-    with sqlite3.connect(home.spool / "one.spool") as spool:
+    with contextlib.closing(sqlite3.connect(home.spool / "one.spool")) as spool:
         row = spool.execute("SELECT seq, received_time_ms, events FROM requests").fetchone()
     mark = drain._mark(drain._Row(*row))
     monkeypatch.setattr(drain, "_write_lake", checkpoint_then_crash)
