@@ -34,6 +34,7 @@ _PIN = {
     "item_id": TEXT,
     "item_list_id": TEXT,
     "recommender_id": TEXT,
+    "precedence": INT,
     "at": INT,
 }
 _VISIT = {

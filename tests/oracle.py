@@ -23,6 +23,7 @@ from tests.oracle_spheres import (
 )
 
 Row = dict[str, Any]
+MAX_TOUCHES = 200
 MODELS = ("first", "last", "linear", "position", "time_decay")
 TABLES = (
     "pins",
@@ -112,7 +113,8 @@ def touches_of(
         for node in pins.values()
         if node.person_id == buyer
     ]
-    return sorted(one for one in hers if 0 <= order.ordered_at - one.at <= site.window_ms)
+    within = (one for one in hers if 0 <= order.ordered_at - one.at <= site.window_ms)
+    return sorted(within)[-MAX_TOUCHES:]
 
 
 def share_touches(

@@ -15,7 +15,7 @@ from schemas.events import AnyEvent, Purchase, Refund, line_ids_of
 from schemas.money import parse_money
 from schemas.settings import Site
 
-FRACTION_STEPS = 2**10  # fractions of a micro are compared in steps of 2^-20
+FRACTION_STEPS = 2**10  # fractions of a micro are compared in steps of 2^-10
 
 
 def happened(event: AnyEvent) -> int:
@@ -26,18 +26,20 @@ def happened(event: AnyEvent) -> int:
 
 
 def once(events: Iterable[AnyEvent]) -> list[AnyEvent]:
-    """One event per `event_id`: the one received first."""
-    first: dict[str, AnyEvent] = {}
+    """One event per `event_id`: a signed one, else the one received first; claims apart."""
+    first: dict[tuple[str, bool], AnyEvent] = {}
     for event in events:
-        held = first.get(event.event_id)
+        key = (event.event_id, isinstance(event, Purchase) and not event.is_signed)
+        held = first.get(key)
         if held is None or _arrival(event) < _arrival(held):
-            first[event.event_id] = event
+            first[key] = event
     return list(first.values())
 
 
-def _arrival(event: AnyEvent) -> tuple[int, int, str, bytes]:
+def _arrival(event: AnyEvent) -> tuple[bool, int, int, str, bytes]:
     name = str(event.__struct_config__.tag)
-    return event.received_time_ms or 0, event.event_time_ms, name, msgspec.json.encode(event)
+    received = event.received_time_ms or 0
+    return not event.is_signed, received, event.event_time_ms, name, msgspec.json.encode(event)
 
 
 def split(value: int, weights: Sequence[float]) -> list[int]:
@@ -114,6 +116,8 @@ def take_orders(events: Iterable[AnyEvent], site: Site) -> list[Order]:
         counting = by_setting[site.orders_from]
         given_back = list(refunds[order_id].values())
         if counting:
+            is_file = counting[-1].source == "file"
+            counting = [one for one in counting if (one.source == "file") == is_file]
             order = _known_order(counting, claimed)
             _take_back(order.lines, _in_currency(given_back, order.currency))
         elif given_back:
@@ -185,7 +189,7 @@ def _take_back(lines: list[Line], refunds: list[Refund]) -> None:
                 line.refunded += part
     if any(refund.amount is None and not refund.items for refund in refunds):
         for line in lines:
-            line.refunded = max(line.refunded, line.gross)
+            line.refunded = line.gross if line.gross < 0 else max(line.refunded, line.gross)
 
 
 def _unknown_order(refunds: list[Refund], site: Site) -> Order:

@@ -66,7 +66,9 @@ def plant(events: Iterable[AnyEvent], people: People) -> dict[str, Node]:
     """The forest: one node per pin id, each with its chain."""
     pins = [event for event in events if isinstance(event, Pin)]
     nodes: dict[str, Node] = {}
-    for pin in sorted(pins, key=lambda one: (happened(one), one.event_id)):
+    for pin in sorted(
+        pins, key=lambda one: (not one.is_signed, one.received_time_ms or 0, one.event_id)
+    ):
         if pin.pin_id not in nodes:
             nodes[pin.pin_id] = Node(
                 pin.pin_id,

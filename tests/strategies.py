@@ -160,6 +160,7 @@ def _envelopes(draw: DrawFn, site_ids: list[str]) -> dict[str, Any]:
         "customer_id": draw(st.sampled_from((*(None,) * 7, "a", "b"))),
         "user_agent_class": draw(st.sampled_from((*("human",) * 18, "bot", "pinterestbot"))),
         "is_signed": draw(st.sampled_from((True, True, False))),
+        "source": draw(st.sampled_from(("web_js", "server", "file"))),
     }
 
 

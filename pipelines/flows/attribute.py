@@ -205,18 +205,22 @@ def read_group(group: FileGroup) -> Tables:
     tables = []
     for path in group.paths:
         try:
-            table = pq.ParquetFile(path).read().select(schema.names).cast(schema)
-            table.validate(full=True)
-            for field in schema:
-                if not field.nullable and table[field.name].null_count:
-                    raise ValueError(f"column {field.name!r} lacks values")
-            tables.append(table)
-        except (pa.ArrowInvalid, pa.ArrowKeyError, KeyError, ValueError) as error:
+            tables.append(_read_file(path, schema))
+        except (pa.ArrowException, KeyError, ValueError, OSError) as error:
             raise LakeError(
                 f"{path} is not a lake file of {group.event_name!r}: {error};"
                 " move it out of the lake and import its events again"
             ) from None
     return {group.event_name: with_time(pa.concat_tables(tables))}
+
+
+def _read_file(path: str, schema: pa.Schema) -> pa.Table:
+    table = pq.ParquetFile(path).read().select(schema.names).cast(schema)
+    table.validate(full=True)
+    for field in schema:
+        if not field.nullable and table[field.name].null_count:
+            raise ValueError(f"column {field.name!r} lacks values")
+    return table
 
 
 class _ReadFn(beam.DoFn):

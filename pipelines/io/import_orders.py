@@ -22,18 +22,17 @@ from pipelines.io.lake import LakeWriter
 from pipelines.io.order_files import ENDINGS, read_orders, read_records
 from pipelines.io.order_rows import (
     Fault,
-    Ints,
     OrderRows,
     check_rows,
     first_set,
     group_rows,
     group_sizes,
-    group_starts,
     limit_groups,
     name_lines,
     occurrences,
 )
 from pipelines.io.quarantine import write_rejects
+from pipelines.kernels.columns import Ints, group_starts
 from schemas.errors import AuditError
 from schemas.events import SCHEMA_VERSION
 from schemas.lake import lake_schema
@@ -142,7 +141,9 @@ def _sales(rows: OrderRows) -> OrderRows:
 def _refunds(rows: OrderRows) -> OrderRows:
     """Rows of refunds, grouped by refund; each is by items or by one amount, never both."""
     refunds = OrderRows(rows.table.filter(rows.table["is_refund"]))
-    made = pc.binary_join_element_wise("refund", refunds.table["order_id"], ":")
+    # Named after its time: later returns are refunds of their own, the same file is the same.
+    moment = refunds.table["ordered_at"].cast(pa.string())
+    made = pc.binary_join_element_wise("refund", refunds.table["order_id"], moment, ":")
     refunds.add("refund_id", pc.coalesce(refunds.table["refund_id"], made))
     refunds.drop(
         pc.greater(pc.utf8_length(refunds.table["refund_id"]), 128).to_numpy(),

@@ -16,12 +16,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.io.durable import DurableFolder
+from pipelines.kernels.calendar import derived_time_ms
 from schemas.errors import LakeError
 from schemas.events import EVENTS
 from schemas.lake import lake_schema
@@ -91,18 +91,6 @@ class LakeWriter:
                 path, functools.partial(pq.write_table, rows, compression="zstd")
             )
             self.files.append(LakeFile(event_name, site_id, date, path, size))
-
-
-def derived_time_ms(table: pa.Table) -> npt.NDArray[np.int64]:
-    """[rows] event time corrected by the sender's clock error: event + (received - sent).
-
-    Without a sent or a received time the event time stands as it is.
-    """
-    slip = pc.subtract(table["received_time_ms"], table["sent_time_ms"])
-    derived: npt.NDArray[np.int64] = pc.add(
-        table["event_time_ms"], pc.fill_null(slip, 0)
-    ).to_numpy()
-    return derived
 
 
 def is_site_folder(site_id: str) -> bool:

@@ -8,17 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.io.order_files import FileRows
 from pipelines.io.order_values import check_name, parse_column, parsers
+from pipelines.kernels.columns import Bools, Ints, group_starts
 from schemas.errors import EventError
 from schemas.money import MAX_MICROS, MICROS
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 Reason = Callable[[Mapping[str, Any]], str]
 
@@ -209,13 +206,6 @@ def occurrences(codes: Ints) -> Ints:
     count = np.empty(len(codes), np.int64)
     count[order] = np.arange(1, len(codes) + 1) - np.repeat(starts, group_sizes(starts, len(codes)))
     return count
-
-
-def group_starts(group: Ints) -> Ints:
-    """[groups] where each run of equal numbers begins."""
-    if len(group) == 0:
-        return np.zeros(0, np.int64)
-    return np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
 
 
 def group_sizes(starts: Ints, rows: int) -> Ints:

@@ -57,8 +57,11 @@ def publish(engine: Engine, run: dict[str, Any], results: Sequence[ResultFile], 
         if broken:
             raise AuditError(f"run {run_id} is not published: {'; '.join(broken)}")
         show_run(connection, run_id)
+        # After the last one, even if the machine's clock was set back in between.
+        last = connection.scalar(select(func.max(Run.published_at))) or 0
+        published_at = max(time.time_ns() // 1_000_000, last + 1)
         connection.execute(
-            update(Run).where(Run.run_id == run_id).values(published_at=time.time_ns() // 1_000_000)
+            update(Run).where(Run.run_id == run_id).values(published_at=published_at)
         )
     with engine.begin() as connection:
         for old in _past_runs(connection, keep):
@@ -132,11 +135,14 @@ def _missing_rows(
 
 def _past_runs(connection: Connection, keep: int) -> list[str]:
     """Runs beyond those to keep, and runs that were staged but never published."""
-    published = connection.scalars(
-        select(Run.run_id).where(Run.published_at.is_not(None)).order_by(Run.published_at.desc())
+    current = connection.scalar(select(CurrentRun.run_id))
+    earlier = connection.scalars(
+        select(Run.run_id)
+        .where(Run.published_at.is_not(None), Run.run_id != current)
+        .order_by(Run.published_at.desc())
     ).all()
     staged = connection.scalars(select(Run.run_id).where(Run.published_at.is_(None))).all()
-    return [*published[keep:], *staged]
+    return [*earlier[keep - 1 :], *staged]
 
 
 def _forget(connection: Connection, run_id: str) -> None:

@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.kernels.columns import Bools, Floats, Ints, expand, group_starts
-
-MAX_HOP = 255
+from schemas.ids import MAX_HOP
 
 
 class Forest(NamedTuple):

@@ -8,6 +8,9 @@ from pipelines.kernels.columns import Floats, Ints, expand
 from pipelines.kernels.spans import time_key
 from schemas.models import MODELS
 
+# A person follows a few pins; a script that follows thousands must not fill the memory.
+MAX_TOUCHES = 200
+
 
 class Paths(NamedTuple):
     """Orders and their touches, in order of time within each order."""
@@ -21,6 +24,8 @@ def build_paths(
     touch_person: Ints, touch_at: Ints, order_person: Ints, order_at: Ints, window_ms: Ints
 ) -> Paths:
     """Finds each order's touches: the buyer's, 0 <= order - touch <= window, both included.
+
+    Of more than MAX_TOUCHES the latest count.
 
     Args:
       touch_person: [touches] codes from 0; touches sorted by person, then time.
@@ -38,6 +43,7 @@ def build_paths(
     person = np.maximum(order_person, 0)
     low = np.searchsorted(keys, time_key(person, opens, origin), side="left")
     high = np.searchsorted(keys, time_key(person, order_at, origin), side="right")
+    low = np.maximum(low, high - MAX_TOUCHES)
     counts = np.where(order_person >= 0, high - low, 0)
     order, place = expand(counts)
     start = np.concatenate(([0], np.cumsum(counts)))

@@ -20,6 +20,11 @@ from pipelines.kernels.columns import (
 from pipelines.kernels.refunds import Lines, RefundLines, refund_lines, refunded_micros, spread
 from schemas.batches import LOGINS, ORDER_LINE, ORDERS, REFUSED
 
+# A browser's word for an order of 140 million units is no order. The shop's own word counts.
+MAX_CLAIMED_MICROS = 2**47
+_ABSURD = f"claimed by a browser at more than {MAX_CLAIMED_MICROS // 1_000_000:,} units of"
+_CURRENCY = "not in the currency it must be counted in, but in"
+
 
 class Settled(NamedTuple):
     """What comes out: orders with their lines, their logins, and what was refused."""
@@ -49,7 +54,7 @@ def settle_orders(
         [purchases["site_id"], purchases["order_id"]], [refunds["site_id"], refunds["order_id"]]
     )
     count = int(max(p_order.max(initial=-1), r_order.max(initial=-1))) + 1
-    counts = _counting(purchases, p_order, count, orders_from)
+    counts = _one_way(purchases, p_order, _counting(purchases, p_order, count, orders_from), count)
     known = np.zeros(count, dtype=np.bool_)
     known[p_order[counts]] = True
 
@@ -90,13 +95,16 @@ def settle_orders(
         .select(ORDERS.names)
         .cast(ORDERS)
     )
-    kept = orders.filter(pa.array(~refused_currency))
+    signed = bools(header["is_signed"])
+    absurd = ~signed & ~refused_currency & (_totals(lines, of_known) > MAX_CLAIMED_MICROS)
+    kept = orders.filter(pa.array(~refused_currency & ~absurd))
     unknown, unknown_refused = _unknown_originals(
         refunds, r_order, is_latest & ~known[r_order], currencies
     )
     refused = [
-        _refused(orders.filter(pa.array(refused_currency)), "purchase", "order_id", "order"),
-        _refused(refunds.filter(pa.array(wrong)), "refund", "event_id", "refund"),
+        _refused(orders.filter(pa.array(refused_currency)), "purchase", "order_id", _CURRENCY),
+        _refused(orders.filter(pa.array(absurd)), "purchase", "order_id", _ABSURD),
+        _refused(refunds.filter(pa.array(wrong)), "refund", "event_id", _CURRENCY),
         unknown_refused,
     ]
     has_login = pc.and_(pc.is_valid(kept["visitor_id"]), pc.is_valid(kept["customer_id"]))
@@ -125,6 +133,16 @@ def _counting(
     any_signed[order[signed]] = True
     if_both = np.where(any_signed[order], signed, ~signed)
     return np.where(mode == "server", signed, np.where(mode == "browser", ~signed, if_both))
+
+
+def _one_way(purchases: pa.Table, order: Ints, counts: Bools, count: int) -> Bools:
+    """Keeps of each order the statements that came the way its latest one did.
+
+    A file and a server name an order's lines differently: together they would count twice.
+    """
+    is_file = bools(pc.equal(purchases["source"], "file"))
+    latest = _latest(order, np.flatnonzero(counts), count)
+    return counts & (is_file == is_file[latest[order]])
 
 
 def _latest(group: Ints, rows: Ints, count: int) -> Ints:
@@ -233,8 +251,8 @@ def _unknown_originals(
     )
     same = _same_text(currency, report)
     refused = [
-        _refused(orders.filter(pa.array(~same)), "refund", "order_id", "refund"),
-        _refused(left_out, "refund", "event_id", "refund"),
+        _refused(orders.filter(pa.array(~same)), "refund", "order_id", _CURRENCY),
+        _refused(left_out, "refund", "event_id", _CURRENCY),
     ]
     return orders.filter(pa.array(same)), pa.concat_tables(refused)
 
@@ -276,19 +294,21 @@ def _refund_line_lists(back: RefundLines, count: int) -> pa.Array:
     )
 
 
-def _refused(events: pa.Table, event_name: str, id_column: str, what: str) -> pa.Table:
-    reason = pc.binary_join_element_wise(
-        pa.scalar(f"currency of the {what} is"),
-        pc.fill_null(events["currency"], "missing"),
-        pa.scalar("which is not the currency it must be counted in"),
-        " ",
-    )
+def _totals(lines: Lines, of_known: Ints) -> Ints:
+    """[orders] gross value of each known order."""
+    total = np.zeros(int(of_known.max(initial=-1)) + 1, dtype=np.int64)
+    np.add.at(total, lines.order, lines.gross)
+    return total[of_known]
+
+
+def _refused(events: pa.Table, event_name: str, id_column: str, why: str) -> pa.Table:
+    currency = pc.fill_null(events["currency"], "missing")
     return pa.table(
         {
             "site_id": events["site_id"],
             "event_name": pa.array([event_name] * len(events), pa.string()),
             "record_id": events[id_column],
-            "reason": reason,
+            "reason": pc.binary_join_element_wise(pa.scalar(why), currency, " "),
             "at": events["at"],
         }
     ).cast(REFUSED)

@@ -78,7 +78,9 @@ def refunded_micros(lines: Lines, back: RefundLines) -> Ints:
     row, part = spread(lines, back.order[loose], back.amount[loose])
     np.add.at(refunded, row, part)
     whole = np.isin(lines.order, back.order[back.is_whole])
-    return np.where(whole, np.maximum(refunded, lines.gross), refunded)
+    # What is left of a line below 0, an adjustment, goes back as well.
+    nothing_left = np.where(lines.gross < 0, lines.gross, np.maximum(refunded, lines.gross))
+    return np.where(whole, nothing_left, refunded)
 
 
 def spread(lines: Lines, order: Ints, amount: Ints) -> tuple[Ints, Ints]:

@@ -29,11 +29,11 @@ from schemas.settings import Site
 
 
 def attach_landings(tables: Tables) -> Tables:
-    """Keeps of each pin id the earliest pin, and gives landings their pin's root.
+    """Keeps of each pin id the pin that came first, and gives landings their pin's root.
 
     Takes pins and landings of whole pin ids; gives the visits table and both by root.
     """
-    pins = sort_by(tables["pins_by_person"], "site_id", "pin_id", "at", "event_id")
+    pins = sort_by(tables["pins_by_person"], "site_id", "pin_id", "precedence", "event_id")
     (pin,) = codes([pins["site_id"], pins["pin_id"]])
     pins = pins.take(pa.array(group_starts(pin)))
     root = pc.coalesce(pins["root_pin_id"], pins["parent_pin_id"], pins["pin_id"])

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.calendar import local_days
+from pipelines.kernels.calendar import derived_time_ms, local_days
 from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints
 from schemas.batches import (
     DAILY_COUNTS,
@@ -20,6 +20,7 @@ from schemas.batches import (
 from schemas.settings import Site
 
 _LATE_MS = 86_400_000
+_UNSIGNED = 2**60  # later than any time
 _CRAWLERS = ("bot", "pinterestbot")
 # What the flow counts by slot, recommender and item, and where it stands in the event.
 _COUNTED = {"view_item_list": "views", "select_item": "clicks", "add_to_cart": "adds_to_cart"}
@@ -27,9 +28,7 @@ _COUNTED = {"view_item_list": "views", "select_item": "clicks", "add_to_cart": "
 
 def with_time(events: pa.Table) -> pa.Table:
     """The events with `at`: their time, corrected where the sender's clock can be seen."""
-    skew = pc.subtract(events["received_time_ms"], events["sent_time_ms"])
-    at = pc.add(events["event_time_ms"], pc.fill_null(skew, 0))
-    return events.append_column("at", at)
+    return events.append_column("at", pa.array(derived_time_ms(events)))
 
 
 def drop_duplicates(tables: Tables, sites: Mapping[str, Site]) -> Tables:
@@ -56,23 +55,40 @@ def drop_duplicates(tables: Tables, sites: Mapping[str, Site]) -> Tables:
         "purchases": kept["purchase"],
         "refunds": kept["refund"],
         "emails": identifies.select(EMAILS.names).append_column("shard_key", key),
-        "pin_clicks": kept["pin"].select(PIN_CLICKS.names),
+        "pin_clicks": _with_precedence(kept["pin"]).select(PIN_CLICKS.names),
         "landings": kept["pin_visit"].select(LANDINGS.names),
         "daily_parts": pa.concat_tables(parts),
         "quality_parts": pa.concat_tables(quality),
     }
 
 
+def _with_precedence(pins: pa.Table) -> pa.Table:
+    """Which of two pins with one id stands: a signed one, then the one received first.
+
+    Not the one that says it happened first: a pin's id is in its public URL.
+    """
+    received = ints(pins["received_time_ms"])
+    precedence = np.where(bools(pins["is_signed"]), received, received + _UNSIGNED)
+    return pins.append_column("precedence", pa.array(precedence))
+
+
 def _first_received(tables: Tables) -> dict[str, tuple[pa.Table, Bools]]:
-    """Each kind's events, and which of them repeat one received earlier (of any kind)."""
+    """Each kind's events, and which of them repeat another of the same id, whatever its kind.
+
+    Signed ones come first: nobody silences the shop's server by guessing an id. A browser's
+    claim to a purchase repeats only other claims, since its visitor is still wanted.
+    """
     names = sorted(tables)
     kinds = [tables[name] for name in names]
     event = np.concatenate(codes(*([t["site_id"], t["event_id"]] for t in kinds)))
+    is_unsigned = ~np.concatenate([bools(t["is_signed"]) for t in kinds])
+    is_purchase = np.repeat([name == "purchase" for name in names], [len(t) for t in kinds])
+    event = 2 * event + (is_unsigned & is_purchase)
     received = np.concatenate([ints(t["received_time_ms"]) for t in kinds])
     happened = np.concatenate([ints(t["event_time_ms"]) for t in kinds])
     kind = np.repeat(np.arange(len(kinds)), [len(table) for table in kinds])
-    order = np.lexsort((kind, happened, received, event))
-    order = _settle_ties(kinds, order, event, received, happened, kind)
+    order = np.lexsort((kind, happened, received, is_unsigned, event))
+    order = _settle_ties(kinds, order, event, is_unsigned, received, happened, kind)
     repeated = np.zeros(len(event), dtype=np.bool_)
     repeated[order[1:]] = event[order[1:]] == event[order[:-1]]
     edges = np.cumsum([0, *(len(table) for table in kinds)])
@@ -82,7 +98,7 @@ def _first_received(tables: Tables) -> dict[str, tuple[pa.Table, Bools]]:
     }
 
 
-def _settle_ties(kinds: list[pa.Table], order: Ints, *columns: Ints) -> Ints:
+def _settle_ties(kinds: list[pa.Table], order: Ints, *columns: Ints | Bools) -> Ints:
     """Orders rows that are equal in all these columns by their whole text."""
     same = np.ones(max(len(order) - 1, 0), dtype=np.bool_)
     for column in columns:

@@ -100,18 +100,31 @@ o1,2026-03-01 12:00,c1,mug,3,3.50,
 o1,2026-03-05 12:00,c1,mug,-1,3.50,0.25
 o1,2026-03-04 12:00,c1,mug,-3,3.50,
 """
-    assert give(home, text) == Imported(4, 1, 2, 1, 2, 0)
+    assert give(home, text) == Imported(4, 1, 2, 2, 2, 0)
 
-    (refund,) = rows(home, "refund")
-    assert (refund["refund_id"], refund["order_id"], refund["kind"]) == (
-        *("refund:o1", "o1", "refund"),
+    later, sooner = sorted(rows(home, "refund"), key=lambda row: -row["event_time_ms"])
+    assert (sooner["refund_id"], sooner["order_id"], sooner["kind"]) == (
+        *("refund:o1:1772625600000", "o1", "refund"),
     )
-    assert refund["event_time_ms"] == 1_772_625_600_000
-    assert refund["amount_micros"] is None
-    assert refund["items"] == [
+    assert sooner["event_time_ms"] == 1_772_625_600_000
+    assert (sooner["amount_micros"], later["amount_micros"]) == (None, None)
+    assert [*later["items"], *sooner["items"]] == [
         {"line_id": "mug#1", "item_id": "mug", "quantity": 1, "amount_micros": 3_250_000},
         {"line_id": "mug#2", "item_id": "mug", "quantity": 3, "amount_micros": 10_500_000},
     ]
+
+
+def test_returns_of_different_months_do_not_replace_each_other(home):
+    """A shop that exports monthly gets all of its returns counted."""
+    sale = f"{HEADER}\no1,2026-03-01 12:00,c1,mug,2,10\no1,2026-03-01 12:00,c1,bowl,1,5\n"
+    november = f"{HEADER}\no1,2026-11-05 12:00,c1,mug,-1,10\n"
+    december = f"{HEADER}\no1,2026-12-05 12:00,c1,bowl,-1,5\n"
+    for text in (sale, november, december, december):
+        give(home, text)
+
+    refund_ids = [row["refund_id"] for row in rows(home, "refund")]
+
+    assert len(refund_ids) == len(set(refund_ids)) == 2
 
 
 def test_a_refund_file_says_items_quantities_or_amounts(home):

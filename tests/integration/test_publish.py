@@ -184,6 +184,24 @@ def test_old_runs_are_cleared_away(home: Home) -> None:
     assert (kept, listed) == (2, 2)
 
 
+def test_a_clock_set_back_does_not_cost_the_published_run(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs are kept by when they were published; the one that readers see is never cleared."""
+    events = simulate(9).events
+    third = len(events) // 3
+    for number, days in enumerate((2, 1, 0)):
+        now = time.time_ns() + days * 86_400_000_000_000
+        monkeypatch.setattr("pipelines.io.publish.time.time_ns", lambda now=now: now)
+        fill(home, events[number * third : (number + 1) * third], f"part-{number}")
+        last = attribute(home).run_id
+
+    engine = open_database(home)
+    assert published_run(engine) == last
+    assert contents(engine)["orders"]
+    engine.dispose()
+
+
 def test_migrations_and_models_agree(home: Home) -> None:
     """A column added without its migration would break every installation but ours."""
     engine = open_database(home)

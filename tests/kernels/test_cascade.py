@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.kernels.cascade import MAX_HOP, Forest, chains, grow_forest
+from pipelines.kernels.cascade import Forest, chains, grow_forest
 from schemas import ids
+from schemas.ids import MAX_HOP
 
 
 @st.composite

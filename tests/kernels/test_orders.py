@@ -202,7 +202,7 @@ def test_another_currency_is_refused_with_its_reason_and_is_no_login() -> None:
     assert settled.orders.num_rows == settled.logins.num_rows == 0
     ((record_id, reason),) = reasons_of(settled)
     assert record_id == "o1"
-    assert "currency of the order is EUR" in reason
+    assert "must be counted in, but in EUR" in reason
 
 
 def test_one_line_id_in_two_orders_is_two_lines() -> None:

@@ -168,7 +168,7 @@ def test_a_refund_in_another_currency_is_refused() -> None:
 
     ((record_id, reason),) = reasons_of(settled)
     assert record_id == "r-eur"
-    assert "currency of the refund is EUR" in reason
+    assert "must be counted in, but in EUR" in reason
     (order,) = settled.orders.to_pylist()
     assert [entry["refunded_micros"] for entry in order["lines"]] == [0, 0]
 
