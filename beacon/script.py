@@ -1,4 +1,4 @@
-"""The snippet file as served: compressed once at start, one ETag for each encoding."""
+"""The snippet as served: stripped and compressed once at start, one ETag for each encoding."""
 
 import gzip
 import hashlib
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import brotli
+import rjsmin  # type: ignore[import-untyped]
 
 SNIPPET = Path(__file__).parent / "snippet" / "pin.js"
 
@@ -19,9 +20,10 @@ class Variant(NamedTuple):
 
 
 class Script:
-    """`pin.js`, ready to send."""
+    """`pin.js`, ready to send: without its comments and the white space that says nothing."""
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, source: bytes) -> None:
+        text = rjsmin.jsmin(source.decode()).encode()
         digest = hashlib.sha256(text).hexdigest()[:20]
         self._variants = {
             encoding: Variant(encoding, f'"{digest}{"-" * bool(encoding)}{encoding}"', body)

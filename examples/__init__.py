@@ -1,0 +1,1 @@
+"""Examples of how shops use PinSphere; not part of the package."""

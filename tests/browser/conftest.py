@@ -1,0 +1,124 @@
+"""A real Chromium, one profile for each visitor, and no way out of this machine."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser import processes
+from tests.browser.pinterest import stand_in
+from tests.browser.site import Site
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+]
+# The honest name of a headless browser is on every list of crawlers.
+USER_AGENT = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
+    " Chrome/156.0.0.0 Safari/537.36"
+)
+
+
+class Visitor:
+    """One person: a browser profile, her page, what she opened at Pinterest, page errors."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.context = context
+        self.opened = stand_in(context)
+        self.errors: list[str] = []
+        context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        self.page: Page = context.new_page()
+
+    def visit(self, url: str, *, referrer: str | None = None) -> Page:
+        """Opens a page and waits until the snippet is at work."""
+        self.page.goto(url, referer=referrer)
+        self.page.wait_for_function("window.pinsphere && !!window.pinsphere.visitor")
+        return self.page
+
+    def pin(self, selector: str, **options: object) -> str:
+        """Clicks a button and gives the address that was opened at Pinterest."""
+        before = len(self.opened)
+        self.page.locator(selector).first.click(**options)  # type: ignore[arg-type]
+        for _ in range(200):
+            if len(self.opened) > before:
+                break
+            self.page.wait_for_timeout(20)
+        assert len(self.opened) == before + 1, self.opened
+        for other in self.context.pages:
+            if other != self.page:
+                other.close()
+        return self.opened[-1]
+
+
+NewVisitor = Callable[..., Visitor]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        reason = f"no browser: none of {', '.join(names)} is installed"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_visitor(browser: Browser) -> Iterator[NewVisitor]:
+    contexts = []
+
+    def make(*, script: str = "", user_agent: str = USER_AGENT) -> Visitor:
+        context = browser.new_context(user_agent=user_agent)
+        if script:
+            context.add_init_script(script)
+        contexts.append(context)
+        return Visitor(context)
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def visitor(new_visitor: NewVisitor) -> Iterator[Visitor]:
+    visitor = new_visitor()
+    yield visitor
+    assert visitor.errors == []
+
+
+@pytest.fixture(scope="module")
+def regular(browser: Browser) -> Iterator[Visitor]:
+    """One visitor for a whole module of cases that do not meet: quicker than one for each."""
+    context = browser.new_context(user_agent=USER_AGENT)
+    visitor = Visitor(context)
+    yield visitor
+    context.close()
+    assert visitor.errors == []
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    yield site
+    site.close()
+    site.decoded()  # whatever a test was about: every event kept its contract
+
+
+@pytest.fixture
+def shop_and_beacon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.Installation]:
+    with processes.installation(tmp_path_factory.mktemp("home")) as running:
+        yield running
