@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
-from cyclopts.exceptions import CycloptsError
+from cyclopts.exceptions import CycloptsError, UnknownOptionError
+from cyclopts.validators import Number
 
-from schemas.errors import PinSphereError
+from schemas.errors import PinSphereError, UsageError
 
 VERSION = "0.1.0"
 
@@ -19,6 +20,8 @@ HomePath = Annotated[
     Path | None,
     Parameter(env_var="PINSPHERE_HOME", help="Home directory [default: ./pinsphere-data]"),
 ]
+
+AtLeastOne = Number(gte=1)
 
 app = App(
     name="pinsphere",
@@ -88,8 +91,8 @@ def demo(*, home: Path = Path("pinsphere-demo"), seed: int = 1) -> None:
 def beacon(
     *,
     host: Annotated[str, Parameter(env_var="HOST")] = "127.0.0.1",
-    port: Annotated[int, Parameter(env_var="PORT")] = 8000,
-    workers: Annotated[int, Parameter(env_var="PINSPHERE_WORKERS")] = 1,
+    port: Annotated[int, Parameter(env_var="PORT", validator=Number(gte=1, lte=65_535))] = 8000,
+    workers: Annotated[int, Parameter(env_var="PINSPHERE_WORKERS", validator=AtLeastOne)] = 1,
     home: HomePath = None,
 ) -> None:
     """Serve the collector that the snippet talks to."""
@@ -101,8 +104,10 @@ def beacon(
 
 @app.command
 def run(
-    *options: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    shards: Annotated[int | None, Parameter(env_var="PINSPHERE_SHARDS")] = None,
+    *options: str,
+    shards: Annotated[
+        int | None, Parameter(env_var="PINSPHERE_SHARDS", validator=AtLeastOne)
+    ] = None,
     home: HomePath = None,
 ) -> None:
     """Bring the tables up to date: spool to lake, Beam flow, tables.
@@ -165,7 +170,10 @@ def import_events(*files: Path, site: str, home: HomePath = None) -> None:
 
     where = Home(home)
     done = import_files(where, files, site=site)
-    print(f"{done.read} lines read: {done.events} events, {done.quarantined} quarantined")
+    print(
+        f"{done.read} lines read: {done.events} events, {done.quarantined} quarantined,"
+        f" {done.withheld} withheld for want of consent"
+    )
     _point_at_quarantine(done.quarantined, where.quarantine)
 
 
@@ -188,7 +196,7 @@ def check(*, home: HomePath = None) -> None:
     from schemas.errors import AuditError
     from schemas.settings import Home
 
-    engine = open_database(Home(home))
+    engine = open_database(Home(home), must_exist=True)
     run_id = published_run(engine)
     if run_id is None:
         print("no run is published yet; make one with: pinsphere run")
@@ -203,12 +211,15 @@ def check(*, home: HomePath = None) -> None:
 
 @db_app.command
 def restore(*, home: HomePath = None) -> None:
-    """Bring the run before the published one back."""
+    """Bring the run before the published one back.
+
+    The next `pinsphere run` that finds news, or other input than that run's, undoes it.
+    """
     from pipelines.io.database import open_database
     from pipelines.io.publish import restore_run
     from schemas.settings import Home
 
-    print(f"published again: {restore_run(open_database(Home(home)))}")
+    print(f"published again: {restore_run(open_database(Home(home), must_exist=True))}")
 
 
 @app.command
@@ -240,17 +251,17 @@ def parse_mapping(text: str) -> dict[str, str]:
     """Reads `ours=theirs,ours=theirs`.
 
     Raises:
-      SettingsError: a part without `=`, or a column named twice.
+      UsageError: a part without `=`, a column named twice, or what is no text.
     """
-    from schemas.errors import SettingsError
-
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise UsageError(f"--map {text!a} is not UTF-8 text")
     mapping: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         ours, equals, theirs = part.partition("=")
         if not (equals and ours and theirs):
-            raise SettingsError(f"--map takes ours=theirs,...; {part!r} is not of that form")
+            raise UsageError(f"--map takes ours=theirs,...; {part!r} is not of that form")
         if ours in mapping:
-            raise SettingsError(f"--map names {ours!r} twice")
+            raise UsageError(f"--map names {ours!r} twice")
         mapping[ours] = theirs
     return mapping
 
@@ -272,13 +283,35 @@ def main(arguments: list[str] | None = None) -> Any:
     """
     try:
         app(arguments, exit_on_error=False, result_action="return_value")
-    except CycloptsError:
-        sys.exit(2)  # cyclopts has printed what was wrong
-    except PinSphereError as error:
-        print(f"pinsphere: {error}", file=sys.stderr)
+    except CycloptsError as error:  # cyclopts has printed what was wrong
+        if isinstance(error, UnknownOptionError) and tuple(error.command_chain or ()) == ("run",):
+            _tell(
+                f"{error.token.value} is no option of pinsphere run;"
+                " Beam options go after --: pinsphere run -- --runner=FlinkRunner"
+            )
+        sys.exit(2)
+    except UsageError as error:
+        _tell(error)
+        sys.exit(2)
+    except (PinSphereError, OSError) as error:
+        _tell(error)
+        sys.exit(1)
+    except _database_errors() as error:
+        _tell(f"database: {getattr(error, 'orig', None) or error}")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _tell(what: object) -> None:
+    lines = filter(None, map(str.strip, str(what).splitlines()))
+    print(f"pinsphere: {' '.join(lines)}", file=sys.stderr)
+
+
+def _database_errors() -> tuple[type[BaseException], ...]:
+    """Errors of the database modules that are loaded: no other can have raised one."""
+    kinds = (("sqlalchemy.exc", "SQLAlchemyError"), ("sqlite3", "Error"), ("psycopg", "Error"))
+    return tuple(getattr(sys.modules[name], kind) for name, kind in kinds if name in sys.modules)
 
 
 if __name__ == "__main__":

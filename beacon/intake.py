@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
@@ -10,6 +11,7 @@ import msgspec
 from schemas.errors import EventError
 from schemas.events import (
     EARLIEST_MS,
+    IDENTITY,
     LATEST_MS,
     UNSIGNED_EVENTS,
     AnyEvent,
@@ -21,8 +23,8 @@ from schemas.ids import new_event_id
 from schemas.spool import MAX_RECORD, Reject
 
 ReasonClass = Literal["not_json", "event_name", "shape", "contract", "unsigned"]
-# What names a person. Without consent none of it is stored, in quarantine neither.
-IDENTITY = ("visitor_id", "session_id", "customer_id", "email_sha256", "email")
+# As the drain cuts it: the spool need not hold more.
+_MAX_REASON = 500
 _BROKEN = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
@@ -192,9 +194,21 @@ def _apply_consent(text: bytes, sender: Sender) -> _Reading:
         return _Reading(b"", b"", is_denied, is_withheld=True)
     for key in IDENTITY:
         fields.pop(key, None)
+    for key in ("page_location", "page_referrer"):
+        if key in fields:
+            fields[key] = _bare_url(fields[key])
     fields["consent"] = msgspec.Raw(b'"denied"')
     scrubbed = _encoder.encode(fields)
     return _Reading(scrubbed, scrubbed, is_denied)
+
+
+def _bare_url(raw: msgspec.Raw) -> msgspec.Raw:
+    """A URL without query and fragment, which may name her; null when it is no text."""
+    try:
+        url = msgspec.json.decode(raw, type=str)
+    except _BROKEN:
+        return msgspec.Raw(b"null")
+    return msgspec.Raw(_encoder.encode(re.split("[?#]", url, maxsplit=1)[0]))
 
 
 def _value(fields: dict[str, msgspec.Raw], key: str) -> Any:
@@ -229,6 +243,6 @@ def _reject(reading: _Reading, index: int, reason: str, sender: Sender) -> Rejec
         received_time_ms=sender.received_time_ms,
         origin=sender.call,
         place=f"events[{index}]",
-        reason=reason,
+        reason=reason[:_MAX_REASON],
         record=reading.record[:MAX_RECORD].decode(errors="replace"),
     )

@@ -4,6 +4,7 @@ PinSphereError
 ├── EventError        an event, order line or token broke its contract: quarantine it
 ├── MoneyError        an amount or currency broke the money contract (an EventError)
 ├── SettingsError     pinsphere.toml, a flag or an environment variable is wrong
+│   └── UsageError    the command line asks for something that is not: exit code 2
 ├── LakeError         a file of the lake cannot be read as what its place says
 ├── AuditError        a run's invariant does not hold: nothing is published
 └── BusyError         another process holds what we need: try again later
@@ -24,6 +25,10 @@ class MoneyError(EventError):
 
 class SettingsError(PinSphereError):
     """A setting is missing or wrong; the text names it and the way out."""
+
+
+class UsageError(SettingsError):
+    """The command line asks for something that is not; the text names it and what is."""
 
 
 class LakeError(PinSphereError):

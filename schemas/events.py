@@ -241,6 +241,11 @@ EVENTS: dict[str, type[Event]] = {
 }
 # What an unsigned sender (a browser) may say; the rest comes from the shop's server or files.
 UNSIGNED_EVENTS = frozenset(EVENTS) - {"refund", "erase"}
+# What names a person. Without consent none of it is stored, in quarantine neither.
+IDENTITY = (
+    *("visitor_id", "session_id", "customer_id", "email_sha256", "email"),
+    *("click_id", "pinterest_guid"),
+)
 _decoder = msgspec.json.Decoder(AnyEvent)
 # PostgreSQL stores no U+0000; U+001F parts joint keys in `pipelines.kernels.columns`.
 _FORBIDDEN = re.compile(rb"(?<!\\)(?:\\\\)*\\u00(?:00|1[fF])")

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from schemas.errors import MoneyError, SettingsError
+from schemas.errors import MoneyError, SettingsError, UsageError
 from schemas.money import check_currency
 
 _SITE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
@@ -61,12 +61,12 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=
         return next((name for name, site in self.sites.items() if site.key == key), None)
 
     def site(self, site_id: str) -> Site:
-        """The settings of a site, or a SettingsError that lists the known ones."""
+        """The settings of a site, or a UsageError that lists the known ones."""
         try:
             return self.sites[site_id]
         except KeyError:
             known = ", ".join(sorted(self.sites)) or "none yet"
-            raise SettingsError(
+            raise UsageError(
                 f"unknown site {site_id!r}; known: {known}."
                 f" Add it with: pinsphere init --site {site_id} --currency GBP"
             ) from None
@@ -115,7 +115,7 @@ class Home:
     @property
     def shown_database_url(self) -> str:
         """The database's URL without its password."""
-        return re.sub(r"(://[^:@/]*):[^@]*@", r"\1:***@", self.database_url)
+        return hide_password(self.database_url)
 
     def settings(self) -> Settings:
         """Reads `pinsphere.toml`.
@@ -140,6 +140,22 @@ class Home:
             raise SettingsError(f"{self.settings_file}: {error}") from None
 
 
+def hide_password(url: str) -> str:
+    """A URL, well formed or not, without what stands between the user's `:` and the last `@`."""
+    login, at, place = url.rpartition("@")
+    scheme = re.match(r"(?:[a-z0-9+.-]*://)?", login, re.IGNORECASE)
+    start = scheme.end() if scheme else 0
+    user, colon, _ = login[start:].partition(":")
+    shown = f"{login[:start]}{user}{':***' if colon else ''}{at}{place}"
+    return re.sub(r"(password=)[^&]*", r"\1***", shown)
+
+
+def check_site_id(site_id: str) -> None:
+    """Raises a SettingsError when a site id could not name a folder."""
+    if _SITE_ID.fullmatch(site_id) is None:
+        raise SettingsError(f"site id {site_id!r} is not 1-63 characters of a-z 0-9 - _")
+
+
 def parse_settings(values: dict[str, Any]) -> Settings:
     """Checks settings read from TOML; every number, name and code against its contract."""
     sites = values.get("sites")
@@ -162,15 +178,14 @@ def _convert(values: Any, kind: type[Any], where: str) -> Any:
 
 
 def _check_site(site_id: str, site: Site) -> None:
-    if _SITE_ID.fullmatch(site_id) is None:
-        raise SettingsError(f"site id {site_id!r} is not 1-63 characters of a-z 0-9 - _")
+    check_site_id(site_id)
     try:
         check_currency(site.currency)
     except MoneyError as error:
         raise SettingsError(f"sites.{site_id}: {error}") from None
     try:
         zoneinfo.ZoneInfo(site.time_zone)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # "Europe" is a folder
         raise SettingsError(
             f"sites.{site_id}: time zone {site.time_zone!r} is not in the IANA list"
             " (such as 'Europe/London')"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Engine
 
@@ -22,7 +23,8 @@ from pipelines.io.database import open_database, upgrade_database
 from pipelines.io.drain import drain_spool
 from pipelines.io.lake import LakeFile, file_digest, lake_digest, lake_files
 from pipelines.io.publish import publish, published_run
-from schemas.errors import BusyError
+from schemas.errors import BusyError, LakeError
+from schemas.lake import lake_schema
 from schemas.settings import Home, Settings
 
 Progress = Callable[[str], None]
@@ -62,7 +64,8 @@ def run(
       progress: told the name of each step as it begins.
 
     Raises:
-      SettingsError, LakeError, BusyError: nothing was published.
+      SettingsError, LakeError, BusyError: nothing was published; or, when the text says so,
+        all but the spool file that it names.
       AuditError: an invariant does not hold; nothing was published.
     """
     begin, started_at = time.monotonic(), time.time_ns() // 1_000_000
@@ -71,14 +74,18 @@ def run(
     rows: Counter[str] = Counter()
     with _only_run(home), _upgraded_database(home) as engine:
         progress("Draining the spool")
-        drained = drain_spool(home, settings)
+        events_drained, unread = 0, None
+        try:
+            events_drained = drain_spool(home, settings).events
+        except (LakeError, BusyError) as error:
+            unread = error  # told at the end: one bad spool file keeps nothing else away
         progress("Reading the lake")
         files = lake_files(home)
         input_digest = _input_digest(home, files)
         settings_digest = _settings_digest(settings)
         text = f"{input_digest}\n{settings_digest}\n{code_version}"
         run_id = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-        events = sum(pq.read_metadata(file.path).num_rows for file in files)
+        events = sum(map(_count_rows, files))
         is_new = published_run(engine) != run_id
         if is_new:
             with _scratch(home, run_id) as folder:
@@ -99,10 +106,12 @@ def run(
                     "started_at": started_at,
                 }
                 publish(engine, record, results, settings.keep_runs)
+    if unread is not None:
+        raise type(unread)(f"{unread}. All else is published as run {run_id}")
     return RunReport(
         run_id=run_id,
         is_new=is_new,
-        drained=drained.events,
+        drained=events_drained,
         events=events,
         rows=dict(rows),
         unknown_sites=sorted({file.site_id for file in files} - set(settings.sites)),
@@ -114,6 +123,20 @@ def run(
 def peak_memory_mb() -> float:
     """Peak resident memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _count_rows(file: LakeFile) -> int:
+    """Rows of a file of the lake, or a LakeError if it is not what its place says."""
+    try:
+        metadata = pq.read_metadata(file.path)
+    except (pa.ArrowException, OSError) as error:
+        raise LakeError(f"{file.path} is no readable Parquet file: {error}") from None
+    lacking = sorted(
+        set(lake_schema(file.event_name).names) - set(metadata.schema.to_arrow_schema().names)
+    )
+    if lacking:
+        raise LakeError(f"{file.path} lacks columns of {file.event_name}: {', '.join(lacking)}")
+    return int(metadata.num_rows)
 
 
 def _settings_digest(settings: Settings) -> str:

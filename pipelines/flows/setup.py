@@ -1,6 +1,7 @@
 """Setting an installation up: a site in pinsphere.toml, its key, secret and snippet."""
 
 import html
+import json
 import os
 import re
 import secrets
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas.errors import SettingsError
-from schemas.settings import Home, Site, parse_settings
+from schemas.settings import Home, Site, check_site_id, parse_settings
 
 
 class AddedSite(NamedTuple):
@@ -26,27 +27,30 @@ def add_site(
     """Appends a site to `pinsphere.toml`, which is made when it is not there.
 
     Raises:
-      SettingsError: the site is there already, or a value breaks its contract.
+      SettingsError: the site is there already, a value breaks its contract, or the file
+        cannot be read.
     """
+    # First of all: `a.b` would be read as a table in a table.
+    check_site_id(site_id)
     path = home.settings_file
+    there = home.settings().sites if path.exists() else {}
+    if site_id in there:
+        raise SettingsError(f"{path}: site {site_id!r} is there already")
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     secret_env = f"PINSPHERE_SECRET_{re.sub('[^A-Z0-9]', '_', site_id.upper())}"
     key = secrets.token_urlsafe(16)
-    allowed = ", ".join(f'"{origin}"' for origin in origins)
+    allowed = ", ".join(map(_quoted, origins))
     section = (
         f"[sites.{site_id}]\n"
         f'key = "{key}"\n'
-        f'currency = "{currency}"\n'
-        f'time_zone = "{time_zone}"\n'
+        f"currency = {_quoted(currency)}\n"
+        f"time_zone = {_quoted(time_zone)}\n"
         f"origins = [{allowed}]  # pages that may send events; empty: any\n"
         f'secret_env = "{secret_env}"  # variable with the secret that signs server orders\n'
         'orders_from = "server"\n'
     )
+    text = f"{before.rstrip()}\n\n{section}" if before.strip() else section
     try:
-        there = tomllib.loads(before)
-        if site_id in there.get("sites", {}):
-            raise SettingsError(f"{path}: site {site_id!r} is there already")
-        text = f"{before.rstrip()}\n\n{section}" if before.strip() else section
         settings = parse_settings(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: {error}") from None
@@ -56,6 +60,11 @@ def add_site(
     unfinished.replace(path)
     tag = snippet_tag("https://pins.shop.example", settings.site(site_id))
     return AddedSite(tag, secret_env, secrets.token_hex(32))
+
+
+def _quoted(text: str) -> str:
+    """A TOML string; JSON's escapes are TOML's."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def snippet_tag(beacon_url: str, site: Site) -> str:

@@ -8,8 +8,8 @@ import alembic.command
 import alembic.config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 import schemas.migrations
 from schemas.errors import SettingsError
@@ -17,28 +17,53 @@ from schemas.settings import Home
 from schemas.views import create_views, drop_views, views_are_current
 
 _BUSY_SECONDS = 30
+_DIALECTS = ("postgresql", "sqlite")
 
 
-def open_database(home: Home) -> Engine:
+def open_database(home: Home, *, must_exist: bool = False) -> Engine:
     """An engine on the home directory's database (`DATABASE_URL`, else embedded SQLite).
 
+    Args:
+      home: the home directory.
+      must_exist: make neither folder nor file, and refuse a database without our tables.
+
     Raises:
-      SettingsError: the URL is none, or nobody answers there.
+      SettingsError: the URL is none, nobody answers there, or what answers is no database.
     """
-    url = home.database_url
+    shown = home.shown_database_url
+    engine = _engine(home.database_url, shown)
+    file = engine.url.database if engine.dialect.name == "sqlite" else None
+    if file and must_exist and not Path(file).exists():
+        raise SettingsError(f"no database at {file}; pinsphere run makes one")
+    if file:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    try:
+        with engine.connect() as connection:
+            if must_exist and not inspect(connection).has_table("current_run"):
+                raise SettingsError(f"{shown} has no tables of ours; pinsphere run makes them")
+    except (DBAPIError, sqlite3.Error) as error:
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise SettingsError(f"cannot open the database {shown}: {reason}") from None
+    return engine
+
+
+def _engine(url: str, shown: str) -> Engine:
+    known = f"; known: {', '.join(_DIALECTS)}"
     try:
         engine = create_engine(url)
-        if engine.dialect.name == "sqlite" and engine.url.database:
-            Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
-            event.listen(engine, "connect", _configure_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
-        with engine.connect():
-            return engine
-    except ArgumentError as error:
-        raise SettingsError(f"DATABASE_URL {url!r} is not a database URL: {error}") from None
-    except OperationalError as error:
-        shown = make_url(url).render_as_string(hide_password=True)
-        raise SettingsError(f"cannot open the database {shown}: {error.orig}") from None
+    except (ArgumentError, ValueError):
+        # Their texts may hold parts of the password.
+        raise SettingsError(f"DATABASE_URL {shown!r} is not a database URL{known}") from None
+    except ImportError as error:
+        raise SettingsError(f"DATABASE_URL {shown!r} needs what is not here: {error}") from None
+    if engine.dialect.name not in _DIALECTS:
+        raise SettingsError(f"DATABASE_URL {shown!r} is of an unknown kind{known}")
+    if "@" in (engine.url.host or ""):
+        # The driver would show it as part of the host.
+        raise SettingsError(f"DATABASE_URL {shown!r}: write @ in a password as %40")
+    return engine
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -21,7 +21,7 @@ import msgspec
 
 from pipelines.io.durable import DurableFolder
 from pipelines.io.lake import DAY_MS, LakeFile, LakeWriter, is_site_folder
-from pipelines.io.quarantine import record_text, write_rejects
+from pipelines.io.quarantine import UNKNOWN_SITE, record_text, write_rejects
 from schemas.errors import BusyError, EventError, LakeError
 from schemas.events import AnyEvent, decode_event
 from schemas.lake import to_table
@@ -254,7 +254,7 @@ def _reject(stem: str, row: _Row, part: str, record: bytes, reason: str) -> Reje
         site_id = ""
     return Reject(
         reject_id=f"{stem}-{row.seq}{part.replace(' ', '-')}",
-        site_id=site_id,
+        site_id=site_id if is_site_folder(site_id) else UNKNOWN_SITE,
         received_time_ms=row.received_time_ms,
         origin=ORIGIN,
         place=f"{stem}.spool row {row.seq}{part}",

@@ -1,12 +1,13 @@
 """The files a user hands over for import, and the digests that name what is made of them."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.io.lake import file_digest
-from schemas.errors import SettingsError
+from schemas.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class GivenFile:
 
     @property
     def name(self) -> str:
-        """File name without folders: what rejects are placed by."""
-        return self.path.name
+        """File name without folders: what rejects are placed by; always UTF-8 text."""
+        return os.fsencode(self.path.name).decode("utf-8", "backslashreplace")
 
     def reject_id(self, line: int) -> str:
         """The same for the same line of the same content, so a second import adds nothing."""
@@ -30,21 +31,21 @@ def given_files(paths: Sequence[Path], endings: Iterable[str]) -> list[GivenFile
     """Checks that files exist, end in one of `endings`, and that none is given twice.
 
     Raises:
-      SettingsError: names the file and what is wrong with it.
+      UsageError: names the file and what is wrong with it.
     """
     endings = tuple(endings)
     if not paths:
-        raise SettingsError("no file given to import")
+        raise UsageError("no file given to import")
     files: dict[str, GivenFile] = {}
     for path in map(Path, paths):
         if path.suffix.lower() not in endings:
-            raise SettingsError(f"{path}: unknown kind of file; known: {', '.join(endings)}")
+            raise UsageError(f"{path}: unknown kind of file; known: {', '.join(endings)}")
         try:
             file = GivenFile(path, file_digest(path))
         except OSError as error:
-            raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from None
         if twin := files.get(file.digest):
-            raise SettingsError(
+            raise UsageError(
                 f"{path} has the same content as {twin.path}; its rows would count twice"
             )
         files[file.digest] = file

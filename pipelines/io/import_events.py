@@ -1,10 +1,12 @@
 """Importing event objects, one JSON a line, with their own ids and times.
 
+As at the beacon, who denied consent is not named: neither in the lake nor in quarantine.
 Streams in chunks, so memory does not grow with the file. Importing the same files again
 replaces what the first import wrote.
 """
 
 import itertools
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -20,7 +22,7 @@ from pipelines.io.lake import LakeWriter
 from pipelines.io.order_files import BOM, JSONL_ENDINGS
 from pipelines.io.quarantine import record_text, write_rejects
 from schemas.errors import EventError
-from schemas.events import AnyEvent, Source, decode_event
+from schemas.events import IDENTITY, AnyEvent, Source, decode_event
 from schemas.lake import to_table
 from schemas.settings import Home
 from schemas.spool import Reject
@@ -32,11 +34,15 @@ _SOURCES = frozenset(get_args(Source))
 
 @dataclass(frozen=True)
 class ImportedEvents:
-    """What an import did: read == events + quarantined, always."""
+    """What an import did: read == events + quarantined + withheld, always.
+
+    `withheld` events would say who denied consent, and nothing else.
+    """
 
     read: int
     events: int
     quarantined: int
+    withheld: int = 0
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -47,6 +53,17 @@ class _Line(msgspec.Struct, frozen=True):
 
 class _Said(msgspec.Struct):
     source: Any = None
+
+
+class _Consent(msgspec.Struct):
+    event_name: Any = None
+    consent: Any = None
+    page_location: Any = None
+    page_referrer: Any = None
+
+
+class _WithheldError(Exception):
+    """The event says nothing that may be stored."""
 
 
 def import_events(
@@ -65,14 +82,14 @@ def import_events(
       now_ms: UTC epoch milliseconds; now by default.
 
     Raises:
-      SettingsError: unknown site or no such file.
+      UsageError: unknown site or no such file.
       OSError: the disk refused.
     """
     home.settings().site(site)
     given = given_files(files, JSONL_ENDINGS)
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     stem = f"import-{import_digest(given, site)[:16]}"
-    read = events = quarantined = 0
+    read = events = quarantined = withheld = 0
     kept: set[Path] = set()
     lines = _lines(given)
     for number in itertools.count():
@@ -80,7 +97,7 @@ def import_events(
         if not chunk:
             break
         name = f"{stem}-{number:05d}"
-        good, rejects = _decode(chunk, site, now_ms)
+        good, rejects, held = _decode(chunk, site, now_ms)
         kept.update(write_rejects(home, rejects, name))
         with LakeWriter(home) as lake:
             for event_name in sorted(good):
@@ -89,9 +106,10 @@ def import_events(
         read += len(chunk)
         events += sum(map(len, good.values()))
         quarantined += len(rejects)
+        withheld += held
     remove_stale(home.lake, f"*/site={site}/date=*/{stem}-*.parquet", kept)
     remove_stale(home.quarantine, f"site={site}/date=*/{stem}-*.jsonl", kept)
-    return ImportedEvents(read, events, quarantined)
+    return ImportedEvents(read, events, quarantined, withheld)
 
 
 def _lines(files: Sequence[GivenFile]) -> Iterator[_Line]:
@@ -104,13 +122,18 @@ def _lines(files: Sequence[GivenFile]) -> Iterator[_Line]:
 
 def _decode(
     lines: Sequence[_Line], site: str, now_ms: int
-) -> tuple[dict[str, list[AnyEvent]], list[Reject]]:
-    """Good events by name, and a reject for each line that is none."""
+) -> tuple[dict[str, list[AnyEvent]], list[Reject], int]:
+    """Good events by name, a reject for each line that is none, and how many are withheld."""
     good: defaultdict[str, list[AnyEvent]] = defaultdict(list)
     rejects: list[Reject] = []
+    withheld = 0
     for line in lines:
+        raw = b""
         try:
-            event = _receive(line.raw, site, now_ms)
+            raw = _apply_consent(line.raw)
+            event = _receive(raw, site, now_ms)
+        except _WithheldError:
+            withheld += 1
         except EventError as error:
             rejects.append(
                 Reject(
@@ -120,12 +143,42 @@ def _decode(
                     origin=ORIGIN,
                     place=f"{line.file.name} line {line.number}",
                     reason=str(error),
-                    record=record_text(line.raw),
+                    record=record_text(raw),
                 )
             )
         else:
             good[str(type(event).__struct_config__.tag)].append(event)
-    return dict(good), rejects
+    return dict(good), rejects, withheld
+
+
+def _apply_consent(raw: bytes) -> bytes:
+    """An event without what names who denied consent.
+
+    Raises:
+      _WithheldError: an `identify`, which would say nothing else.
+      EventError: what cannot be read cannot be cleared of her ids either.
+    """
+    if not (b"denied" in raw or b"\\u" in raw):
+        return raw  # the common case, without a second look
+    try:
+        said = msgspec.json.decode(raw, type=_Consent)
+        fields = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        if b"denied" in raw:
+            raise EventError(str(error)) from None
+        return raw
+    # Who asks to be forgotten must be named until it is done.
+    if said.consent != "denied" or said.event_name == "erase":
+        return raw
+    if said.event_name == "identify":
+        raise _WithheldError
+    for key in IDENTITY:
+        fields.pop(key, None)
+    for key, url in (("page_location", said.page_location), ("page_referrer", said.page_referrer)):
+        if key in fields:
+            bare = re.split("[?#]", url, maxsplit=1)[0] if isinstance(url, str) else None
+            fields[key] = msgspec.Raw(msgspec.json.encode(bare))
+    return msgspec.json.encode(fields)
 
 
 def _receive(raw: bytes, site: str, now_ms: int) -> AnyEvent:

@@ -18,12 +18,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.io import parquet_values
 from pipelines.io.given_files import GivenFile
 from pipelines.io.quarantine import record_text
-from schemas.errors import SettingsError
+from schemas.errors import UsageError
 
 COLUMNS = (
     *("order_id", "line_id", "ordered_at", "customer_id", "visitor_id", "item_id", "quantity"),
@@ -81,7 +81,7 @@ def read_orders(file: GivenFile, mapping: Mapping[str, str]) -> FileRows:
       mapping: own column name -> the file's; own names not in it are taken if present.
 
     Raises:
-      SettingsError: a required or mapped column is not in the file (the text lists those
+      UsageError: a required or mapped column is not in the file (the text lists those
         that are), or the file as a whole is not of its kind.
     """
     ending = file.path.suffix.lower()
@@ -112,27 +112,25 @@ def _texts_at(records: Iterator[_Record], lines: Collection[int]) -> dict[int, s
 
 
 def choose_columns(there: Collection[str], mapping: Mapping[str, str], name: str) -> dict[str, str]:
-    """Own column -> the file's column, or a SettingsError that names what is missing."""
+    """Own column -> the file's column, or a UsageError that names what is missing."""
     listed = ", ".join(there)
     for own, column in mapping.items():
         if own not in COLUMNS:
-            raise SettingsError(
-                f"unknown column {own!r} in the mapping; known: {', '.join(COLUMNS)}"
-            )
+            raise UsageError(f"unknown column {own!r} in the mapping; known: {', '.join(COLUMNS)}")
         if column not in there:
-            raise SettingsError(f"{name} has no column {column!r} for {own}; it has: {listed}")
+            raise UsageError(f"{name} has no column {column!r} for {own}; it has: {listed}")
     chosen = {own: mapping.get(own, own) for own in COLUMNS if mapping.get(own, own) in there}
     required = ["order_id", "ordered_at"]
     if "refund_id" not in chosen:
         required += ["item_id", "quantity", "price"]
     for own in required:
         if own not in chosen:
-            raise SettingsError(
+            raise UsageError(
                 f"{name} has no column {own!r}; it has: {listed}."
                 f" Name the right one with: --map {own}=COLUMN"
             )
     if not {"amount", "quantity"} & set(chosen):
-        raise SettingsError(f"{name} has neither 'amount' nor 'quantity'; it has: {listed}")
+        raise UsageError(f"{name} has neither 'amount' nor 'quantity'; it has: {listed}")
     return chosen
 
 
@@ -166,7 +164,7 @@ def _open_csv(file: GivenFile) -> Iterator[tuple[list[str], Iterator[_Record]]]:
     """The header, and the records after it, which can be read while the file is open."""
     with file.path.open("rb") as start:
         if start.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-            raise SettingsError(f"{file.path} is UTF-16 text; save it as UTF-8 CSV")
+            raise UsageError(f"{file.path} is UTF-16 text; save it as UTF-8 CSV")
     with file.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
         first = next((line for line in iter(text.readline, "") if line.strip()), "")
         # The delimiter is the one that makes most columns of the header.
@@ -177,9 +175,9 @@ def _open_csv(file: GivenFile) -> Iterator[tuple[list[str], Iterator[_Record]]]:
         try:
             header = next((fields for fields in reader if "".join(fields).strip()), [])
         except csv.Error as error:
-            raise SettingsError(f"{file.path}: the header is not CSV: {error}") from None
+            raise UsageError(f"{file.path}: the header is not CSV: {error}") from None
         if not header:
-            raise SettingsError(f"{file.path} is empty; its first line must name the columns")
+            raise UsageError(f"{file.path} is empty; its first line must name the columns")
         yield [name.strip() for name in header], _split_csv(lines, reader, len(header))
 
 
@@ -213,7 +211,7 @@ def _read_csv(file: GivenFile, mapping: Mapping[str, str]) -> FileRows:
         chosen = choose_columns(header, mapping, file.name)
         for column in chosen.values():
             if header.count(column) > 1:
-                raise SettingsError(f"{file.name} has two columns named {column!r}")
+                raise UsageError(f"{file.name} has two columns named {column!r}")
         pick = operator.itemgetter(*(header.index(column) for column in chosen.values()))
 
         def columns_of(rows: list[_Record]) -> list[Any]:
@@ -318,47 +316,31 @@ def _texts(name: str, values: list[Any]) -> list[str | None]:
 def _open_parquet(file: GivenFile, mapping: Mapping[str, str]) -> tuple[Any, dict[str, str]]:
     try:
         source = pq.ParquetFile(file.path)
-    except pa.ArrowException as error:
-        raise SettingsError(f"{file.path} is not a Parquet file: {error}") from None
+    except (pa.ArrowException, OSError) as error:
+        raise UsageError(f"{file.path} is not a Parquet file: {error}") from None
     return source, choose_columns(source.schema_arrow.names, mapping, file.name)
 
 
 def _read_parquet(file: GivenFile, mapping: Mapping[str, str]) -> FileRows:
     source, chosen = _open_parquet(file, mapping)
-    table = source.read(sorted(set(chosen.values())))
+    table = parquet_values.read_columns(source, file.path, chosen.values())
+    columns = {own: parquet_values.decoded(table[column]) for own, column in chosen.items()}
+    reasons: dict[int, str] = {}
+    for own, column in columns.items():
+        parquet_values.check_type(column.type, f"{file.name}: column {chosen[own]!r}")
+        reasons = parquet_values.odd_rows(own, column) | reasons
+    lines = np.arange(1, table.num_rows + 1)
+    is_good = ~np.isin(lines - 1, list(reasons))
     return FileRows(
-        {
-            own: _plain(table[column].combine_chunks(), f"{file.name}: column {column!r}")
-            for own, column in chosen.items()
-        },
-        np.arange(1, table.num_rows + 1),
+        {own: parquet_values.plain(c.filter(pa.array(is_good))) for own, c in columns.items()},
+        lines[is_good],
+        [Broken(row + 1, reason) for row, reason in sorted(reasons.items())],
     )
-
-
-def _plain(column: Any, what: str) -> Any:
-    """The column as one of Arrow's text, integer, decimal, float, date or timestamp arrays."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    kind = column.type
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
-        return column.cast(pa.string())
-    if pa.types.is_date(kind):
-        return column.cast(pa.timestamp("ms"))
-    if pa.types.is_timestamp(kind):
-        # Nanoseconds are cut off: times are kept in milliseconds.
-        return pc.cast(column, pa.timestamp("us", kind.tz), safe=False)
-    if pa.types.is_string(kind) or pa.types.is_decimal(kind) or pa.types.is_integer(kind):
-        return column
-    if pa.types.is_floating(kind):
-        return column
-    raise SettingsError(f"{what} is of type {kind}; text, numbers, dates and times are read")
 
 
 def _parquet_records(
     file: GivenFile, mapping: Mapping[str, str], lines: list[int]
 ) -> dict[int, str]:
     source, chosen = _open_parquet(file, mapping)
-    rows = source.read(sorted(set(chosen.values()))).take(np.array(lines) - 1).to_pylist()
-    return {
-        line: record_text(msgspec.json.encode(row)) for line, row in zip(lines, rows, strict=True)
-    }
+    rows = parquet_values.read_columns(source, file.path, chosen.values())
+    return {line: parquet_values.record(rows, line - 1) for line in lines}

@@ -241,6 +241,35 @@ def test_without_consent_nothing_that_names_her_is_kept(fields: dict[str, str], 
     assert json.loads(rejected.reject.record)["event_name"] == "dance"
 
 
+def test_without_consent_addresses_and_ids_of_others_do_not_name_her_either():
+    """A mail's link names who clicked it; so do Pinterest's own ids."""
+    page = {
+        "page_location": "https://shop.example/a?e=her-mail",
+        "page_referrer": "https://m/#her-",
+    }
+    visit = {**example("pin_visit"), **page, "click_id": "her-click"}
+    pin = {**example("pin"), "page_location": ["her-list"], "pinterest_guid": "her-guid"}
+    half = json.dumps(view(page_location="?")).replace("?", "\\ud83d her-").encode()
+
+    intake = take_all(visit, pin, half, sender=GPC)
+
+    first, second = stored(intake)
+    assert (first["page_location"], first["page_referrer"]) == (
+        "https://shop.example/a",
+        "https://m/",
+    )
+    assert "page_location" not in second
+    assert [bad.reject.record for bad in intake.rejected] == [""]
+    assert "her-" not in json.dumps([first, second])
+
+
+def test_a_long_reason_is_cut():
+    """The spool is no place for what a stranger made us say."""
+    (rejected,) = take_all(view(event_name="d" * 2000)).rejected
+
+    assert len(rejected.reject.reason) == 500
+
+
 def test_an_escaped_denial_is_a_denial():
     r"""`"\u0064enied"` is the same JSON text as `"denied"`."""
     text = json.dumps(view(**WHO)).encode()[:-1] + b', "consent": "\\u0064enied"}'

@@ -15,7 +15,7 @@ import pytest
 from pipelines.io import drain
 from pipelines.io.drain import Drained, drain_spool
 from pipelines.io.lake import DAY_MS, lake_digest, lake_files
-from pipelines.io.quarantine import read_rejects
+from pipelines.io.quarantine import UNKNOWN_SITE, read_rejects
 from schemas.errors import LakeError
 from schemas.settings import Home, Settings
 from schemas.spool import SPOOL_DDL, Reject
@@ -118,6 +118,7 @@ def test_a_poison_event_spares_its_neighbours(home, poison, reason):
     assert reason in reject.reason
     assert reject.place == "one.spool row 1 event 1"
     assert reject.record.encode() == poison
+    assert reject.site_id in {"acme", UNKNOWN_SITE}
 
 
 def test_a_poison_row_spares_its_neighbours(home):

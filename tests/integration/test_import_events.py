@@ -1,16 +1,18 @@
 """Importing event objects, one a line, with their own ids and times."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
 from pipelines.io import import_events as module
 from pipelines.io.import_events import ImportedEvents, import_events
 from pipelines.io.lake import lake_digest, lake_files
-from pipelines.io.quarantine import read_rejects
+from pipelines.io.quarantine import read_rejects, write_rejects
 from schemas.errors import SettingsError
 from schemas.settings import Home
 
@@ -115,3 +117,58 @@ def test_other_kinds_of_file_are_refused(home):
         import_events(home, [home.path / "events.csv"], site="acme")
     with pytest.raises(SettingsError, match="unknown site 'nobody'"):
         import_events(home, [], site="nobody")
+
+
+WHO = {"visitor_id": "her-visitor", "session_id": "her-session", "customer_id": "her-number"}
+
+
+def test_who_denied_consent_is_not_named_by_an_import_either(home):
+    """The same events by another door; an erase must still say whom to forget."""
+    pages = {"page_location": "https://shop.example/a?mail=her-mail#her", "page_referrer": 7}
+    denied = {"consent": "denied", **WHO}
+    imported = give(
+        home,
+        touch(1, **denied, page_location=pages["page_location"]),
+        touch(2, **denied, event_name="pin_visit", match_method="epik", click_id="her-click"),
+        touch(3, **denied, event_name="pin", pin_id="p", pinterest_guid="her-guid"),
+        touch(4, **denied, event_name="identify"),
+        touch(5, **denied, event_name="erase", request_id="q"),
+        touch(6, **denied, **pages, event_name="dance", email="her-mail"),
+        json.dumps(touch(7, **denied))[:-1],
+        touch(8, **WHO, channel="access \\u denied"),
+    )
+
+    assert imported == ImportedEvents(read=8, events=5, quarantined=2, withheld=1)
+    first, second, third, erase, consenting = rows(home)
+    assert "her-" not in json.dumps([first, second, third])
+    assert first["page_location"] == "https://shop.example/a"
+    assert erase["customer_id"] == consenting["customer_id"] == "her-number"
+    rejects = list(read_rejects(home))
+    assert len(rejects) == 2
+    assert "her-" not in "".join(reject.record + reject.reason for reject in rejects)
+
+
+def test_a_file_name_that_is_no_text_is_told_in_escapes(home):
+    """A file of an old Windows disk, named in Latin-1."""
+    path = home.path / os.fsdecode(b"caf\xe9.jsonl")
+    path.write_text("bad")
+
+    import_events(home, [path], site="acme", now_ms=NOW)
+
+    (reject,) = read_rejects(home)
+    assert reject.place == "caf\\xe9.jsonl line 1"
+
+
+def test_quarantine_mended_by_hand_is_read(home):
+    """Blank lines are nothing, and no reason fills the database."""
+    give(home, "bad")
+    (path,) = home.quarantine.rglob("*.jsonl")
+    reject = json.loads(path.read_text())
+    path.write_text(f"\n  \n{json.dumps(reject | {'reason': 'r' * 9000})}\n\n")
+
+    (read,) = read_rejects(home)
+    assert read.reason == "r" * 500
+
+    path.unlink()
+    write_rejects(home, [msgspec.structs.replace(read, reason="w" * 9000)], "long")
+    assert path.with_name("long.jsonl").stat().st_size < 1000

@@ -19,9 +19,8 @@ from schemas.errors import SettingsError
 from schemas.events import decode_event
 from schemas.money import format_money
 from schemas.settings import Home
+from tests.integration.order_imports import HEADER, NOW, give, lines, make_home, rows
 
-NOW = 1_790_000_000_000
-HEADER = "order_id,ordered_at,customer_id,item_id,quantity,price"
 GOOD = "o1,2026-03-01 12:00,c1,mug,2,3.50"
 # Kept outside the repository; CC BY 4.0, doi 10.24432/C5BW33.
 ONLINE_RETAIL = os.environ.get("ONLINE_RETAIL")
@@ -30,42 +29,6 @@ ONLINE_RETAIL = os.environ.get("ONLINE_RETAIL")
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return make_home(tmp_path / "home")
-
-
-def make_home(path: Path, time_zone: str = "Europe/London") -> Home:
-    path.mkdir(exist_ok=True)
-    home = Home(path)
-    home.settings_file.write_text(
-        f'[sites.acme]\nkey = "acme-key"\ncurrency = "GBP"\ntime_zone = "{time_zone}"\n',
-        encoding="utf-8",
-    )
-    return home
-
-
-def give(home: Home, text: str | bytes, name: str = "orders.csv", **options) -> Imported:
-    path = home.path / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return import_orders(home, [path], site="acme", now_ms=NOW, **options)
-
-
-def rows(home: Home, event_name: str) -> list[dict[str, Any]]:
-    """All events of one name in the lake, without ids that depend on the file."""
-    found = [
-        row
-        for file in lake_files(home)
-        if file.event_name == event_name
-        for row in pq.read_table(file.path, partitioning=None).to_pylist()
-    ]
-    key = "refund_id" if event_name == "refund" else "order_id"
-    return sorted(({**row, "event_id": ""} for row in found), key=lambda row: row[key])
-
-
-def lines(home: Home) -> list[tuple[Any, ...]]:
-    return [
-        (order["order_id"], item["line_id"], item["quantity"], item["price_micros"])
-        for order in rows(home, "purchase")
-        for item in order["items"]
-    ]
 
 
 def test_rows_of_one_order_become_one_purchase(home):
@@ -90,77 +53,6 @@ o1,2026-03-01T12:06:00+00:00,c1,jug,1,0
         ("o2", "cup#1", 1, -4_000_000),
     ]
     assert second["items"][0]["discount_micros"] == 0
-
-
-def test_negative_quantities_are_refunds_of_the_matching_lines(home):
-    """The n-th return of an item belongs to its n-th sale."""
-    text = f"""{HEADER},discount
-o1,2026-03-01 12:00,c1,mug,2,3.50,1
-o1,2026-03-01 12:00,c1,mug,3,3.50,
-o1,2026-03-05 12:00,c1,mug,-1,3.50,0.25
-o1,2026-03-04 12:00,c1,mug,-3,3.50,
-"""
-    assert give(home, text) == Imported(4, 1, 2, 2, 2, 0)
-
-    later, sooner = sorted(rows(home, "refund"), key=lambda row: -row["event_time_ms"])
-    assert (sooner["refund_id"], sooner["order_id"], sooner["kind"]) == (
-        *("refund:o1:1772625600000", "o1", "refund"),
-    )
-    assert sooner["event_time_ms"] == 1_772_625_600_000
-    assert (sooner["amount_micros"], later["amount_micros"]) == (None, None)
-    assert [*later["items"], *sooner["items"]] == [
-        {"line_id": "mug#1", "item_id": "mug", "quantity": 1, "amount_micros": 3_250_000},
-        {"line_id": "mug#2", "item_id": "mug", "quantity": 3, "amount_micros": 10_500_000},
-    ]
-
-
-def test_returns_of_different_months_do_not_replace_each_other(home):
-    """A shop that exports monthly gets all of its returns counted."""
-    sale = f"{HEADER}\no1,2026-03-01 12:00,c1,mug,2,10\no1,2026-03-01 12:00,c1,bowl,1,5\n"
-    november = f"{HEADER}\no1,2026-11-05 12:00,c1,mug,-1,10\n"
-    december = f"{HEADER}\no1,2026-12-05 12:00,c1,bowl,-1,5\n"
-    for text in (sale, november, december, december):
-        give(home, text)
-
-    refund_ids = [row["refund_id"] for row in rows(home, "refund")]
-
-    assert len(refund_ids) == len(set(refund_ids)) == 2
-
-
-def test_a_refund_file_says_items_quantities_or_amounts(home):
-    text = """refund_id,order_id,ordered_at,item_id,line_id,quantity,amount,kind
-r1,o1,2026-03-01,mug,,1,,return
-r1,o1,2026-03-01,cup,7,,2.50,
-r2,o1,2026-03-02,,,,3.00,
-r2,o1,2026-03-02,,,,1.00,
-r3,o1,2026-03-03,,,,-1.00,
-r2,o1,2026-03-02,mug,,1,,
-r1,o2,2026-03-02,mug,,1,,
-r4,o1,2026-03-03,,,1,,
-r5,o1,2026-03-03,mug,,,,
-"""
-    assert give(home, text) == Imported(9, 0, 0, 2, 4, 5)
-
-    first, second = rows(home, "refund")
-    assert first["kind"] == "return"
-    assert first["items"] == [
-        {"line_id": "mug#1", "item_id": "mug", "quantity": 1, "amount_micros": None},
-        {"line_id": "7", "item_id": "cup", "quantity": None, "amount_micros": 2_500_000},
-    ]
-    assert (second["kind"], second["items"], second["amount_micros"]) == ("refund", [], 4_000_000)
-    assert [reject.reason for reject in read_rejects(home)] == [
-        (
-            "a negative amount is given back (quantity None, price None, amount -1000000 micros);"
-            " refunds are positive"
-        ),
-        (
-            "refund_id 'r2' has another way of refunding (items or one amount) in an earlier row"
-            " than 'items'"
-        ),
-        "refund_id 'r1' has another order in an earlier row than 'o2'",
-        "refund 'r4' has a quantity but no item_id or line_id",
-        "refund 'r5' has neither amount nor quantity",
-    ]
 
 
 LONG = "x" * 129

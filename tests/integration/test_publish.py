@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 import alembic.command
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine, inspect, text
 
@@ -21,7 +23,7 @@ from pipelines.io.database import (
 )
 from pipelines.io.lake import LakeWriter
 from pipelines.io.publish import published_run, restore_run
-from schemas.errors import AuditError, BusyError, SettingsError
+from schemas.errors import AuditError, BusyError, LakeError, SettingsError
 from schemas.events import AnyEvent
 from schemas.settings import Home
 from schemas.tables import RESULTS, Base
@@ -294,3 +296,79 @@ def test_a_bad_database_url_is_told_without_its_password(
         open_database(Home(tmp_path))
 
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "foo://u:topsecret@h/x",
+        "postgres//u:topsecret@h",
+        "postgresql://u:top/secret@127.0.0.1:1/x",
+        "postgresql://u:a@topsecret@127.0.0.1:1/x",
+        "mysql://u:topsecret@h/x",
+        "sqlite+none://u:topsecret@h/x",
+        "postgresql://u@127.0.0.1:1/x?password=topsecret",
+        "oracle://u:topsecret@h/x",
+    ],
+)
+def test_a_password_is_told_by_no_mistake(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is wrong with the URL, its password is right somewhere."""
+    monkeypatch.setenv("DATABASE_URL", url)
+
+    with pytest.raises(SettingsError) as error:
+        open_database(Home(tmp_path))
+
+    assert "secret" not in str(error.value) + Home(tmp_path).shown_database_url
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pinsphere.db").write_bytes(b"no database" * 1000)
+
+    with pytest.raises(SettingsError, match=r"pinsphere\.db: file is not a database"):
+        open_database(Home(tmp_path))
+
+
+def test_who_only_looks_makes_no_database(tmp_path: Path) -> None:
+    """A mistyped home must not look like an empty one."""
+    with pytest.raises(SettingsError, match="no database at"):
+        open_database(Home(tmp_path / "typo"), must_exist=True)
+    assert list(tmp_path.iterdir()) == []
+
+    open_database(Home(tmp_path)).dispose()
+    with pytest.raises(SettingsError, match="has no tables of ours"):
+        open_database(Home(tmp_path), must_exist=True)
+
+
+def test_a_spool_file_that_cannot_be_read_keeps_nothing_else_away(tmp_path: Path) -> None:
+    """All else is published, and the failure is told, again and again."""
+    (tmp_path / "pinsphere.toml").write_text(SETTINGS)
+    here = Home(tmp_path)
+    fill(here, simulate(9).events)
+    here.spool.mkdir()
+    (here.spool / "torn.spool").write_bytes(b"no database" * 1000)
+
+    for _ in range(2):
+        with pytest.raises(LakeError, match=r"torn\.spool .*All else is published as run \w+$"):
+            attribute(here)
+
+    engine = open_database(here, must_exist=True)
+    assert published_run(engine)
+    assert contents(engine)["orders"]
+    engine.dispose()
+
+
+@pytest.mark.parametrize("content", [b"", b"no parquet at all", None])
+def test_a_stray_file_in_the_lake_is_named(tmp_path: Path, content: bytes | None) -> None:
+    (tmp_path / "pinsphere.toml").write_text(SETTINGS)
+    here = Home(tmp_path)
+    stray = here.lake / "touch" / "site=acme" / "date=2026-01-01" / "stray.parquet"
+    stray.parent.mkdir(parents=True)
+    if content is None:
+        pq.write_table(pa.table({"other": [1]}), stray)
+    else:
+        stray.write_bytes(content)
+
+    with pytest.raises(LakeError, match=r"stray\.parquet"):
+        attribute(here)
