@@ -56,10 +56,6 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=
     keep_runs: Annotated[int, Meta(ge=1)] = 2
     spool_keep_days: Annotated[float, Meta(ge=0, le=3650)] = 7.0
 
-    def site_of_key(self, key: str) -> str | None:
-        """The id of the site with this public write key, if any."""
-        return next((name for name, site in self.sites.items() if site.key == key), None)
-
     def site(self, site_id: str) -> Site:
         """The settings of a site, or a UsageError that lists the known ones."""
         try:

@@ -25,7 +25,8 @@ from pipelines.io.quarantine import UNKNOWN_SITE, read_rejects
 from pipelines.kernels.columns import Tables, ints
 from pipelines.transforms.cascades import attach_landings, measure_cascades
 from pipelines.transforms.credits import credit_shard
-from pipelines.transforms.deduplicate import days_of, drop_duplicates, with_time
+from pipelines.transforms.daily import days_of
+from pipelines.transforms.deduplicate import drop_duplicates, with_time
 from pipelines.transforms.people import settle_shard, stitch_visitors
 from pipelines.transforms.shuffle import RESULTS_TAG, Piece, Route, RunStage, Shuffle, Step, scatter
 from pipelines.transforms.summaries import summarize

@@ -23,7 +23,7 @@ from pipelines.kernels.columns import (
     sort_by,
     take,
 )
-from pipelines.transforms.deduplicate import daily_part, days_of
+from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
 from schemas.batches import LANDINGS_BY_ROOT, TOUCHES
 from schemas.settings import Site
 
@@ -263,7 +263,3 @@ def _by_dimension(rows: pa.Table, count: str) -> list[pa.Table]:
         daily_part(rows, dimension, rows[column].combine_chunks(), count)
         for dimension, column in DIMENSIONS.items()
     ]
-
-
-# Dimensions of credit and activity, and the pin's column that holds the key.
-DIMENSIONS = {"product": "item_id", "slot": "item_list_id", "recommender": "recommender_id"}

@@ -21,8 +21,7 @@ from pipelines.kernels.columns import (
 )
 from pipelines.kernels.credit import Paths, build_paths, weigh_touches
 from pipelines.kernels.money import split_micros
-from pipelines.transforms.cascades import DIMENSIONS
-from pipelines.transforms.deduplicate import add_up, days_of
+from pipelines.transforms.daily import DIMENSIONS, add_up, days_of
 from schemas.batches import CREDIT_SUMS, DAILY_COUNTS, DAILY_PARTS, INFLUENCE
 from schemas.models import DEFAULT_MODEL, MODELS
 from schemas.settings import Site

@@ -6,11 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.calendar import derived_time_ms, local_days
+from pipelines.kernels.calendar import derived_time_ms
 from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints
+from pipelines.transforms.daily import add_up, daily_part, days_of
 from schemas.batches import (
-    DAILY_COUNTS,
-    DAILY_PARTS,
     EMAILS,
     LANDINGS,
     PIN_CLICKS,
@@ -186,46 +185,3 @@ def _daily_counts(events: pa.Table, count: str, sites: Mapping[str, Site]) -> pa
     else:
         parts.append(daily_part(events, "product", events["item_id"], count))
     return pa.concat_tables(parts)
-
-
-def daily_part(events: pa.Table, dimension: str, key: pa.Array, count: str) -> pa.Table:
-    """Counts rows of a table with `site_id` and `day` by a key; rows without one do not count."""
-    none = np.zeros(len(events), dtype=np.int64)
-    columns = dict.fromkeys(DAILY_COUNTS, none) | {count: none + 1}
-    table = pa.table(
-        {
-            "site_id": events["site_id"],
-            "dimension": pa.array([dimension] * len(events), pa.string()),
-            "key": key,
-            "day": events["day"],
-            "model": pa.nulls(len(events), pa.string()),
-            **columns,
-        }
-    )
-    table = table.filter(pc.is_valid(table["key"]))
-    return add_up(table, DAILY_PARTS, ("site_id", "dimension", "key", "day", "model"), DAILY_COUNTS)
-
-
-def add_up(
-    table: pa.Table, schema: pa.Schema, keys: tuple[str, ...], counts: tuple[str, ...]
-) -> pa.Table:
-    """Sums the count columns by key."""
-    summed = table.group_by(list(keys), use_threads=False).aggregate(
-        [(count, "sum") for count in counts]
-    )
-    return (
-        summed.rename_columns([name.removesuffix("_sum") for name in summed.column_names])
-        .select(schema.names)
-        .cast(schema)
-    )
-
-
-def days_of(events: pa.Table, sites: Mapping[str, Site]) -> pa.Array:
-    """[rows] local day of `at` in each row's shop."""
-    site, at = events["site_id"].combine_chunks(), ints(events["at"])
-    days = pa.nulls(len(events), pa.string())
-    for name in pc.unique(site).to_pylist():
-        zone = sites[name].time_zone if name in sites else "UTC"
-        here = pc.equal(site, name)
-        days = pc.replace_with_mask(days, here, local_days(at[bools(here)], zone))
-    return days

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pipelines.kernels.columns import Tables, codes, ints, sort_by, take
 from pipelines.kernels.identity import login_of
 from pipelines.kernels.orders import settle_orders
-from pipelines.transforms.deduplicate import days_of
+from pipelines.transforms.daily import days_of
 from schemas.batches import (
     LANDINGS_BY_PERSON,
     LOGINS,

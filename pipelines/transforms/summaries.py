@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 
 from pipelines.kernels.columns import Floats, Ints, Tables, codes, group_starts, ints, sort_by
 from pipelines.kernels.uncertainty import gamma_interval
-from pipelines.transforms.deduplicate import add_up
+from pipelines.transforms.daily import add_up
 from schemas.batches import DAILY_COUNTS, DAILY_PARTS, QUALITY_COUNTS, QUALITY_PARTS
 from schemas.models import DEFAULT_MODEL, MODELS
 from schemas.settings import Site

@@ -25,8 +25,6 @@ def test_one_site_needs_a_key_and_a_currency_only() -> None:
     settings = parse(SITE)
 
     site = settings.site("shop")
-    assert settings.site_of_key("a-public-key") == "shop"
-    assert settings.site_of_key("another-key") is None
     assert (site.orders_from, site.time_zone, site.origins) == ("server", "UTC", ())
     assert (site.window_ms, site.half_life_days) == (30 * 86_400_000, 7.0)
     assert (site.necessity, site.sphere_decay) == (0.5, 0.5)
