@@ -244,17 +244,20 @@ class _ReadRejectsFn(beam.DoFn):
 
 def rejects_table(home: Home, sites: Mapping[str, Site]) -> Tables:
     """What beacon and imports put into quarantine, and its counts by day."""
-    rejects = list(read_rejects(home))
-    table = pa.table(
-        {
-            "site_id": pa.array([r.site_id or UNKNOWN_SITE for r in rejects], pa.string()),
-            "reject_id": pa.array([r.reject_id for r in rejects], pa.string()),
-            "origin": pa.array([r.origin for r in rejects], pa.string()),
-            "place": pa.array([r.place for r in rejects], pa.string()),
-            "reason": pa.array([r.reason for r in rejects], pa.string()),
-            "received_at": pa.array([r.received_time_ms for r in rejects], pa.int64()),
+    # Without their texts, which are long: those stay in the files. A drain that was cut off
+    # may have written one twice.
+    rejects = {
+        (reject.site_id, reject.reject_id): {
+            "site_id": reject.site_id or UNKNOWN_SITE,
+            "reject_id": reject.reject_id,
+            "origin": reject.origin,
+            "place": reject.place,
+            "reason": reject.reason,
+            "received_at": reject.received_time_ms,
         }
-    )
+        for reject in read_rejects(home)
+    }
+    table = pa.Table.from_pylist(list(rejects.values()), schema=result_schema("quarantine"))
     dated = table.append_column("at", table["received_at"])
     one = ints(table["received_at"]) * 0 + 1
     counts = {name: one * (name == "quarantined") for name in batches.QUALITY_COUNTS}

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import alembic.command
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -23,9 +24,11 @@ from pipelines.io.database import (
 )
 from pipelines.io.lake import LakeWriter
 from pipelines.io.publish import published_run, restore_run
+from pipelines.io.quarantine import write_rejects
 from schemas.errors import AuditError, BusyError, LakeError, SettingsError
 from schemas.events import AnyEvent
 from schemas.settings import Home
+from schemas.spool import Reject
 from schemas.tables import RESULTS, Base
 from schemas.views import drop_views, view_definitions
 from tests.flow.truth import by_name
@@ -168,6 +171,30 @@ def test_the_last_run_can_be_brought_back(home: Home) -> None:
     assert contents(engine) == before
     assert second != first
     engine.dispose()
+
+
+def test_what_was_quarantined_is_counted_and_told_once(home: Home) -> None:
+    """A retailer sees in SQL what her pages or files got wrong, however often it was drained."""
+    reject = Reject(
+        reject_id="r1", site_id="acme", received_time_ms=1_704_067_200_000, origin="/v1/events",
+        place="events[3]", reason="currency 'GBX' is not an ISO 4217 code", record="{}",
+    )  # fmt: skip
+    write_rejects(home, [reject], "first")
+    write_rejects(home, [reject], "again")
+    write_rejects(home, [msgspec.structs.replace(reject, reject_id="r2", site_id="")], "nobody")
+    attribute(home)
+
+    engine = open_database(home)
+    with engine.connect() as connection:
+        query = "SELECT site_id, reject_id, place, reason FROM current_quarantine"
+        rows = sorted(tuple(row) for row in connection.execute(text(query)))
+        counted = connection.scalar(
+            text("SELECT SUM(quarantined) FROM data_quality WHERE site_id = 'acme'")
+        )
+    engine.dispose()
+    told = (reject.place, reject.reason)
+    assert rows == [("_unknown", "r2", *told), ("acme", "r1", *told)]
+    assert counted == 1
 
 
 def test_old_runs_are_cleared_away(home: Home) -> None:
