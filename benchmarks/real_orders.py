@@ -56,12 +56,22 @@ def run_flow(home: Path) -> str:
     from schemas.money import format_money
     from schemas.settings import Home
 
-    report = run(Home(home), code_version="bench")
+    began: dict[str, float] = {}
+    report = run(
+        Home(home),
+        code_version="bench",
+        progress=lambda step: began.setdefault(step, time.perf_counter()),
+    )
+    flow = began["Publishing"] - began["Attributing"]
+    publishing = time.perf_counter() - began["Publishing"]
     database = sqlite3.connect(home / "pinsphere.db")
     (net,) = database.execute("SELECT SUM(net_micros) FROM current_orders").fetchone()
     database.close()
     lines = report.rows["order_lines"]
-    return f"{lines:,} lines, {report.rows['order_credits']:,} credits, net {format_money(net)}"
+    return (
+        f"{lines:,} lines, {report.rows['order_credits']:,} credits, net {format_money(net)};"
+        f" flow {flow:.1f} s, publishing {publishing:.1f} s"
+    )
 
 
 def measure(name: str, step: Any, *arguments: Any) -> float:

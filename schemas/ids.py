@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from schemas.errors import EventError
 
-TOKEN_PARAMETER = "pinsphere"
 MAX_HOP = 255
+_SITE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 _URL_SAFE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
@@ -15,6 +15,11 @@ class Token(NamedTuple):
 
     pin_id: str
     root_pin_id: str
+
+
+def is_site_id(text: str) -> bool:
+    """Whether a text can name a site, and so a folder: 1-63 characters of a-z 0-9 - _."""
+    return _SITE_ID.fullmatch(text) is not None
 
 
 def check_pin_id(pin_id: str) -> str:

@@ -14,9 +14,8 @@ import msgspec
 from msgspec import Meta
 
 from schemas.errors import MoneyError, SettingsError, UsageError
+from schemas.ids import is_site_id
 from schemas.money import check_currency
-
-_SITE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 
 
 class Site(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -148,7 +147,7 @@ def hide_password(url: str) -> str:
 
 def check_site_id(site_id: str) -> None:
     """Raises a SettingsError when a site id could not name a folder."""
-    if _SITE_ID.fullmatch(site_id) is None:
+    if not is_site_id(site_id):
         raise SettingsError(f"site id {site_id!r} is not 1-63 characters of a-z 0-9 - _")
 
 

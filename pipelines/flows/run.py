@@ -27,7 +27,7 @@ from schemas.errors import BusyError, LakeError
 from schemas.lake import lake_schema
 from schemas.settings import Home, Settings
 
-Progress = Callable[[str], None]
+Progress = Callable[[str], object]
 
 
 class RunReport(NamedTuple):

@@ -20,10 +20,11 @@ from urllib.parse import quote
 import msgspec
 
 from pipelines.io.durable import DurableFolder
-from pipelines.io.lake import DAY_MS, LakeFile, LakeWriter, is_site_folder
+from pipelines.io.lake import DAY_MS, LakeFile, LakeWriter
 from pipelines.io.quarantine import UNKNOWN_SITE, record_text, write_rejects
 from schemas.errors import BusyError, EventError, LakeError
 from schemas.events import AnyEvent, decode_event
+from schemas.ids import is_site_id
 from schemas.lake import to_table
 from schemas.settings import Home, Settings
 from schemas.spool import SPOOL_GLOB, Reject
@@ -231,7 +232,7 @@ def _decode_requests(stem: str, rows: list[_Row]) -> tuple[dict[str, list[AnyEve
 
 def _decode_event(raw: bytes) -> AnyEvent:
     event = decode_event(raw)
-    if not is_site_folder(event.site_id):
+    if not is_site_id(event.site_id):
         raise EventError(f"site_id {event.site_id!r} is no site id")
     return event
 
@@ -254,7 +255,7 @@ def _reject(stem: str, row: _Row, part: str, record: bytes, reason: str) -> Reje
         site_id = ""
     return Reject(
         reject_id=f"{stem}-{row.seq}{part.replace(' ', '-')}",
-        site_id=site_id if is_site_folder(site_id) else UNKNOWN_SITE,
+        site_id=site_id if is_site_id(site_id) else UNKNOWN_SITE,
         received_time_ms=row.received_time_ms,
         origin=ORIGIN,
         place=f"{stem}.spool row {row.seq}{part}",

@@ -8,7 +8,6 @@ sent. Files whose names begin with a dot are unfinished and belong to nobody.
 import functools
 import hashlib
 import itertools
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +23,11 @@ from pipelines.io.durable import DurableFolder
 from pipelines.kernels.calendar import derived_time_ms
 from schemas.errors import LakeError
 from schemas.events import EVENTS
+from schemas.ids import is_site_id
 from schemas.lake import lake_schema
 from schemas.settings import Home
 
 DAY_MS = 86_400_000
-_SITE_FOLDER = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -93,11 +92,6 @@ class LakeWriter:
             self.files.append(LakeFile(event_name, site_id, date, path, size))
 
 
-def is_site_folder(site_id: str) -> bool:
-    """Whether a site id can name a folder: 1-63 characters of a-z 0-9 - _."""
-    return _SITE_FOLDER.fullmatch(site_id) is not None
-
-
 def lake_files(home: Home) -> list[LakeFile]:
     """All finished files of the lake, sorted by event name, site, date and file name.
 
@@ -159,7 +153,7 @@ def _partitions(table: pa.Table) -> Sequence[tuple[str, str, pa.Table]]:
     starts = np.append(np.flatnonzero(is_first), len(days)).tolist()
     names = sites.dictionary.to_pylist()
     for site_id in names:
-        if not is_site_folder(site_id):
+        if not is_site_id(site_id):
             raise LakeError(f"site {site_id!r} is not 1-63 characters of a-z 0-9 - _")
     return [
         (

@@ -14,8 +14,8 @@ from typing import BinaryIO
 import msgspec
 
 from pipelines.io.durable import DurableFolder
-from pipelines.io.lake import is_site_folder
 from schemas.errors import LakeError
+from schemas.ids import is_site_id
 from schemas.settings import Home
 from schemas.spool import MAX_RECORD, Reject
 
@@ -34,7 +34,7 @@ def write_rejects(home: Home, rejects: Iterable[Reject], name: str) -> list[Path
     """
     lines: defaultdict[Path, list[bytes]] = defaultdict(list)
     for reject in rejects:
-        site = reject.site_id if is_site_folder(reject.site_id) else UNKNOWN_SITE
+        site = reject.site_id if is_site_id(reject.site_id) else UNKNOWN_SITE
         moment = datetime.datetime.fromtimestamp(reject.received_time_ms / 1000, datetime.UTC)
         folder = home.quarantine / f"site={site}" / f"date={moment.date().isoformat()}"
         lines[folder / f"{name}.jsonl"].append(msgspec.json.encode(_cut(reject)) + b"\n")
