@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable
 
 TOLERANCE_SECONDS = 300
 _HEADER = re.compile(r"t=([0-9]{1,12}),\s*v1=([0-9a-fA-F]{64})", re.ASCII)
@@ -13,8 +14,8 @@ def sign(secret: str, body: bytes, now: int) -> str:
     return f"t={now},v1={_digest(secret, str(now), body)}"
 
 
-def signature_error(header: str, secret: str, body: bytes, now: float) -> str | None:
-    """What is wrong with a signature; None when it holds.
+def signature_error(header: str, secrets: Iterable[str], body: bytes, now: float) -> str | None:
+    """What is wrong with a signature; None when it holds under one of the live secrets.
 
     A body is bound to its time, so a copied call is worth nothing after five minutes; a
     second copy within them is removed by its event ids.
@@ -23,7 +24,10 @@ def signature_error(header: str, secret: str, body: bytes, now: float) -> str | 
     if match is None:
         return "X-PinSphere-Signature is missing or not t=<unix seconds>,v1=<64 hex digits>"
     signed_at, digest = match.groups()
-    if not hmac.compare_digest(_digest(secret, signed_at, body), digest.lower()):
+    given = digest.lower()
+    # Each secret is tried: how long it takes tells nothing about which one holds.
+    holds = [hmac.compare_digest(_digest(secret, signed_at, body), given) for secret in secrets]
+    if not any(holds):
         return "X-PinSphere-Signature does not match the body and this site's secret"
     if abs(now - int(signed_at)) > TOLERANCE_SECONDS:
         return f"X-PinSphere-Signature is more than {TOLERANCE_SECONDS} seconds off"

@@ -15,6 +15,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 
+NO_STORE = (b"cache-control", b"no-store")
 MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10.0
 _JSON_TYPES = re.compile(

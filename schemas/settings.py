@@ -17,6 +17,10 @@ from schemas.errors import MoneyError, SettingsError, UsageError
 from schemas.ids import is_site_id
 from schemas.money import check_currency
 
+# A variable's name, or two of them while a secret is being changed: either one opens.
+SecretEnv = str | Annotated[tuple[str, ...], Meta(min_length=1, max_length=2)] | None
+Limit = Annotated[int, Meta(ge=0, description="Requests a minute; 0 for no limit")]
+
 
 class Site(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """One shop (tenant)."""
@@ -25,7 +29,11 @@ class Site(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True
     currency: str
     time_zone: str = "UTC"
     origins: tuple[str, ...] = ()
-    secret_env: str | None = None
+    secret_env: SecretEnv = None
+    shopify_secret_env: SecretEnv = None
+    woocommerce_secret_env: SecretEnv = None
+    shopify_subscription: str | None = None
+    item_id_from: Literal["product_id", "variant_id", "sku"] = "product_id"
     orders_from: Literal["server", "browser", "both"] = "server"
     window_days: Annotated[float, Meta(gt=0, le=3650)] = 30.0
     half_life_days: Annotated[float, Meta(gt=0, le=3650)] = 7.0
@@ -44,6 +52,18 @@ class BeaconSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, f
     spool_max_mb: Annotated[int, Meta(gt=0)] = 10_240
     min_free_percent: Annotated[float, Meta(ge=0, lt=100)] = 5.0
     visitor_cookie: bool = True
+    trusted_proxies: tuple[str, ...] = ()
+    site_requests_a_minute: Limit = 60_000
+    network_requests_a_minute: Limit = 1_200
+
+
+class PubSub(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """Google Pub/Sub between the spool and the lake; without it the spool is read directly."""
+
+    project: Annotated[str, Meta(min_length=6, max_length=63)]
+    topic: str = "pinsphere-events"
+    subscription: str = "pinsphere-archive"
+    dead_letter_topic: str = "pinsphere-dead-letter"
 
 
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -51,6 +71,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=
 
     sites: dict[str, Site] = {}
     beacon: BeaconSettings = BeaconSettings()
+    pubsub: PubSub | None = None
     engine: Literal["networkx"] = "networkx"
     keep_runs: Annotated[int, Meta(ge=1)] = 2
     spool_keep_days: Annotated[float, Meta(ge=0, le=3650)] = 7.0
@@ -133,6 +154,12 @@ class Home:
             raise SettingsError(f"{self.settings_file}: {error}") from None
         except SettingsError as error:
             raise SettingsError(f"{self.settings_file}: {error}") from None
+
+
+def live_secrets(names: SecretEnv) -> tuple[str, ...]:
+    """The secrets in the named environment variables; those that are not set are left out."""
+    named = (names,) if isinstance(names, str) else names or ()
+    return tuple(filter(None, map(os.environ.get, named)))
 
 
 def hide_password(url: str) -> str:
