@@ -24,6 +24,15 @@ fi; \
 $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt $(1)
 endef
 
+# $(call install_missing,MODULE): the Debian packages it asks for with --missing, where we may.
+define install_missing
+@missing=$$($(BIN)/python -m $(1) --missing); \
+if [ -n "$$missing" ] && $(IS_DEBIAN_ROOT); then \
+	echo "Installing" $$missing; \
+	apt-get update -qq && $(APT_INSTALL) $$missing || echo "apt-get could not; going on"; \
+fi
+endef
+
 # $(call run_each,FOLDER): each module of the folder is a program.
 define run_each
 @for name in $(basename $(notdir $(wildcard $(1)/[!_]*.py))); do \
@@ -58,20 +67,19 @@ format: $(VENV)/.dev ## Let ruff mend and format the code
 	@$(BIN)/ruff format
 
 test: $(VENV)/.dev ## Install what tests need and run all of them; ARGS="-k credit" for some
-	@missing=$$($(BIN)/python -m tests.services --missing); \
-	if [ -n "$$missing" ] && $(IS_DEBIAN_ROOT); then \
-		echo "Installing" $$missing "for the tests"; \
-		apt-get update -qq && $(APT_INSTALL) $$missing || echo "apt-get could not; going on"; \
-	fi
+	$(call install_missing,tests.services)
 	@$(BIN)/python -m tests.services
 	@$(BIN)/python -m pytest $(ARGS)
 
 bench: $(VENV)/.dev ## Run the benchmarks
+	$(call install_missing,benchmarks._servers)
 	$(call run_each,benchmarks)
 
-docs: $(VENV)/.dev ## Write the generated pages of docs/ anew
+docs: $(VENV)/.dev ## Write the generated files anew: pages of docs/, the snippet as served
 	@$(BIN)/python -m schemas.dictionary > docs/data-dictionary.md
 	@$(BIN)/python -m schemas.openapi > docs/openapi.json
+	@$(BIN)/python -m schemas.avro > docs/events.avsc
+	@$(BIN)/python -m beacon.minify > beacon/snippet/pin.min.js
 
 lock: $(VENV)/.dev ## Refresh constraints.txt with the newest versions that fit
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check uv

@@ -6,6 +6,7 @@ PinSphereError
 ├── SettingsError     pinsphere.toml, a flag or an environment variable is wrong
 │   └── UsageError    the command line asks for something that is not: exit code 2
 ├── LakeError         a file of the lake cannot be read as what its place says
+├── PubSubError       Google Pub/Sub refused for good, or did not answer for long
 ├── AuditError        a run's invariant does not hold: nothing is published
 └── BusyError         another process holds what we need: try again later
 """
@@ -33,6 +34,10 @@ class UsageError(SettingsError):
 
 class LakeError(PinSphereError):
     """A file in the lake cannot be read as what its place says."""
+
+
+class PubSubError(PinSphereError):
+    """Google Pub/Sub refused for good, or did not answer for long; the text says which."""
 
 
 class AuditError(PinSphereError):

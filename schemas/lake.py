@@ -5,7 +5,7 @@ A money field `price` becomes an int64 column `price_micros`; nothing else chang
 
 import functools
 import types
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -14,6 +14,8 @@ import pyarrow as pa
 from schemas.events import EVENTS, AnyEvent, Purchase, line_ids_of
 from schemas.money import parse_money
 
+# Columns that files of earlier releases lack; they are read as null.
+ADDED_COLUMNS = frozenset({"network_hash", "updated_time_ms"})
 _SCALARS = {str: pa.string(), int: pa.int64(), bool: pa.bool_(), float: pa.float64()}
 
 
@@ -21,6 +23,11 @@ _SCALARS = {str: pa.string(), int: pa.int64(), bool: pa.bool_(), float: pa.float
 def lake_schema(event_name: str) -> pa.Schema:
     """Arrow schema of the lake's files for one event name."""
     return pa.schema([_arrow_field(field) for field in _fields(EVENTS[event_name])])
+
+
+def lacking_columns(event_name: str, names: Iterable[str]) -> list[str]:
+    """What a file of these columns lacks that it should have had on the day it was written."""
+    return sorted(set(lake_schema(event_name).names) - set(names) - ADDED_COLUMNS)
 
 
 def to_table(event_name: str, events: Sequence[AnyEvent]) -> pa.Table:

@@ -3,10 +3,12 @@
 A flag wins over a `PINSPHERE_*` variable, which wins over the file.
 """
 
+import ipaddress
 import os
 import re
 import tomllib
 import zoneinfo
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +21,15 @@ from schemas.money import check_currency
 
 # A variable's name, or two of them while a secret is being changed: either one opens.
 SecretEnv = str | Annotated[tuple[str, ...], Meta(min_length=1, max_length=2)] | None
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}", re.ASCII)
+# To what msgspec says of a missing or short value.
+_WAYS_OUT = {
+    "field `project`": '; write into [pubsub]: project = "your-project"',
+    "field `key`": "; a site's key is 8 to 64 characters; `pinsphere init` makes one",
+    "`$.key`": "; a site's key is 8 to 64 characters; `pinsphere init` makes one",
+    "field `currency`": '; write into the site\'s section: currency = "GBP", or which it is',
+}
+_SHORTEST_SECRET = 16
 Limit = Annotated[int, Meta(ge=0, description="Requests a minute; 0 for no limit")]
 
 
@@ -55,6 +66,7 @@ class BeaconSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, f
     trusted_proxies: tuple[str, ...] = ()
     site_requests_a_minute: Limit = 60_000
     network_requests_a_minute: Limit = 1_200
+    max_event_age_days: Annotated[float, Meta(gt=0, le=36_500)] = 35.0
 
 
 class PubSub(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -105,9 +117,24 @@ class Home:
         return self.path / "spool"
 
     @property
+    def forwarded(self) -> Path:
+        """How far each spool file is forwarded to Pub/Sub."""
+        return self.path / "forwarded"
+
+    @property
+    def snippets(self) -> Path:
+        """Every snippet that was served, by version: pages ask for the one whose hash they bear."""
+        return self.path / "snippets"
+
+    @property
     def lake(self) -> Path:
         """Parquet by event name, site and date: all tables are a function of it."""
         return self.path / "lake"
+
+    @property
+    def network_key(self) -> Path:
+        """Today's key of the hashes of senders' networks; the beacon overwrites it daily."""
+        return self.path / "network.key"
 
     @property
     def quarantine(self) -> Path:
@@ -162,6 +189,28 @@ def live_secrets(names: SecretEnv) -> tuple[str, ...]:
     return tuple(filter(None, map(os.environ.get, named)))
 
 
+def unset_secrets(settings: Settings) -> Iterator[str]:
+    """What is wrong with the variables of secrets that the file names: a line for each setting."""
+    for site_id, site in settings.sites.items():
+        for name in ("secret_env", "shopify_secret_env", "woocommerce_secret_env"):
+            names: SecretEnv = getattr(site, name)
+            named = (names,) if isinstance(names, str) else names or ()
+            if unset := [each for each in named if not os.environ.get(each)]:
+                calls = "orders" if name == "secret_env" else f"{name.split('_')[0]} webhooks"
+                consequence = (
+                    f"{calls} of this site get 401"
+                    if len(unset) == len(named)
+                    else f"{calls} signed with it get 401; the other secret opens"
+                )
+                yield f"sites.{site_id}: {name}: {' and '.join(unset)} not set: {consequence}"
+            for each in named:
+                if 0 < len(os.environ.get(each, "")) < _SHORTEST_SECRET:
+                    yield (
+                        f"sites.{site_id}: {name}: {each} has less than {_SHORTEST_SECRET}"
+                        " characters: whoever guesses it signs orders; take a long random one"
+                    )
+
+
 def hide_password(url: str) -> str:
     """A URL, well formed or not, without what stands between the user's `:` and the last `@`."""
     login, at, place = url.rpartition("@")
@@ -182,6 +231,7 @@ def parse_settings(values: dict[str, Any]) -> Settings:
     """Checks settings read from TOML; every number, name and code against its contract."""
     sites = values.get("sites")
     for site_id, site_values in sites.items() if isinstance(sites, dict) else ():
+        _refuse_secrets(site_values, f"sites.{site_id}: ")
         _convert(site_values, Site, f"sites.{site_id}: ")
     settings: Settings = _convert(values, Settings, "")
     keys = [site.key for site in settings.sites.values()]
@@ -189,14 +239,50 @@ def parse_settings(values: dict[str, Any]) -> Settings:
         raise SettingsError("two sites share one key; a key names exactly one site")
     for site_id, site in settings.sites.items():
         _check_site(site_id, site)
+    for proxy in settings.beacon.trusted_proxies:
+        _check_proxy(proxy)
     return settings
+
+
+def _refuse_secrets(values: Any, where: str) -> None:
+    """Raises when a secret stands in the file. No error text may show it."""
+    for name, value in values.items() if isinstance(values, dict) else ():
+        if "secret" in name and not name.endswith("_env"):
+            raise SettingsError(
+                f"{where}`{name}` is not taken from this file: put the secret into an environment"
+                f" variable and the variable's name here, as `{_secret_setting(name)}`"
+            )
+        if name.endswith("secret_env"):
+            named = value if isinstance(value, list) else [value]
+            if not all(isinstance(each, str) and _VARIABLE.fullmatch(each) for each in named):
+                raise SettingsError(
+                    f"{where}`{name}` is the name of an environment variable, A-Z 0-9 _, or two"
+                    " of them; if what stands there is the secret itself, change it"
+                )
+
+
+def _secret_setting(name: str) -> str:
+    """The setting that is meant by the name of one that there is not."""
+    shop = next((shop for shop in ("shopify", "woocommerce") if shop in name), None)
+    return f"{shop}_secret_env" if shop else "secret_env"
+
+
+def _check_proxy(proxy: str) -> None:
+    where = f"beacon: trusted_proxies {proxy!r}"
+    try:
+        network = ipaddress.ip_network(proxy)
+    except ValueError as error:
+        raise SettingsError(f"{where} is no address and no network in CIDR: {error}") from None
+    if network.prefixlen == 0:
+        raise SettingsError(f"{where} would believe everybody's X-Forwarded-For")
 
 
 def _convert(values: Any, kind: type[Any], where: str) -> Any:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{where}{error}") from None
+        way_out = next((way for sign, way in _WAYS_OUT.items() if sign in str(error)), "")
+        raise SettingsError(f"{where}{error}{way_out}") from None
 
 
 def _check_site(site_id: str, site: Site) -> None:

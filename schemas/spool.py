@@ -1,4 +1,4 @@
-"""The spool file: what the beacon writes and the drain reads.
+"""The spool file: what the beacon writes, and the drain or the forwarder reads.
 
 One SQLite database a worker process, in WAL mode with `synchronous=FULL`. A row of
 `requests` is one accepted request with all its good events; a row of `rejects` is one bad
@@ -9,6 +9,8 @@ event with its reason. Both are committed before the beacon answers. `seq` only 
 import msgspec
 
 SPOOL_GLOB = "*.spool"
+# The file beside it that its writer holds a lock on (`schemas.spool_upkeep`).
+LOCK_SUFFIX = ".lock"
 SPOOL_DDL = """
 CREATE TABLE IF NOT EXISTS requests (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -39,3 +41,9 @@ class Reject(msgspec.Struct, kw_only=True):
 
 
 MAX_RECORD = 16 * 1024
+UNKNOWN_SITE = "_unknown"
+
+
+def record_text(raw: bytes) -> str:
+    """A record as text, cut to 16 KiB; bytes that are not UTF-8 are shown as hex escapes."""
+    return raw[:MAX_RECORD].decode("utf-8", "backslashreplace")[:MAX_RECORD]

@@ -16,16 +16,16 @@ from typing import Any, get_args
 
 import msgspec
 
-from pipelines.io.durable import remove_stale
 from pipelines.io.given_files import GivenFile, given_files, import_digest
 from pipelines.io.lake import LakeWriter
 from pipelines.io.order_files import BOM, JSONL_ENDINGS
-from pipelines.io.quarantine import record_text, write_rejects
+from pipelines.io.quarantine import write_rejects
+from schemas.durable import remove_stale
 from schemas.errors import EventError
 from schemas.events import IDENTITY, AnyEvent, Source, decode_event
 from schemas.lake import to_table
 from schemas.settings import Home
-from schemas.spool import Reject
+from schemas.spool import Reject, record_text
 
 ORIGIN = "import-events"
 CHUNK_LINES = 50_000
@@ -71,9 +71,9 @@ def import_events(
 ) -> ImportedEvents:
     """Imports JSON lines of events into the lake; bad lines go to quarantine with the reason.
 
-    The file is the shop's own word: events count as signed. `site_id` is the argument's,
-    `source` stays if it is a known one and is "file" otherwise, and an event that was not
-    received yet is received when it was sent, else now.
+    The file is the shop's own word: events count as signed and carry no `network_hash`.
+    `site_id` is the argument's, `source` stays if it is a known one and is "file" otherwise,
+    and an event that was not received yet is received when it was sent, else now.
 
     Args:
       home: the home directory, with `pinsphere.toml`.
@@ -195,6 +195,7 @@ def _receive(raw: bytes, site: str, now_ms: int) -> AnyEvent:
     event = decode_event(raw)
     event.site_id = site
     event.is_signed = True
+    event.network_hash = None
     if event.received_time_ms is None:
         event.received_time_ms = event.sent_time_ms or now_ms
     return event

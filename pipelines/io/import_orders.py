@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.io.durable import remove_stale
 from pipelines.io.given_files import GivenFile, given_files, import_digest
 from pipelines.io.lake import LakeWriter
 from pipelines.io.order_files import ENDINGS, read_orders, read_records
@@ -33,6 +32,7 @@ from pipelines.io.order_rows import (
 )
 from pipelines.io.quarantine import write_rejects
 from pipelines.kernels.columns import Ints, group_starts
+from schemas.durable import remove_stale
 from schemas.errors import AuditError
 from schemas.events import SCHEMA_VERSION
 from schemas.lake import lake_schema

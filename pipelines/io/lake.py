@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.io.durable import DurableFolder
 from pipelines.kernels.calendar import derived_time_ms
+from schemas.durable import DurableFolder
 from schemas.errors import LakeError
 from schemas.events import EVENTS
 from schemas.ids import is_site_id
@@ -124,8 +124,19 @@ def lake_digest(files: Iterable[LakeFile]) -> str:
     """Hex digest over the places and the contents of files, in whatever order they come."""
     digest = hashlib.blake2b(digest_size=32)
     for file in sorted(files, key=lambda file: file.place):
-        digest.update(f"{file.place}\0{file_digest(file.path)}\n".encode())
+        digest.update(f"{file.place}\0{_placed_digest(file.path)}\n".encode())
     return digest.hexdigest()
+
+
+def _placed_digest(path: Path) -> str:
+    """Digest of a file of the lake. Such files are replaced, never changed: read each once."""
+    state = path.stat()
+    return _digest_of(path, state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=65_536)
+def _digest_of(path: Path, *_state: int) -> str:
+    return file_digest(path)
 
 
 def file_digest(path: Path) -> str:

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 
 from pipelines.io import parquet_values
 from pipelines.io.given_files import GivenFile
-from pipelines.io.quarantine import record_text
 from schemas.errors import UsageError
+from schemas.spool import record_text
 
 COLUMNS = (
     *("order_id", "line_id", "ordered_at", "customer_id", "visitor_id", "item_id", "quantity"),

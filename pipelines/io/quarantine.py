@@ -13,13 +13,12 @@ from typing import BinaryIO
 
 import msgspec
 
-from pipelines.io.durable import DurableFolder
+from schemas.durable import DurableFolder
 from schemas.errors import LakeError
 from schemas.ids import is_site_id
 from schemas.settings import Home
-from schemas.spool import MAX_RECORD, Reject
+from schemas.spool import UNKNOWN_SITE, Reject
 
-UNKNOWN_SITE = "_unknown"
 MAX_REASON = 500
 
 
@@ -76,8 +75,3 @@ def _cut(reject: Reject) -> Reject:
     if len(reject.reason) <= MAX_REASON:
         return reject
     return msgspec.structs.replace(reject, reason=reject.reason[:MAX_REASON])
-
-
-def record_text(raw: bytes) -> str:
-    """A record as text, cut to 16 KiB; bytes that are not UTF-8 are shown as hex escapes."""
-    return raw[:MAX_RECORD].decode("utf-8", "backslashreplace")[:MAX_RECORD]

@@ -19,6 +19,7 @@ ENVELOPE: dict[str, Any] = {
     "user_agent_class": "pinterest_inapp",
     "consent": "granted",
     "is_signed": True,
+    "network_hash": "Zk3x_0aQ-9vB1c2D",
 }
 _ITEM = {
     "item_id": "mug",
@@ -56,6 +57,7 @@ OWN_FIELDS: dict[str, dict[str, Any]] = {
         "item_id": "mug",
     },
     "purchase": {
+        "updated_time_ms": NOON + 3,
         "order_id": "o-1",
         "currency": "GBP",
         "tax": "2",
@@ -73,6 +75,7 @@ OWN_FIELDS: dict[str, dict[str, Any]] = {
         ],
     },
     "refund": {
+        "updated_time_ms": NOON + 3,
         "refund_id": "r-1",
         "order_id": "o-1",
         "kind": "return",

@@ -49,6 +49,7 @@ sphere_decay = 1
 spool_max_mb = 1
 min_free_percent = 0
 visitor_cookie = false
+max_event_age_days = 0.5
 """
     )
 
@@ -57,6 +58,7 @@ visitor_cookie = false
     assert site.origins == ("https://shop.example", "http://localhost:8000")
     assert (site.necessity, site.sphere_decay, site.half_life_days) == (0.0, 1.0, 0.25)
     assert not settings.beacon.visitor_cookie
+    assert settings.beacon.max_event_age_days == 0.5
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,12 @@ visitor_cookie = false
         ("[sites.shop]\ncurrency = 'GBP'", "missing required field `key`"),
         ("[sites.shop]\nkey = 'a-public-key'", "missing required field `currency`"),
         ("[sites.shop]\nkey = 'short'\ncurrency = 'GBP'", "length >= 8"),
+        ("[sites.shop]\nkey = 'short'\ncurrency = 'GBP'", "`pinsphere init` makes one"),
+        ("[sites.shop]\nkey = 'a-public-key'", "write into the site's section: currency = "),
+        ("[pubsub]\ntopic = 'x'", 'write into [pubsub]: project = "your-project"'),
+        (SITE + "shopify_secret = 'hush'", "name here, as `shopify_secret_env`"),
+        (SITE + "woocommerce_secret = 'hush'", "name here, as `woocommerce_secret_env`"),
+        (SITE + "secret = 'hush'", "name here, as `secret_env`"),
         ("[sites.shop]\nkey = 'a-public-key'\ncurrency = 'gbp'", "sites.shop: currency 'gbp'"),
         (SITE.replace("shop", "Shop"), "site id 'Shop' is not 1-63 characters of a-z 0-9 - _"),
         (SITE.replace("shop", "-shop"), "site id '-shop'"),
@@ -90,6 +98,8 @@ visitor_cookie = false
         (SITE + "windw_days = 3", "unknown field `windw_days`"),
         ("[beacon]\nspool_max_mb = 0", "`int` >= 1"),
         ("[beacon]\nmin_free_percent = 100", "min_free_percent"),
+        ("[beacon]\nmax_event_age_days = 0", "max_event_age_days"),
+        ("[beacon]\nmax_event_age_days = 36501", "max_event_age_days"),
         ("[beacon]\ncookies = true", "unknown field `cookies`"),
         ("engine = 'guess'", "engine"),
         ("keep_runs = 0", "`int` >= 1"),

@@ -1,0 +1,102 @@
+"""Rows of the spool into events, and into rejects what does not decode."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from schemas.errors import EventError
+from schemas.events import EARLIEST_MS, LATEST_MS, AnyEvent, decode_event
+from schemas.ids import is_site_id
+from schemas.spool import UNKNOWN_SITE, Reject, record_text
+
+Table = Literal["requests", "rejects"]
+TABLES: tuple[Table, ...] = ("requests", "rejects")
+ORIGIN = "spool"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a spool table."""
+
+    seq: int
+    received_time_ms: int
+    content: bytes
+
+
+def decode_rows(
+    table: Table, stem: str, rows: Sequence[Row]
+) -> tuple[list[AnyEvent], list[Reject]]:
+    """Good events, and rejected records of the beacon or of what did not decode here.
+
+    One bad event spares its neighbours.
+
+    Args:
+      table: which table the rows are of.
+      stem: name of the spool file, for the place in a reject.
+      rows: the rows.
+    """
+    if table == "rejects":
+        return [], [_decode_reject(stem, row) for row in rows]
+    return _decode_requests(stem, rows)
+
+
+def _decode_requests(stem: str, rows: Sequence[Row]) -> tuple[list[AnyEvent], list[Reject]]:
+    """Good events and what did not decode; one bad event spares its neighbours."""
+    split = msgspec.json.Decoder(list[msgspec.Raw]).decode
+    events: list[AnyEvent] = []
+    rejects: list[Reject] = []
+    for row in rows:
+        try:
+            parts = [bytes(part) for part in split(row.content)]
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            rejects.append(_reject(stem, row, "", row.content, f"not a list of events: {error}"))
+            continue
+        for index, part in enumerate(parts):
+            try:
+                events.append(_decode_event(part))
+            except EventError as error:
+                rejects.append(_reject(stem, row, f" event {index}", part, str(error)))
+    return events, rejects
+
+
+def _decode_event(raw: bytes) -> AnyEvent:
+    event = decode_event(raw)
+    if not is_site_id(event.site_id):
+        raise EventError(f"site_id {event.site_id!r} is no site id")
+    return event
+
+
+def _decode_reject(stem: str, row: Row) -> Reject:
+    try:
+        reject = msgspec.json.decode(row.content, type=Reject)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        return _reject(stem, row, " reject", row.content, f"not a rejected record: {error}")
+    reject.received_time_ms = _within_time(reject.received_time_ms)
+    return reject
+
+
+class _Claim(msgspec.Struct):
+    site_id: str = ""
+
+
+def _reject(stem: str, row: Row, part: str, record: bytes, reason: str) -> Reject:
+    try:
+        site_id = msgspec.json.decode(record, type=_Claim).site_id
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        site_id = ""
+    return Reject(
+        reject_id=f"{stem}-{row.seq}{part.replace(' ', '-')}",
+        site_id=site_id if is_site_id(site_id) else UNKNOWN_SITE,
+        received_time_ms=_within_time(row.received_time_ms),
+        origin=ORIGIN,
+        place=f"{stem}.spool row {row.seq}{part}",
+        reason=reason,
+        record=record_text(record),
+    )
+
+
+def _within_time(received_time_ms: int) -> int:
+    """The nearest time that can be: damage must not name a day that no calendar has."""
+    return min(max(received_time_ms, EARLIEST_MS), LATEST_MS - 1)
