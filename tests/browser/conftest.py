@@ -28,15 +28,32 @@ USER_AGENT = (
 )
 
 
+# What a page's own error reporting would see: rejections without a handler become errors.
+REJECTIONS = """{
+  const later = setTimeout;  // a page may break what it finds
+  EventTarget.prototype.addEventListener.call(window, "unhandledrejection", (event) => {
+    later(() => { throw new Error(`unhandled rejection: ${event.reason}`) })
+  })
+}"""
+
+
 class Visitor:
     """One person: a browser profile, her page, what she opened at Pinterest, page errors."""
 
     def __init__(self, context: BrowserContext) -> None:
         self.context = context
-        self.opened = stand_in(context)
+        self.opened, self.asked = stand_in(context)
+        self.own_hosts: set[str] = set()
+        """Hosts that the shop's own markup asks for pictures."""
         self.errors: list[str] = []
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        context.add_init_script(REJECTIONS)
         self.page: Page = context.new_page()
+
+    def check(self) -> None:
+        """What holds for every visitor: no page saw an error, no third party heard of her."""
+        assert self.errors == []
+        assert self.asked <= self.own_hosts
 
     def visit(self, url: str, *, referrer: str | None = None) -> Page:
         """Opens a page and waits until the snippet is at work."""
@@ -55,6 +72,7 @@ class Visitor:
         assert len(self.opened) == before + 1, self.opened
         for other in self.context.pages:
             if other != self.page:
+                other.wait_for_url("**/pin/**")  # closed on its way it may never answer
                 other.close()
         return self.opened[-1]
 
@@ -79,25 +97,25 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def new_visitor(browser: Browser) -> Iterator[NewVisitor]:
-    contexts = []
+    visitors = []
 
     def make(*, script: str = "", user_agent: str = USER_AGENT) -> Visitor:
-        context = browser.new_context(user_agent=user_agent)
+        visitor = Visitor(browser.new_context(user_agent=user_agent))
+        visitors.append(visitor)
         if script:
-            context.add_init_script(script)
-        contexts.append(context)
-        return Visitor(context)
+            visitor.context.add_init_script(script)
+        return visitor
 
     yield make
-    for context in contexts:
-        context.close()
+    for visitor in visitors:
+        visitor.context.close()
+    for visitor in visitors:
+        visitor.check()
 
 
 @pytest.fixture
-def visitor(new_visitor: NewVisitor) -> Iterator[Visitor]:
-    visitor = new_visitor()
-    yield visitor
-    assert visitor.errors == []
+def visitor(new_visitor: NewVisitor) -> Visitor:
+    return new_visitor()
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +125,7 @@ def regular(browser: Browser) -> Iterator[Visitor]:
     visitor = Visitor(context)
     yield visitor
     context.close()
-    assert visitor.errors == []
+    visitor.check()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A stand-in for Pinterest: its create page, and what its own script does with buttons."""
 
 import re
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from playwright.sync_api import BrowserContext, Request, Route
@@ -24,33 +25,35 @@ CREATE_PAGE = """<!doctype html><title>Create pin</title>
   };
 </script>"""
 
-# Opens what a built button holds, in the bubbling phase, as Pinterest's script does.
-PINIT = """<script>
-  document.addEventListener("click", (event) => {
-    let built = event.target;
-    if (!built.dataset.pinLog) built = built.parentNode;
-    if (built.dataset.pinLog) window.open(built.dataset.pinHref, "pin" + Date.now());
-  });
-</script>"""
+_SCRIPT = Path(__file__).with_name("pinit.js").read_text(encoding="utf-8")
+# Pinterest's script as a shop has it in its pages, and what its bookmarklet loads.
+PINIT = f"<script>{_SCRIPT}</script>"
+_BOOKMARKLET = f"window.PIN_ANY = true; {_SCRIPT}"
 
 
-def stand_in(context: BrowserContext) -> list[str]:
-    """Answers for Pinterest in a browser profile; gives the list of addresses opened there.
+def stand_in(context: BrowserContext) -> tuple[list[str], set[str]]:
+    """Answers for Pinterest in a browser profile.
 
-    Everything else that is not on this machine is cut off.
+    Gives the list of addresses opened there, and the set of all other hosts that anything asked
+    for: these are cut off.
     """
     opened: list[str] = []
+    cut_off: set[str] = set()
 
     def answer(route: Route, request: Request) -> None:
-        host = urlsplit(request.url).hostname or ""
+        url = urlsplit(request.url)
+        host = url.hostname or ""
         if "pinterest" in host and request.is_navigation_request():
             opened.append(request.url)
             route.fulfill(body=CREATE_PAGE, content_type="text/html")
+        elif url.path == "/js/pinmarklet.js":
+            route.fulfill(body=_BOOKMARKLET, content_type="text/javascript")
         else:
+            cut_off.add(host)
             route.abort()
 
     context.route(ELSEWHERE, answer)
-    return opened
+    return opened, cut_off
 
 
 def given(link: str, name: str) -> str | None:

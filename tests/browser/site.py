@@ -9,11 +9,11 @@ import threading
 import time
 from typing import Any
 
-from beacon.script import SNIPPET, Script
+from beacon.script import current_script
 from schemas.events import AnyEvent, decode_event
 
 # As the beacon serves it: what shops get is what is tested.
-PIN_JS = Script(SNIPPET.read_bytes()).variant("").body
+SCRIPT = current_script()
 KEY = "acme-public-key"
 WAIT_SECONDS = 8.0
 
@@ -45,11 +45,15 @@ class Site:
         self._thread.join()
 
     def show(self, body: str, *, path: str = "/", head: str = "", attributes: str = "") -> str:
-        """Puts up a page with the snippet in it; gives its address."""
+        """Puts up a page with the tag that `pinsphere snippet` prints; gives its address."""
+        tag = SCRIPT.tag(self.beacon, KEY).replace("<script", f"<script {attributes}")
+        return self.show_without(body + tag, path=path, head=head)
+
+    def show_without(self, body: str, *, path: str = "/", head: str = "") -> str:
+        """Puts up a page as it is given."""
         self.pages[path] = (
             f"<!doctype html><html><head><title>A page</title>{head}</head><body>{body}"
-            f'<script async src="{self.beacon}/pin.js" data-site-key="{KEY}" {attributes}>'
-            "</script></body></html>"
+            "</body></html>"
         )
         return self.origin + path
 
@@ -86,7 +90,8 @@ def _handler(site: Site) -> type[http.server.BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             path = self.path.split("?")[0]
             if path == "/pin.js":
-                self._answer(200, PIN_JS, {"Content-Type": "text/javascript"})
+                headers = {"Content-Type": "text/javascript", "Access-Control-Allow-Origin": "*"}
+                self._answer(200, SCRIPT.text, headers)
             elif path in site.pages:
                 page = site.pages[path].encode()
                 self._answer(200, page, {"Content-Type": "text/html; charset=utf-8"})
@@ -106,6 +111,8 @@ def _handler(site: Site) -> type[http.server.BaseHTTPRequestHandler]:
 
         def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)
+            # Else the browser keeps a socket, and this process a thread, for each site that was.
+            self.send_header("Connection", "close")
             for name, value in headers.items():
                 self.send_header(name, value)
             if status != 204:

@@ -42,6 +42,21 @@ def test_a_cascade_keeps_its_root_over_profiles_and_pages(site, new_visitor):
     assert len({event["visitor_id"] for event in (ann, bob, cy)}) == 3
 
 
+def test_the_token_stands_nowhere_on_the_page(site, visitor):
+    """Crawlers and Pinterest's counters read canonical and og:url: these stay the shop's."""
+    head = (
+        f'<link rel="canonical" href="{site.origin}/cup">'
+        f'<meta property="og:url" content="{site.origin}/cup">'
+    )
+    page = visitor.visit(site.show(PIN, path="/cup", head=head) + "?pinsphere=abc")
+    site.wait_for("pin_visit")
+    visitor.pin("#b")
+    page.wait_for_timeout(50)
+
+    assert "pinsphere=" not in page.content() + page.url
+    assert "abc" not in page.content()
+
+
 def test_the_source_pin_is_forgotten_after_thirty_days(site, new_visitor):
     """Somebody's pin of last year did not bring this one."""
     visitor = new_visitor()

@@ -2,8 +2,6 @@
 
 import pytest
 
-from beacon.script import SNIPPET, Script
-
 pytestmark = pytest.mark.browser
 
 CREATE = "https://www.pinterest.com/pin/create/button/"
@@ -124,11 +122,3 @@ def test_an_element_of_our_name_does_not_hurt(site, visitor):
     page.wait_for_timeout(200)
 
     assert len(site.named("view_item_list")) == 1
-
-
-def test_the_snippet_stays_small():
-    """Every page of every shop pays for it: what the beacon serves, by gzip and so by brotli."""
-    served = Script(SNIPPET.read_bytes())
-
-    assert len(served.variant("gzip").body) <= 2_560
-    assert len(served.variant("br").body) <= 2_560

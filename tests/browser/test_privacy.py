@@ -6,7 +6,9 @@ from tests.browser.pinterest import given
 
 pytestmark = pytest.mark.browser
 
-GPC = "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', { get: () => true })"
+GPC = """Object.defineProperty(Navigator.prototype, "globalPrivacyControl", {
+  configurable: true, get: () => true
+})"""
 NO_STORAGE = "Object.defineProperty(window, 'localStorage', { get() { throw Error('denied') } })"
 FULL_STORAGE = """for (let size = 4e6; size > 1; size /= 2) {
   try { for (let n = 0; ; n++) localStorage[`fill-${size}-${n}`] = "x".repeat(size); } catch {}

@@ -95,7 +95,7 @@ def test_an_order_is_signed_and_keeps_its_contract(client, beacon):
     purchase = checked(event, Purchase)
     assert url == BEACON + "/v1/orders"
     sent_time = json.loads(body)["sent_time_ms"] / 1000
-    assert signature_error(headers["X-PinSphere-Signature"], SECRET, body, sent_time) is None
+    assert signature_error(headers["X-PinSphere-Signature"], [SECRET], body, sent_time) is None
     assert (purchase.visitor_id, len(purchase.customer_id or "")) == ("v1", 16)
     lines = [(item.line_id, item.item_id, item.quantity, item.price) for item in purchase.items]
     assert lines == [("1", "mug", 2, "12.50"), ("2", "vase", 1, "34.00")]
