@@ -10,7 +10,8 @@ from schemas.events import UserAgentClass
 # The app's own browser carries shoppers; only these two are Pinterest's crawlers.
 _IN_APP = re.compile(r"\[Pinterest/(?:iOS|Android)\]")
 _CRAWLER = re.compile(r"\bPinterestbot/|\bPinterest/0\.", re.IGNORECASE)
-_MAX_LENGTH = 512
+# A text is looked through for hundreds of names: a longer one costs more, and says no more.
+_MAX_LENGTH = 256
 
 
 def user_agent_class(user_agent: str) -> UserAgentClass:
@@ -20,7 +21,7 @@ def user_agent_class(user_agent: str) -> UserAgentClass:
 
 @functools.lru_cache(maxsize=4096)
 def _classify(user_agent: str) -> UserAgentClass:
-    # Some 50 to 140 microseconds for the list of crawlers, hence once a distinct text.
+    # A browser's takes some 0.1 ms, the worst text of this length 1 ms: hence once a distinct one.
     if _IN_APP.search(user_agent):
         return "pinterest_inapp"
     if _CRAWLER.search(user_agent):

@@ -1,20 +1,33 @@
 """The calls that write: checked, made durable, and only then acknowledged."""
 
 import base64
+from collections.abc import Awaitable
 from urllib.parse import parse_qs
 
 import msgspec
 
 from beacon.door import Door
-from beacon.intake import Batch, Intake, Sender, read_batch, read_pixel, take
+from beacon.intake import (
+    Batch,
+    Intake,
+    Rejected,
+    Sender,
+    read_batch,
+    read_pixel,
+    read_site_key,
+    read_token,
+    take,
+)
 from beacon.metrics import Metrics
 from beacon.room import Room
 from beacon.spool import Entry, Spool, SpoolError
+from beacon.whole import WholeBatch, read_whole, take_whole
 from beacon.wire import NO_STORE, Refusal, Request, Response, json_response
+from schemas.answers import QuarantinedEvent, Receipt
 from schemas.errors import EventError
 from schemas.events import MAX_EVENTS
-from schemas.openapi import QuarantinedEvent, Receipt
 
+_TAKEN = Response(204)
 _GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 
 
@@ -29,33 +42,37 @@ class Collector:
 
     async def take_events(self, request: Request) -> Response:
         """`POST /v1/events`."""
+        self._door.check_stranger(request)
         request.check_content_type()
-        batch = _batch(await request.body())
-        site_id = self._door.identify_site(request, batch.site_key)
-        self._door.check_origin(request)
-        return receipt(await self.store(batch, self._door.sender(request, site_id, "web_js")))
+        return await self._take_page(request, await request.body())
+
+    def _take_page(self, request: Request, body: bytes) -> Awaitable[Response]:
+        # No coroutine: what it holds is gone while the flush is waited for.
+        site_id, batch = self._read(request, body, is_signed=False)
+        return self._store(batch, self._door.sender(request, site_id, "web_js"), body)
 
     async def take_orders(self, request: Request) -> Response:
         """`POST /v1/orders`."""
         request.check_content_type()
         body = await request.body()
-        batch = _batch(body)
-        site_id = self._door.identify_site(request, batch.site_key)
-        self._door.check_signature(request, site_id, body)
-        return receipt(await self.store(batch, self._door.sender(request, site_id, "server")))
+        site_id, batch = self._read(request, body, is_signed=True)
+        return await self._store(batch, self._door.sender(request, site_id, "server"), body)
 
     async def take_pixel(self, request: Request) -> Response:
         """`GET /v1/pixel.gif`."""
-        query = parse_qs(request.query.decode("latin-1"))
+        self._door.check_stranger(request)
+        query = parse_qs(request.query)
         site_id = self._door.identify_site(request, query.get("k", [""])[0])
-        self._door.check_origin(request)
-        text = query.get("e", [""])[0]
-        if not text:
-            raise Refusal(400, "parameter e is missing: base64url of one event's JSON")
+        self._door.check_page(request)
+        self._door.check_rate(request, site_id)
         sender = self._door.sender(request, site_id, "pixel")
-        event = read_pixel(text, sender.received_time_ms)
-        await self.store(Batch(site_key="", events=[event]), sender)
-        return Response(200, ((b"content-type", b"image/gif"), NO_STORE), _GIF)
+        text, token = (query.get(name, [""])[0] for name in ("e", "t"))
+        if bool(text) == bool(token):
+            raise Refusal(400, "needs e (base64url of one event's JSON) or t (a pin's token)")
+        read, said = (read_pixel, text) if text else (read_token, token)
+        event = read(said, sender.received_time_ms)
+        await self._store(Batch(site_key="", events=[event]), sender)
+        return Response(200, (("content-type", "image/gif"), NO_STORE), _GIF)
 
     async def preflight(self, request: Request) -> Response:
         """`OPTIONS /v1/events`."""
@@ -63,34 +80,59 @@ class Collector:
         return Response(
             204,
             (
-                (b"allow", b"POST, OPTIONS"),
-                (b"access-control-allow-methods", b"POST, OPTIONS"),
-                (b"access-control-allow-headers", b"Content-Type"),
-                (b"access-control-max-age", b"86400"),
+                ("allow", "POST, OPTIONS"),
+                ("access-control-allow-methods", "POST, OPTIONS"),
+                ("access-control-allow-headers", "Content-Type"),
+                ("access-control-max-age", "86400"),
             ),
         )
 
-    async def store(self, batch: Batch, sender: Sender) -> Intake:
-        """Checks a request's events and returns when what must be kept is durable.
+    def _read(
+        self, request: Request, body: bytes, *, is_signed: bool
+    ) -> tuple[str, Batch | WholeBatch]:
+        """The site and the batch; who is refused is refused before the work, where it can be."""
+        site_key = read_site_key(body)
+        if site_key is not None:
+            site_id = self._admit(request, site_key, body, is_signed=is_signed)
+            return site_id, _batch(request, body, is_signed=is_signed)
+        self._door.check_careful(request)
+        batch = _batch(request, body, is_signed=is_signed)
+        return self._admit(request, batch.site_key, body, is_signed=is_signed), batch
 
-        Raises:
-          Refusal: 413, too many events.
-          SpoolError: not promised now.
-        """
+    def _admit(self, request: Request, site_key: str, body: bytes, *, is_signed: bool) -> str:
+        site_id = self._door.identify_site(request, site_key)
+        if is_signed:
+            self._door.check_signature(request, site_id, body)
+        else:
+            self._door.check_origin(request)
+            self._door.check_rate(request, site_id)
+        return site_id
+
+    def _store(
+        self, batch: Batch | WholeBatch, sender: Sender, body: bytes = b""
+    ) -> Awaitable[Response]:
+        """Checks a request's events; the answer comes when what must be kept is durable."""
         if len(batch.events) > MAX_EVENTS:
             raise Refusal(413, f"{len(batch.events)} events; at most {MAX_EVENTS} a request")
         self.check_room()
-        intake = take(batch.events, batch.sent_time_ms, sender)
+        if isinstance(batch, WholeBatch):
+            whole = take_whole(batch, sender)
+            intake = whole or take(read_batch(body).events, batch.sent_time_ms, sender)
+        else:
+            intake = take(batch.events, batch.sent_time_ms, sender)
+        return self.keep(intake, sender)
+
+    async def keep(self, intake: Intake, sender: Sender) -> Response:
+        """The receipt, when what was taken of a request is durable and counted.
+
+        Raises:
+          SpoolError: not promised now.
+        """
         if intake.events or intake.rejected:
-            await self._spool.write(
-                Entry(
-                    sender.received_time_ms,
-                    b"[" + b",".join(intake.events) + b"]" if intake.events else b"",
-                    tuple(msgspec.json.encode(bad.reject) for bad in intake.rejected),
-                )
-            )
+            rejects = tuple(map(_encode_reject, intake.rejected)) if intake.rejected else ()
+            await self._spool.write(Entry(sender.received_time_ms, intake.events, rejects))
         self._count(intake, sender)
-        return intake
+        return receipt(intake)
 
     def check_room(self) -> None:
         """Raises a SpoolError while the disk has no room."""
@@ -98,29 +140,35 @@ class Collector:
             raise SpoolError(shortage)
 
     def _count(self, intake: Intake, sender: Sender) -> None:
-        outcomes = {
-            "stored": len(intake.events),
-            "withheld": intake.withheld,
-            "quarantined": len(intake.rejected),
-        }
-        for outcome, events in outcomes.items():
-            if events:
-                self._metrics.events.labels(sender.site_id, sender.source, outcome).inc(events)
+        count, site_id, source = self._metrics.events.add, sender.site_id, sender.source
+        if intake.stored:
+            count(site_id, source, "stored", count=intake.stored)
+        if intake.withheld:
+            count(site_id, source, "withheld", count=intake.withheld)
+        if intake.rejected:
+            count(site_id, source, "quarantined", count=len(intake.rejected))
         for bad in intake.rejected:
-            self._metrics.quarantined.labels(sender.site_id, bad.reason_class).inc()
+            self._metrics.quarantined.add(site_id, bad.reason_class)
+
+
+def _encode_reject(bad: Rejected) -> bytes:
+    return msgspec.json.encode(bad.reject)
 
 
 def receipt(intake: Intake) -> Response:
     """204 when every event was good, else which were not."""
     if not intake.rejected:
-        return Response(204)
+        return _TAKEN
     quarantined = [
         QuarantinedEvent(index=bad.place, reason=bad.reject.reason) for bad in intake.rejected
     ]
     return json_response(200, Receipt(accepted=intake.accepted, quarantined=quarantined))
 
 
-def _batch(body: bytes) -> Batch:
+def _batch(request: Request, body: bytes, *, is_signed: bool) -> Batch | WholeBatch:
+    whole = None if request.is_gpc else read_whole(body, is_signed=is_signed)
+    if whole is not None:
+        return whole
     try:
         return read_batch(body)
     except EventError as error:

@@ -11,8 +11,11 @@ import msgspec
 from schemas.errors import EventError
 from schemas.events import (
     EARLIEST_MS,
+    EVENTS,
     IDENTITY,
     LATEST_MS,
+    MAX_EVENTS,
+    PIXEL_EVENTS,
     UNSIGNED_EVENTS,
     AnyEvent,
     Source,
@@ -22,10 +25,18 @@ from schemas.events import (
 from schemas.ids import new_event_id
 from schemas.spool import MAX_RECORD, Reject
 
-ReasonClass = Literal["not_json", "event_name", "shape", "contract", "unsigned"]
+ReasonClass = Literal["not_json", "event_name", "shape", "contract", "unsigned", "time"]
+# How far a sender's clock may run ahead.
+_LEAD_MS = 86_400_000
 # As the drain cuts it: the spool need not hold more.
 _MAX_REASON = 500
 _BROKEN = (msgspec.DecodeError, UnicodeError, RecursionError)
+
+
+# What may be kept of an event without consent: fields of the contract that name nobody.
+_IMPERSONAL = frozenset(
+    {"event_name"}.union(*(event.__struct_fields__ for event in EVENTS.values()))
+).difference(IDENTITY)
 
 
 class Batch(msgspec.Struct, kw_only=True):
@@ -34,6 +45,10 @@ class Batch(msgspec.Struct, kw_only=True):
     site_key: str
     events: list[msgspec.Raw]
     sent_time_ms: int | None = None
+
+
+class _Key(msgspec.Struct):
+    site_key: str
 
 
 class Sender(NamedTuple):
@@ -47,6 +62,16 @@ class Sender(NamedTuple):
     is_signed: bool = False
     is_gpc: bool = False
     cookie_visitor_id: str | None = None
+    network_hash: str | None = None
+    max_age_ms: int | None = None
+    """How old an event may be; None where its time is believed."""
+
+    def told_times(self, sent_time_ms: int | None) -> tuple[int, int]:
+        """The earliest and the latest time an event may tell, by the sender's own clock."""
+        if self.max_age_ms is None:
+            return EARLIEST_MS, LATEST_MS
+        now_ms = self.received_time_ms if sent_time_ms is None else sent_time_ms
+        return now_ms - self.max_age_ms, now_ms + _LEAD_MS
 
 
 class Rejected(NamedTuple):
@@ -63,14 +88,16 @@ class Intake(NamedTuple):
     `withheld` events were accepted, but consent forbids to store what they say.
     """
 
-    events: list[bytes]
+    events: bytes
+    """JSON array of the good events, complete; empty when there are none."""
+    stored: int
     rejected: list[Rejected]
     withheld: int
 
     @property
     def accepted(self) -> int:
         """Events that need not be sent again and broke no rule."""
-        return len(self.events) + self.withheld
+        return self.stored + self.withheld
 
 
 class _BadEventError(Exception):
@@ -88,6 +115,7 @@ class _Reading(NamedTuple):
     is_withheld: bool = False
 
 
+_key_decoder = msgspec.json.Decoder(_Key)
 _batch_decoder = msgspec.json.Decoder(Batch)
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encoder = msgspec.json.Encoder()
@@ -110,10 +138,25 @@ def read_batch(body: bytes) -> Batch:
         raise EventError(f"the body has the wrong shape: {error}") from None
     except (*_BROKEN, ValueError) as error:
         raise EventError(f"the body is not JSON: {error}") from None
-    # A wrong clock is judged event by event, so that what it broke is kept with its reason.
-    if batch.sent_time_ms is not None and not EARLIEST_MS <= batch.sent_time_ms < LATEST_MS:
-        batch.sent_time_ms = None
+    batch.sent_time_ms = known_time(batch.sent_time_ms)
     return batch
+
+
+def known_time(sent_time_ms: int | None) -> int | None:
+    """A sender's time of day, None when her clock is plainly wrong.
+
+    What a wrong clock broke is judged event by event, and kept with its reason.
+    """
+    is_known = sent_time_ms is not None and EARLIEST_MS <= sent_time_ms < LATEST_MS
+    return sent_time_ms if is_known else None
+
+
+def read_site_key(body: bytes) -> str | None:
+    """The site's key alone; None for a body that only `read_batch` can read, or judge."""
+    try:
+        return _key_decoder.decode(body).site_key
+    except _BROKEN:
+        return None
 
 
 def read_pixel(text: str, now_ms: int) -> msgspec.Raw:
@@ -135,6 +178,18 @@ def read_pixel(text: str, now_ms: int) -> msgspec.Raw:
     return msgspec.Raw(_encoder.encode(fields))
 
 
+def read_token(token: str, now_ms: int) -> msgspec.Raw:
+    """The landing a pixel with a pin's token stands for; its pin id is judged as any other."""
+    fields = {
+        "event_name": "pin_visit",
+        "event_id": new_event_id(),
+        "event_time_ms": now_ms,
+        "pin_id": token.partition(".")[0],
+        "token_carrier": "query",
+    }
+    return msgspec.Raw(_encoder.encode(fields))
+
+
 def take(raws: Iterable[msgspec.Raw], sent_time_ms: int | None, sender: Sender) -> Intake:
     """Checks each event on its own: a bad one never hurts its neighbours."""
     events: list[bytes] = []
@@ -146,21 +201,33 @@ def take(raws: Iterable[msgspec.Raw], sent_time_ms: int | None, sender: Sender) 
             withheld += 1
             continue
         try:
-            event = _check(reading.text, sender)
+            event = _check(reading.text, sent_time_ms, sender)
         except _BadEventError as fault:
-            reject = _reject(reading, index, str(fault), sender)
+            record = _for_quarantine(reading, sender)
+            reject = _reject(record, index, str(fault), sender)
             rejected.append(Rejected(index, fault.reason_class, reject))
             continue
-        event.site_id = sender.site_id
-        event.source = sender.source
-        event.sent_time_ms = sent_time_ms
-        event.received_time_ms = sender.received_time_ms
-        event.user_agent_class = sender.user_agent_class
-        event.is_signed = sender.is_signed
-        if event.visitor_id is None and not reading.is_denied:
-            event.visitor_id = sender.cookie_visitor_id
+        stamp([event], sent_time_ms, sender)
+        if reading.is_denied:
+            event.visitor_id = event.network_hash = None
         events.append(_encoder.encode(event))
-    return Intake(events, rejected, withheld)
+    text = b"[" + b",".join(events) + b"]" if events else b""
+    return Intake(text, len(events), rejected, withheld)
+
+
+def stamp(events: list[AnyEvent], sent_time_ms: int | None, sender: Sender) -> None:
+    """Writes the receiver's words over whatever the sender put there."""
+    site_id, source, _, received_time_ms, agent, is_signed, _, visitor_id, network_hash, _ = sender
+    for event in events:
+        event.site_id = site_id
+        event.source = source
+        event.sent_time_ms = sent_time_ms
+        event.received_time_ms = received_time_ms
+        event.user_agent_class = agent
+        event.is_signed = is_signed
+        event.network_hash = network_hash
+        if event.visitor_id is None:
+            event.visitor_id = visitor_id
 
 
 def _split_leniently(body: bytes) -> Batch:
@@ -173,6 +240,9 @@ def _split_leniently(body: bytes) -> Batch:
     if not isinstance(events, list):
         raise msgspec.ValidationError("Expected `array` - at `$.events`")
     batch = msgspec.convert({**value, "events": []}, Batch)
+    if len(events) > MAX_EVENTS:  # nobody reads so many: they are counted only
+        batch.events = [msgspec.Raw()] * len(events)
+        return batch
     batch.events = [msgspec.Raw(json.dumps(event).encode()) for event in events]
     return batch
 
@@ -192,14 +262,32 @@ def _apply_consent(text: bytes, sender: Sender) -> _Reading:
         return _Reading(text, text)
     if name == "identify":
         return _Reading(b"", b"", is_denied, is_withheld=True)
-    for key in IDENTITY:
-        fields.pop(key, None)
-    for key in ("page_location", "page_referrer"):
-        if key in fields:
-            fields[key] = _bare_url(fields[key])
-    fields["consent"] = msgspec.Raw(b'"denied"')
-    scrubbed = _encoder.encode(fields)
+    scrubbed = _scrub(fields)
     return _Reading(scrubbed, scrubbed, is_denied)
+
+
+def _scrub(fields: dict[str, msgspec.Raw]) -> bytes:
+    """An event of known fields only, without what names who sent it."""
+    kept = {key: value for key, value in fields.items() if key in _IMPERSONAL}
+    for key in ("page_location", "page_referrer"):
+        if key in kept:
+            kept[key] = _bare_url(kept[key])
+    kept["consent"] = msgspec.Raw(b'"denied"')
+    return _encoder.encode(kept)
+
+
+def _for_quarantine(reading: _Reading, sender: Sender) -> bytes:
+    """A bad event's text. There, consent in any other words (`"Denied"`, `false`) is denied too."""
+    if reading.is_denied:
+        return reading.record
+    try:
+        fields = _fields_decoder.decode(reading.text)
+        name, consent = (_value(fields, key) for key in ("event_name", "consent"))
+    except _BROKEN:
+        return b"" if b"denied" in reading.text.lower() else reading.record
+    if consent in (None, "granted", "unknown") or (name == "erase" and sender.is_signed):
+        return reading.record
+    return _scrub(fields)
 
 
 def _bare_url(raw: msgspec.Raw) -> msgspec.Raw:
@@ -215,7 +303,7 @@ def _value(fields: dict[str, msgspec.Raw], key: str) -> Any:
     return msgspec.json.decode(fields[key]) if key in fields else None
 
 
-def _check(text: bytes, sender: Sender) -> AnyEvent:
+def _check(text: bytes, sent_time_ms: int | None, sender: Sender) -> AnyEvent:
     try:
         event = decode_event(text)
     except EventError as error:
@@ -225,6 +313,15 @@ def _check(text: bytes, sender: Sender) -> AnyEvent:
     name = event.__struct_config__.tag
     if not sender.is_signed and name not in UNSIGNED_EVENTS:
         raise _BadEventError("unsigned", f"{name} is taken from a signed sender only")
+    if sender.source == "pixel" and name not in PIXEL_EVENTS:
+        raise _BadEventError("unsigned", f"{name} is not taken from a pixel: any page can show one")
+    earliest_ms, latest_ms = sender.told_times(sent_time_ms)
+    if not earliest_ms <= event.event_time_ms <= latest_ms:
+        raise _BadEventError(
+            "time",
+            f"event_time_ms {event.event_time_ms} is not between {earliest_ms} and {latest_ms},"
+            " which is what may come unsigned now",
+        )
     return event
 
 
@@ -236,7 +333,7 @@ def _classify(error: EventError) -> ReasonClass:
     return "contract" if cause is None else "not_json"
 
 
-def _reject(reading: _Reading, index: int, reason: str, sender: Sender) -> Reject:
+def _reject(record: bytes, index: int, reason: str, sender: Sender) -> Reject:
     return Reject(
         reject_id=new_event_id(),
         site_id=sender.site_id,
@@ -244,5 +341,5 @@ def _reject(reading: _Reading, index: int, reason: str, sender: Sender) -> Rejec
         origin=sender.call,
         place=f"events[{index}]",
         reason=reason[:_MAX_REASON],
-        record=reading.record[:MAX_RECORD].decode(errors="replace"),
+        record=record[:MAX_RECORD].decode(errors="replace"),
     )

@@ -1,54 +1,73 @@
 """The calls that only read: the snippet, health, metrics, the API's description."""
 
-from pathlib import Path
+from urllib.parse import parse_qs
 
 import msgspec
 
 from beacon.cookie import format_cookie, mint_visitor, read_visitor
 from beacon.door import now_ms
 from beacon.metrics import Metrics
+from beacon.network import Proxies
 from beacon.room import Room
-from beacon.script import Script, is_match
+from beacon.script import Scripts, is_match
 from beacon.spool import Entry, Spool, SpoolError
-from beacon.wire import NO_STORE, Refusal, Request, Response, json_response
-from schemas.openapi import Status, openapi
+from beacon.wire import NO_STORE, UNREADABLE, Refusal, Request, Response, json_response
+from schemas.answers import Status
+from schemas.openapi import openapi
 from schemas.settings import BeaconSettings
 
 SNIPPET_MAX_AGE_SECONDS = 3600
+# The bytes of a version never change, but a browser that never asks never renews its cookie.
+VERSION_MAX_AGE_SECONDS = 24 * 3600
+# A page that checks the snippet's hash must be allowed to read it. It is the same for everyone,
+# and a browser then sends and takes cookies only where page and beacon share their host.
+_ANY_PAGE = ("access-control-allow-origin", "*")
 
 
 class Pages:
     """Answers that store nothing (the readiness check only tries the disk)."""
 
     def __init__(
-        self, settings: BeaconSettings, snippet: Path, spool: Spool, room: Room, metrics: Metrics
+        self, settings: BeaconSettings, scripts: Scripts, spool: Spool, room: Room, metrics: Metrics
     ) -> None:
         self._settings = settings
-        self._script = Script(snippet.read_bytes()) if snippet.exists() else None
+        self._proxies = Proxies(settings.trusted_proxies)
+        self._scripts = scripts
         self._openapi = msgspec.json.encode(openapi())
         self._spool = spool
         self._room = room
         self._metrics = metrics
 
     async def send_script(self, request: Request) -> Response:
-        """`GET /pin.js`."""
-        if self._script is None:
-            raise Refusal(404, "this installation has no snippet file")
-        variant = self._script.variant(request.header(b"accept-encoding"))
+        """`GET /pin.js`, the current snippet, or the one that `?v=` names."""
+        version = parse_qs(request.query).get("v", [""])[-1]
+        script = self._scripts.find(version) if version else self._scripts.current
+        if script is None:
+            raise Refusal(
+                404,
+                f"snippet {version[:40]!r} was never served here;"
+                " print the tag of this beacon with: pinsphere snippet",
+                (_ANY_PAGE, NO_STORE),
+            )
+        variant = script.variant(request.header("accept-encoding"))
+        max_age_seconds = VERSION_MAX_AGE_SECONDS if version else SNIPPET_MAX_AGE_SECONDS
         headers = [
-            (b"etag", variant.etag.encode()),
-            (b"vary", b"Accept-Encoding"),
-            (b"cache-control", b"private, max-age=%d" % SNIPPET_MAX_AGE_SECONDS),
+            _ANY_PAGE,
+            ("etag", variant.etag),
+            ("vary", "Accept-Encoding"),
+            ("cache-control", f"private, max-age={max_age_seconds}"),
         ]
-        if self._settings.visitor_cookie and not request.is_gpc:
-            visitor_id = read_visitor(request.header(b"cookie")) or mint_visitor()
-            cookie = format_cookie(visitor_id, is_secure=request.scheme != "http")
-            headers.append((b"set-cookie", cookie.encode()))
-        if is_match(request.header(b"if-none-match"), variant.etag):
+        said = request.header("cookie")
+        # An id may stand in a cookie line that cannot be read; a new one would take its place.
+        if self._settings.visitor_cookie and not request.is_gpc and said != UNREADABLE:
+            visitor_id = read_visitor(said) or mint_visitor()
+            cookie = format_cookie(visitor_id, is_secure=self._proxies.scheme(request) != "http")
+            headers.append(("set-cookie", cookie))
+        if is_match(request.header("if-none-match"), variant.etag):
             return Response(304, tuple(headers))
-        headers.append((b"content-type", b"text/javascript; charset=utf-8"))
+        headers.append(("content-type", "text/javascript; charset=utf-8"))
         if variant.encoding:
-            headers.append((b"content-encoding", variant.encoding.encode()))
+            headers.append(("content-encoding", variant.encoding))
         return Response(200, tuple(headers), variant.body)
 
     async def check_alive(self, _request: Request) -> Response:
@@ -62,13 +81,15 @@ class Pages:
         await self._spool.write(Entry(now_ms()))  # a real flush: nothing else shows it works
         return json_response(200, Status(status="ready"), (NO_STORE,))
 
-    async def send_metrics(self, _request: Request) -> Response:
-        """`GET /metrics`."""
+    async def send_metrics(self, request: Request) -> Response:
+        """`GET /metrics`; they tell how much each shop sells, so not to the world."""
+        if not Proxies.is_inside(request):
+            raise Refusal(403, "metrics are for local and private addresses, by no proxy")
         self._room.shortage()
         self._metrics.spool_bytes.set(self._room.spool_bytes)
-        kind = b"text/plain; version=1.0.0; charset=utf-8"
-        return Response(200, ((b"content-type", kind), NO_STORE), self._metrics.render())
+        kind = "text/plain; version=1.0.0; charset=utf-8"
+        return Response(200, (("content-type", kind), NO_STORE), self._metrics.render())
 
     async def send_openapi(self, _request: Request) -> Response:
         """`GET /openapi.json`."""
-        return Response(200, ((b"content-type", b"application/json"),), self._openapi)
+        return Response(200, (("content-type", "application/json"),), self._openapi)

@@ -1,12 +1,13 @@
 """Room on the disk: when the spool must stop taking events."""
 
-import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from beacon.notices import Trouble
 from schemas.settings import BeaconSettings
+from schemas.spool_upkeep import folder_bytes
 
 CHECK_SECONDS = 1.0
 
@@ -25,6 +26,7 @@ class Room:
         self._clock = clock
         self._next_check = float("-inf")
         self._shortage: str | None = None
+        self._trouble = Trouble(clock)
         self.spool_bytes = 0
         """Size of all spool files when last looked at."""
 
@@ -34,11 +36,12 @@ class Room:
         if now >= self._next_check:
             self._next_check = now + CHECK_SECONDS
             self._shortage = self._look()
+            self._trouble.note(self._shortage)
         return self._shortage
 
     def _look(self) -> str | None:
         try:
-            self.spool_bytes = _size(self._directory)
+            self.spool_bytes = folder_bytes(self._directory)
             usage = shutil.disk_usage(self._directory)
         except OSError as error:
             return f"the spool directory cannot be read: {error.strerror}"
@@ -47,14 +50,3 @@ class Room:
         if usage.free * 100 < self._limits.min_free_percent * usage.total:
             return f"less than {self._limits.min_free_percent:g} % of the disk is free"
         return None
-
-
-def _size(directory: Path) -> int:
-    total = 0
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            try:
-                total += entry.stat().st_size
-            except FileNotFoundError:
-                continue  # a log that SQLite removed meanwhile
-    return total

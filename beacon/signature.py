@@ -1,5 +1,9 @@
-"""Signed calls: `X-PinSphere-Signature: t=<unix>,v1=<hex HMAC-SHA256 of "t.body">`."""
+"""Signed calls: `X-PinSphere-Signature: t=<unix>,v1=<hex HMAC-SHA256 of "t.body">`.
 
+Shop systems sign with the base64 HMAC-SHA256 of the body alone.
+"""
+
+import base64
 import hashlib
 import hmac
 import re
@@ -32,6 +36,19 @@ def signature_error(header: str, secrets: Iterable[str], body: bytes, now: float
     if abs(now - int(signed_at)) > TOLERANCE_SECONDS:
         return f"X-PinSphere-Signature is more than {TOLERANCE_SECONDS} seconds off"
     return None
+
+
+def is_body_signed(given: str, secrets: Iterable[str], body: bytes) -> bool:
+    """Whether a text is the base64 HMAC-SHA256 of a body under one of the live secrets."""
+    # As above: each secret is tried, and the text is compared whole.
+    claimed = given.strip().encode()
+    holds = [hmac.compare_digest(sign_body(secret, body).encode(), claimed) for secret in secrets]
+    return any(holds)
+
+
+def sign_body(secret: str, body: bytes) -> str:
+    """The base64 HMAC-SHA256 of a body, as Shopify and WooCommerce send it."""
+    return base64.b64encode(hmac.digest(secret.encode(), body, hashlib.sha256)).decode()
 
 
 def _digest(secret: str, signed_at: str, body: bytes) -> str:

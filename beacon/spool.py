@@ -7,6 +7,8 @@ loop never waits for the disk. Files are those of `schemas.spool`.
 
 import asyncio
 import contextlib
+import errno
+import fcntl
 import itertools
 import os
 import queue
@@ -17,13 +19,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from beacon.notices import Trouble
 from schemas.errors import PinSphereError
-from schemas.spool import SPOOL_DDL
+from schemas.spool import LOCK_SUFFIX, SPOOL_DDL
 
 MAX_PENDING_BYTES = 64 * 1024 * 1024
 MAX_PENDING_ENTRIES = 8192
 CHECKPOINT_BYTES = 4 * 1024 * 1024
 REOPEN_SECONDS = 1.0
+PAGE_BYTES = 8192
+# In one statement; each number of rows is a statement that SQLite must keep ready.
+ROWS = 64
 BUSY_MILLISECONDS = 5000
 
 _file_numbers = itertools.count(1)
@@ -47,14 +53,17 @@ class Entry(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes to write, nearly."""
-        return len(self.events) + sum(map(len, self.rejects)) + 64
+        rejects = sum(map(len, self.rejects)) if self.rejects else 0
+        return len(self.events) + rejects + 64
 
 
 class SpoolFile:
     """One SQLite spool file, used by one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock: int) -> None:
         self.path = path
+        # Held until the file is closed or the process ends: until then nobody removes the file.
+        self._lock = lock
         self._unflushed = 0
         self._probe = 0
         self._connection = _connect(path)
@@ -68,23 +77,36 @@ class SpoolFile:
         """Makes a new file under a name no process has used; readers see it whole or not."""
         stem = f"{time.time_ns() // 1_000_000}-{os.getpid()}-{next(_file_numbers)}"
         draft, path = directory / f"{stem}.draft", directory / f"{stem}.spool"
+        lock = os.open(draft.with_suffix(LOCK_SUFFIX), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         try:
-            connection = _connect(draft)
-            try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # SQLite takes whatever the umask leaves; the log gets the rights of its file.
+            os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            with contextlib.closing(_connect(draft)) as connection:
+                # Half as many writes for a request of 20 events as with SQLite's own 4096.
+                connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
                 # Space given back by the drain must leave the file, or the cap stays reached.
                 connection.execute("PRAGMA auto_vacuum=FULL")
                 connection.executescript(SPOOL_DDL)
                 connection.execute("PRAGMA journal_mode=WAL")
-            finally:
-                connection.close()
             draft.rename(path)
-            _sync_directory(directory)
-        except (sqlite3.Error, OSError):
-            for leftover in directory.glob(f"{stem}.draft*"):
+            file = cls(path, lock)
+            try:
+                # Reading makes the log; then both names are flushed. SQLite flushes the log's
+                # as well, but later, and does not tell when it fails. Then a commit is tried.
+                file._connection.execute("PRAGMA user_version").fetchone()
+                _sync_directory(directory)
+                file.commit(())
+            except BaseException:
+                file._connection.close()
+                raise
+        except BaseException:
+            os.close(lock)
+            for leftover in directory.glob(f"{stem}.*"):
                 with contextlib.suppress(OSError):
                     leftover.unlink()
             raise
-        return cls(path)
+        return file
 
     def commit(self, entries: Sequence[Entry]) -> None:
         """Writes a group and returns when it is on the disk; all of it or nothing.
@@ -99,9 +121,14 @@ class SpoolFile:
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            if requests:
-                connection.executemany(
-                    "INSERT INTO requests (received_time_ms, events) VALUES (?, ?)", requests
+            # One statement for many rows: each one more would give the interpreter up to the
+            # event loop and wait for it again.
+            for start in range(0, len(requests), ROWS):
+                rows = requests[start : start + ROWS]
+                connection.execute(
+                    "INSERT INTO requests (received_time_ms, events) VALUES (?, ?)"
+                    + ", (?, ?)" * (len(rows) - 1),
+                    list(itertools.chain.from_iterable(rows)),
                 )
             if rejects:
                 connection.executemany(
@@ -127,14 +154,21 @@ class SpoolFile:
         """Folds the log into the database and closes both."""
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._connection.close()
+        os.close(self._lock)
 
     def abandon(self) -> None:
         """Leaves the file as it is, for the drain: after a failed flush it cannot be trusted."""
         _abandoned.append(self._connection)
+        # The log may be the only copy of what was acknowledged. While somebody reads it, no
+        # other process that deletes rows can start it over.
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("BEGIN")
+            self._connection.execute("SELECT count(*) FROM requests").fetchone()
 
 
 class _Waiting(NamedTuple):
     entry: Entry
+    size: int
     future: asyncio.Future[None]
 
 
@@ -149,26 +183,34 @@ class Spool:
     ) -> None:
         self.directory = directory
         self._on_commit = on_commit
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        # What waits for the flush under way to end. Only the event loop touches it.
+        self._waiting: list[_Waiting] = []
+        self._is_flushing = False
+        self._queue: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
         self._pending_bytes = self._pending_entries = 0
         self._is_closing = False
         self._file: SpoolFile | None = None
         self._reopen_at = float("-inf")
+        self._trouble = Trouble()
         self._thread = threading.Thread(target=self._run, name="spool-committer", daemon=True)
         self._loop: asyncio.AbstractEventLoop
 
     def start(self) -> None:
         """Opens a file and starts the committer; call it in the event loop.
 
+        A full disk is waited for, with 503 meanwhile: a worker that starts again must not
+        take down those that wait already.
+
         Raises:
           SpoolError: the directory cannot be written.
         """
         self._loop = asyncio.get_running_loop()
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            self._file = SpoolFile.create(self.directory)
+            self._file = self._new_file()
         except (sqlite3.Error, OSError) as error:
-            raise SpoolError(f"spool {self.directory} cannot be written: {error}") from None
+            if not _is_harmless(error):
+                raise SpoolError(f"spool {self.directory} cannot be written: {error}") from None
+            self._trouble.note(f"the spool cannot be written: {error}")
         self._thread.start()
 
     def write(self, entry: Entry) -> asyncio.Future[None]:
@@ -187,32 +229,31 @@ class Spool:
             raise SpoolError("the disk is slower than the senders")
         self._pending_entries += 1
         self._pending_bytes += size
-        waiting = _Waiting(entry, self._loop.create_future())
-        self._queue.put(waiting)
-        return waiting.future
+        future = self._loop.create_future()
+        self._waiting.append(_Waiting(entry, size, future))
+        if not self._is_flushing:
+            # Not at once: what the loop has read already goes with the same flush.
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
+        return future
 
     async def close(self) -> None:
         """Commits what is queued, then closes the file. The spool takes nothing more."""
         self._is_closing = True
+        self._flush()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
+    def _flush(self) -> None:
+        """Hands what waits to the committer."""
+        self._is_flushing = bool(self._waiting)
+        if self._waiting:
+            self._queue.put(self._waiting)
+            self._waiting = []
+
     def _run(self) -> None:
-        is_open = True
-        while is_open:
-            group: list[_Waiting] = []
-            taken = self._queue.get()
-            while True:
-                if taken is None:
-                    is_open = False
-                else:
-                    group.append(taken)
-                try:
-                    taken = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            if group:
-                self._commit(group)
+        while (group := self._queue.get()) is not None:
+            self._commit(group)
         if self._file is not None:
             try:
                 self._file.close()
@@ -228,15 +269,19 @@ class Spool:
             error = closed
         except Exception as cause:  # noqa: BLE001 - whatever it is, senders get an answer
             error = SpoolError(f"the spool cannot be written: {cause}")
+            self._trouble.note(str(error))
             if not _is_harmless(cause):
                 self._abandon()
+        else:
+            self._trouble.note(None)
         seconds = time.perf_counter() - started
         self._loop.call_soon_threadsafe(self._settle, group, error, seconds)
         if error is None and self._file is not None:
             try:
                 self._file.checkpoint_if_due()
-            except sqlite3.Error:
-                self._abandon()
+            except sqlite3.Error as cause:
+                if not _is_harmless(cause):
+                    self._abandon()
 
     def _writable(self) -> SpoolFile:
         if self._file is None:
@@ -244,8 +289,13 @@ class Spool:
             if now < self._reopen_at:
                 raise SpoolError("the spool cannot be written; a new file is opened soon")
             self._reopen_at = now + REOPEN_SECONDS
-            self._file = SpoolFile.create(self.directory)
+            self._file = self._new_file()
         return self._file
+
+    def _new_file(self) -> SpoolFile:
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sync_directory(self.directory.parent)  # another worker may have made it just now
+        return SpoolFile.create(self.directory)
 
     def _abandon(self) -> None:
         if self._file is not None:
@@ -253,9 +303,10 @@ class Spool:
             self._file = None
 
     def _settle(self, group: list[_Waiting], error: SpoolError | None, seconds: float) -> None:
-        for entry, future in group:
-            self._pending_entries -= 1
-            self._pending_bytes -= entry.size
+        self._flush()
+        self._pending_entries -= len(group)
+        for _, size, future in group:
+            self._pending_bytes -= size
             if future.done():
                 continue
             if error is None:
@@ -274,6 +325,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _is_harmless(error: Exception) -> bool:
     """Whether a file may be used again: nothing was flushed, so no flush can have failed."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
     if not isinstance(error, sqlite3.Error):
         return False
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

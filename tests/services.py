@@ -35,6 +35,24 @@ class Emulator:
     jar: Path
 
 
+@dataclasses.dataclass(frozen=True)
+class PubSubServer:
+    """A running emulator."""
+
+    address: str
+    """`host:port`, as PUBSUB_EMULATOR_HOST wants it."""
+    pid: int
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stands still until the block ends: connections stay open, nothing is answered."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
+
 def find_chromium() -> Path | None:
     """The browser of Debian, Ubuntu or Google, from PATH."""
     found = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
@@ -72,6 +90,17 @@ def find_emulator() -> Emulator | None:
         return None
     jars = sorted(sdk.glob("platform/pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar"))
     return Emulator(java, jars[-1]) if jars else None
+
+
+def find_compiler() -> Path | None:
+    """A C compiler from PATH, when it has the C library's headers as well."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return None
+    tried = subprocess.run(
+        [compiler, "-E", "-"], input=b"#include <stdio.h>\n", capture_output=True, check=False
+    )
+    return Path(compiler) if tried.returncode == 0 else None
 
 
 @contextlib.contextmanager
@@ -118,11 +147,8 @@ def run_postgres() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def run_emulator() -> Iterator[str]:
+def run_emulator() -> Iterator[PubSubServer]:
     """Google's Pub/Sub emulator on a free loopback port; it keeps messages in memory only.
-
-    Yields:
-      Its `host:port`, as PUBSUB_EMULATOR_HOST wants it.
 
     Raises:
       FileNotFoundError: there is no emulator, or no Java, on this machine.
@@ -134,9 +160,11 @@ def run_emulator() -> Iterator[str]:
     serve: Command = [emulator.java, "-jar", emulator.jar, "--host=127.0.0.1", f"--port={port}"]
     with (
         tempfile.TemporaryDirectory(prefix="pinsphere-pubsub-") as home,
-        _running(serve, Path(home, "log"), lambda: _accepts(port), signal.SIGTERM, cwd=home),
+        _running(
+            serve, Path(home, "log"), lambda: _accepts(port), signal.SIGTERM, cwd=home
+        ) as server,
     ):
-        yield f"127.0.0.1:{port}"
+        yield PubSubServer(f"127.0.0.1:{port}", server.pid)
 
 
 def free_port() -> int:
@@ -152,7 +180,7 @@ def _running(
     is_up: Callable[[], bool],
     stop: signal.Signals,
     **options: Any,
-) -> Iterator[None]:
+) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a server until the block ends; its last words are in the error if it fails."""
     with log.open("wb") as output:
         server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **options)
@@ -163,7 +191,7 @@ def _running(
                 words = log.read_text(errors="replace")[-2000:]
                 raise RuntimeError(f"{Path(command[0]).name} did not start:\n{words}")
             time.sleep(0.02)
-        yield
+        yield server
     finally:
         server.send_signal(stop)
         try:
@@ -201,12 +229,14 @@ def _accepts(port: int) -> bool:
 def main(arguments: list[str]) -> None:
     """Says what tests will meet on this machine."""
     chromium, postgres, emulator = find_chromium(), find_postgres(), find_emulator()
+    compiler = find_compiler()
     if arguments == ["--missing"]:
-        missing = {"chromium": chromium, "postgresql": postgres}
+        missing = {"chromium": chromium, "postgresql": postgres, "gcc libc6-dev": compiler}
         print(*(package for package, found in missing.items() if found is None))
         return
     print("Chromium:  ", chromium or "none; browser tests are skipped (Debian: chromium)")
     print("PostgreSQL:", postgres or "none; its tests are skipped (Debian: postgresql)")
+    print("Compiler:  ", compiler or "none; durability tests are skipped (Debian: gcc libc6-dev)")
     print(
         "Pub/Sub:   ", emulator.jar if emulator else "the in-process fake (no Cloud SDK emulator)"
     )

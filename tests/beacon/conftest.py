@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,27 @@ import httpx
 import msgspec
 import pytest
 
+from tests import services
+from tests.beacon.powercut import Watch
+
 ROOT = Path(__file__).parents[2]
 VARIANTS = Path(__file__).parent / "variants.py"
+FAULTS = Path(__file__).parent / "faults.c"
 SECRET = "a secret of the shop's server"
+NEXT_SECRET = "the one that follows it"
 SETTINGS = """
 [beacon]
-min_free_percent = {min_free_percent}
+{beacon}
 
 [sites.acme]
 key = "acme-public-key"
 currency = "GBP"
 origins = ["https://shop.example"]
-secret_env = "ACME_SECRET"
+secret_env = ["ACME_SECRET", "ACME_NEXT_SECRET"]
+shopify_secret_env = ["ACME_SECRET", "ACME_NEXT_SECRET"]
+woocommerce_secret_env = ["ACME_SECRET", "ACME_NEXT_SECRET"]
 """
+NO_LIMITS = {"site_requests_a_minute": 0, "network_requests_a_minute": 0}
 OPEN_SITE = """
 [sites.open]
 key = "open-public-key"
@@ -47,22 +55,50 @@ class Server:
         workers: int = 1,
         min_free_percent: float = 0,
         without_open_site: bool = False,
+        environment: Mapping[str, str] | None = None,
+        beacon: Mapping[str, Any] | None = None,
+        log: Path | None = None,
     ) -> None:
         self.spool = home / "spool"
+        self.secret, self.next_secret = SECRET, NEXT_SECRET
         home.mkdir(exist_ok=True)
-        settings = SETTINGS.format(min_free_percent=min_free_percent)
+        chosen = {"min_free_percent": min_free_percent, **NO_LIMITS, **(beacon or {})}
+        lines = (
+            f"{name} = {msgspec.json.encode(value).decode()}" for name, value in chosen.items()
+        )
+        settings = SETTINGS.format(beacon="\n".join(lines))
         (home / "pinsphere.toml").write_text(settings + OPEN_SITE * (not without_open_site))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
         arguments = [str(home), str(self.port), str(workers), variant]
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", str(VARIANTS), *arguments],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "ACME_SECRET": SECRET},
-            start_new_session=True,
-        )
+        before = self._spool_files()
+        with contextlib.nullcontext() if log is None else log.open("ab") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-W", "error", str(VARIANTS), *arguments],
+                stdout=errors,
+                stderr=errors,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT),
+                    "ACME_SECRET": SECRET,
+                    "ACME_NEXT_SECRET": NEXT_SECRET,
+                    **(environment or {}),
+                },
+                start_new_session=True,
+            )
         self._wait_until_it_answers()
+        self._wait_for_all_workers(workers, before)
+
+    def _wait_for_all_workers(self, workers: int, before: set[Path]) -> None:
+        """Each worker makes a spool file when it starts, unless the disk is full."""
+        deadline = time.monotonic() + 3
+        while len(self._spool_files() - before) < workers and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def _spool_files(self) -> set[Path]:
+        return set(self.spool.glob("*.spool"))
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + 15
@@ -121,6 +157,24 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     yield start_one
     for server in started:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled faults.c, to be preloaded into a beacon."""
+    compiler = services.find_compiler()
+    if compiler is None:
+        pytest.skip("no C compiler (Debian: gcc libc6-dev)")
+    library = tmp_path_factory.mktemp("faults") / "faults.so"
+    options = ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    subprocess.run([compiler, *options, "-o", library, FAULTS], check=True)
+    return library
+
+
+@pytest.fixture
+def watch(tmp_path: Path, faults: Path) -> Watch:
+    """Watches and breaks what a beacon started with its `environment` does to its home."""
+    return Watch(tmp_path / "home", faults)
 
 
 @pytest.fixture(scope="session")

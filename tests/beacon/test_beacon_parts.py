@@ -1,28 +1,26 @@
-"""User agents, cookie, signature, snippet file, documents, and what is not imported."""
+"""User agents, cookie, signature, documents, and what is not imported."""
 
 import asyncio
-import gzip
 import json
 import socket
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import brotli
 import pytest
 
 from beacon import wire
 from beacon.agents import user_agent_class
-from beacon.app import Beacon
 from beacon.cookie import format_cookie, mint_visitor, read_visitor
-from beacon.script import Script, is_match
 from beacon.server import serve
 from beacon.signature import sign, signature_error
 from schemas.errors import BusyError, SettingsError
 from schemas.events import EVENTS
 from schemas.openapi import json_schemas, openapi
 from schemas.settings import Home
+from tests.beacon.exchange import request
 
 ROOT = Path(__file__).parents[2]
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/156.0.0.0 Safari/537.36"
@@ -115,51 +113,6 @@ def test_any_other_signature_does_not(header: str, named: str):
     assert named in (signature_error(header, "s", b"body", 1000) or "")
 
 
-@pytest.mark.parametrize(
-    ("accept", "encoding"),
-    [
-        ("gzip, deflate, br, zstd", "br"),
-        ("gzip", "gzip"),
-        ("br;q=0, gzip;q=0.5", "gzip"),
-        ("br; q=0.000, gzip;q=0.0", ""),
-        ("identity", ""),
-        ("", ""),
-    ],
-)
-def test_the_snippet_comes_in_the_encoding_asked_for(accept: str, encoding: str):
-    """All encodings unpack to one text; each has an ETag of its own."""
-    text = b"var a=1;" * 50
-    unpack = {"br": brotli.decompress, "gzip": gzip.decompress, "": bytes}
-
-    variant = Script(text).variant(accept)
-
-    assert variant.encoding == encoding
-    assert unpack[encoding](variant.body) == text
-    assert is_match(f'"x", W/{variant.etag}', variant.etag)
-    assert is_match("*", variant.etag)
-    assert not is_match('"x"', variant.etag)
-    assert not is_match("", variant.etag)
-
-
-def test_the_snippet_is_served_without_what_only_people_read():
-    """Comments and white space go; regular expressions and templates stay to the byte."""
-    source = (
-        b"// What it does.\n"
-        b"let a = (url) => url.replace(/([?&#])  \\/\\/ x*/g, `${ url } // no comment`)\n"
-        b"/* and this */\n"
-        b'let b = "//  text"\n'
-    )
-
-    served = Script(source).variant("").body
-
-    assert served == (
-        b"let a=(url)=>url.replace(/([?&#])  \\/\\/ x*/g,`${ url } // no comment`)\n"
-        b'let b="//  text"'
-    )
-    assert Script(served).variant("").body == served
-    assert Script(source).variant("").etag == Script(served).variant("").etag
-
-
 def test_the_committed_openapi_is_the_code():
     """Refresh it with: python -m schemas.openapi > docs/openapi.json."""
     committed = json.loads((ROOT / "docs" / "openapi.json").read_text())
@@ -181,10 +134,10 @@ def test_openapi_names_every_event_and_refers_to_what_exists():
 def test_the_beacon_never_loads_the_pipelines_libraries(tmp_path: Path):
     """A collector that pulls in Beam starts in seconds and dies with it."""
     script = (
-        "import sys\n"
+        "import os, sys\n"
         "from beacon import server, app\n"
         "from schemas.settings import Home\n"
-        "server._load(sys.argv[1])\n"
+        "server._load(sys.argv[1], Home(sys.argv[1]).settings(), os.getppid())\n"
         "from schemas.money import currency_codes; currency_codes()\n"
         "from schemas.ids import new_event_id; new_event_id()\n"
         "heavy = {'pyarrow', 'sqlalchemy', 'apache_beam', 'networkx', 'numpy'}\n"
@@ -203,18 +156,18 @@ def test_the_beacon_never_loads_the_pipelines_libraries(tmp_path: Path):
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
-def test_a_body_that_does_not_come_is_given_up(monkeypatch):
+@pytest.mark.parametrize("lines", [[], [("content-length", "9000")]], ids=["chunked", "declared"])
+def test_a_body_that_does_not_come_is_given_up(monkeypatch, lines):
     """A sender who drips bytes must not hold a place for ever."""
     monkeypatch.setattr(wire, "BODY_SECONDS", 0.02)
 
-    async def receive() -> wire.Message:
-        await asyncio.sleep(0.015)
-        return {"type": "http.request", "body": b"x", "more_body": True}
-
-    request = wire.Request({"method": "POST", "path": "/", "headers": []}, receive)
+    async def drip() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.015)
+            yield b"x"
 
     with pytest.raises(wire.Refusal, match="did not come"):
-        run(request.body())
+        run(request(lines, drip()).body())
 
 
 def test_an_address_in_use_is_refused(tmp_path: Path):
@@ -231,21 +184,3 @@ def test_wrong_settings_are_told_before_anything_starts(tmp_path: Path):
     """Not from a worker's traceback."""
     with pytest.raises(SettingsError, match="pinsphere init"):
         serve(Home(tmp_path), host="127.0.0.1", port=1)
-
-
-def test_an_installation_without_a_snippet_says_so(tmp_path: Path):
-    """All other calls work."""
-    (tmp_path / "pinsphere.toml").write_text("")
-    app = Beacon(Home(tmp_path), snippet=tmp_path / "none.js")
-    sent: list[wire.Message] = []
-
-    async def send(message: wire.Message) -> None:
-        sent.append(message)
-
-    async def receive() -> wire.Message:
-        return {"type": "http.request"}
-
-    scope = {"type": "http", "method": "GET", "path": "/pin.js", "headers": []}
-    run(app(scope, receive, send))
-
-    assert sent[0]["status"] == 404

@@ -1,4 +1,4 @@
-"""The spool against broken, full and busy disks."""
+"""The spool by itself: its files, groups and bounds, and full and busy databases."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ from beacon import spool as spool_module
 from beacon.room import Room
 from beacon.spool import Entry, Spool, SpoolError, SpoolFile
 from schemas.settings import BeaconSettings
+from tests.beacon.load import Load, single
 
 
 def run(directory: Path, story: Callable[[Spool], object]) -> list[tuple[int, float]]:
@@ -39,21 +40,6 @@ def rows(directory: Path, table: str = "requests", column: str = "events") -> li
     return found
 
 
-def broken(code: int, times: int = 1) -> Callable[..., None]:
-    """A commit that fails as SQLite does, then works."""
-    commit = SpoolFile.commit
-    failures = iter([True] * times)
-
-    def fail(self: SpoolFile, entries: list[Entry]) -> None:
-        if next(failures, False):
-            error = sqlite3.OperationalError("disk trouble")
-            error.sqlite_errorcode = code
-            raise error
-        commit(self, entries)
-
-    return fail
-
-
 def test_a_group_is_one_commit(tmp_path: Path):
     """All that queued up while the disk was busy shares its next flush."""
 
@@ -65,6 +51,19 @@ def test_a_group_is_one_commit(tmp_path: Path):
     assert sum(requests for requests, _ in groups) == 200
     assert len(groups) < 100
     assert rows(tmp_path) == [b"[%d]" % n for n in range(200)]
+
+
+def test_senders_share_flushes(start):
+    """With many senders and a slow disk a flush carries several requests."""
+    server = start(variant="slow_commit")
+    load = Load(server, senders=20, kinds=(single,))
+    load.wait_for(60)
+    load.stop()
+
+    flushes = server.metric("pinsphere_beacon_commit_group_requests_count")
+    requests = server.metric("pinsphere_beacon_commit_group_requests_sum")
+    assert requests == load.promises
+    assert flushes < requests / 2
 
 
 def test_events_and_rejects_lie_in_their_tables(tmp_path: Path):
@@ -98,47 +97,16 @@ def test_files_are_as_durable_as_promised(tmp_path: Path):
     }
 
 
-def test_after_a_disk_error_the_file_is_never_used_again(tmp_path: Path, monkeypatch):
-    """A second fsync of the same file would "succeed" without writing anything."""
-    monkeypatch.setattr(SpoolFile, "commit", broken(sqlite3.SQLITE_IOERR))
+def test_a_reader_that_keeps_the_lock_costs_a_503_but_no_file(tmp_path: Path, monkeypatch):
+    """Nothing was flushed, so nothing lied: as soon as the lock is free the file serves again."""
+    monkeypatch.setattr(spool_module, "BUSY_MILLISECONDS", 20)
 
     async def story(spool: Spool) -> None:
-        with pytest.raises(SpoolError, match="disk trouble"):
-            await spool.write(Entry(1, b"[1]"))
-        await spool.write(Entry(1, b"[2]"))
-
-    run(tmp_path, story)
-
-    first, second = sorted(tmp_path.glob("*.spool"))
-    assert rows(tmp_path) == [b"[2]"]
-    assert (tmp_path / f"{second.name}-wal").exists() is False
-    assert first.stat().st_size > 0
-
-
-def test_what_was_acknowledged_before_a_disk_error_stays(tmp_path: Path, monkeypatch):
-    """The abandoned file is not closed, so nothing overwrites its log."""
-    monkeypatch.setattr(spool_module, "REOPEN_SECONDS", 0.0)
-
-    async def story(spool: Spool) -> None:
-        await spool.write(Entry(1, b"[1]"))
-        monkeypatch.setattr(SpoolFile, "commit", broken(sqlite3.SQLITE_IOERR))
-        with pytest.raises(SpoolError):
-            await spool.write(Entry(1, b"[lost]"))
-        await spool.write(Entry(1, b"[2]"))
-
-    run(tmp_path, story)
-
-    assert rows(tmp_path) == [b"[1]", b"[2]"]
-
-
-@pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY])
-def test_a_full_or_busy_disk_costs_a_503_but_no_file(tmp_path: Path, monkeypatch, code: int):
-    """Nothing was flushed, so nothing lied: as soon as there is room the file serves again."""
-    monkeypatch.setattr(SpoolFile, "commit", broken(code, times=2))
-
-    async def story(spool: Spool) -> None:
-        for _ in range(2):
-            with pytest.raises(SpoolError):
+        assert spool._file is not None
+        path = spool._file.path
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as drain:
+            drain.execute("BEGIN IMMEDIATE")
+            with pytest.raises(SpoolError, match="locked"):
                 await spool.write(Entry(1, b"[lost]"))
         await spool.write(Entry(1, b"[1]"))
 

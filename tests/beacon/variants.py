@@ -1,18 +1,21 @@
-"""Runs the beacon as a process: as it ships, or broken on purpose for the control tests.
+"""Runs the beacon as a process: as it ships, or changed on purpose.
 
-Usage: python variants.py HOME PORT WORKERS shipped|slow_commit|ack_before_commit
+Usage: python variants.py HOME PORT WORKERS VARIANT[,VARIANT...]
 """
 
 import asyncio
+import contextlib
+import sqlite3
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from beacon import spool
-from beacon.server import serve
+from beacon import server, spool, wire
 from schemas.settings import Home
 
 SLOW_SECONDS = 0.1
+SMALL_CHECKPOINT = 100_000
 
 
 def slow_commit() -> None:
@@ -27,7 +30,7 @@ def slow_commit() -> None:
 
 
 def ack_before_commit() -> None:
-    """The broken promise: the same slow commit, but nobody waits for it."""
+    """Broken: the same slow commit, but nobody waits for it."""
     slow_commit()
     write = spool.Spool.write
 
@@ -40,13 +43,73 @@ def ack_before_commit() -> None:
     spool.Spool.write = eagerly  # type: ignore[method-assign]
 
 
-VARIANTS = {
+def small_checkpoints() -> None:
+    """Moves the log into the database dozens of times in a short run."""
+    spool.CHECKPOINT_BYTES = SMALL_CHECKPOINT
+
+
+def no_flush() -> None:
+    """Broken: SQLite is told not to flush."""
+    connect = spool._connect
+
+    def carelessly(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.execute("PRAGMA synchronous=OFF")
+        return connection
+
+    spool._connect = carelessly
+
+
+def no_directory_flush() -> None:
+    """Broken: the names of a new file and of its log are left to SQLite."""
+    spool._sync_directory = lambda directory: None
+
+
+def keep_the_file() -> None:
+    """Broken: after a failed flush the same file goes on."""
+    spool._is_harmless = lambda error: True
+    checkpoint = spool.SpoolFile.checkpoint_if_due
+
+    def quietly(self: spool.SpoolFile) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            checkpoint(self)
+
+    spool.SpoolFile.checkpoint_if_due = quietly  # type: ignore[method-assign]
+
+
+def keep_after_chunked() -> None:
+    """Broken: the connection goes on after a request whose end proxies may see elsewhere."""
+    wire.Request.is_last = False  # type: ignore[assignment, method-assign]
+
+
+def abandon_at_once() -> None:
+    """Broken: a file that cannot be trusted is left to others as it is."""
+    spool.SpoolFile.abandon = lambda self: spool._abandoned.append(  # type: ignore[method-assign]
+        self._connection
+    )
+
+
+def patient() -> None:
+    """Broken: waits ten minutes for a header or a body."""
+    server.HEADER_MILLISECONDS = 600_000
+    wire.BODY_SECONDS = 600.0
+
+
+VARIANTS: dict[str, Callable[[], None]] = {
     "shipped": lambda: None,
     "slow_commit": slow_commit,
     "ack_before_commit": ack_before_commit,
+    "small_checkpoints": small_checkpoints,
+    "no_flush": no_flush,
+    "no_directory_flush": no_directory_flush,
+    "keep_the_file": keep_the_file,
+    "abandon_at_once": abandon_at_once,
+    "keep_after_chunked": keep_after_chunked,
+    "patient": patient,
 }
 
 if __name__ == "__main__":
-    home, port, workers, variant = sys.argv[1:]
-    VARIANTS[variant]()
-    serve(Home(home), host="127.0.0.1", port=int(port), workers=int(workers))
+    home, port, workers, variants = sys.argv[1:]
+    for variant in variants.split(","):
+        VARIANTS[variant]()
+    server.serve(Home(home), host="127.0.0.1", port=int(port), workers=int(workers))
