@@ -16,6 +16,7 @@ from schemas.money import parse_money
 from schemas.settings import Site
 
 FRACTION_STEPS = 2**10  # fractions of a micro are compared in steps of 2^-10
+LENT_WITHIN_MS = 60 * 60 * 1000
 
 
 def happened(event: AnyEvent) -> int:
@@ -101,23 +102,21 @@ class Order:
 def take_orders(events: Iterable[AnyEvent], site: Site) -> list[Order]:
     """The orders that count, in the report currency, with their refunds taken off."""
     statements: dict[str, list[Purchase]] = defaultdict(list)
-    refunds: dict[str, dict[str, Refund]] = defaultdict(dict)
+    refunds: dict[str, list[Refund]] = defaultdict(list)
     for event in sorted(events, key=_lateness):
         if isinstance(event, Purchase):
             statements[event.order_id].append(event)
         elif isinstance(event, Refund) and event.is_signed:
-            refunds[event.order_id].pop(event.refund_id, None)
-            refunds[event.order_id][event.refund_id] = event
+            refunds[event.order_id].append(event)
     orders = []
     for order_id in sorted({*statements, *refunds}):
         signed = [one for one in statements[order_id] if one.is_signed]
         claimed = [one for one in statements[order_id] if not one.is_signed]
         by_setting = {"server": signed, "browser": claimed, "both": signed or claimed}
         counting = by_setting[site.orders_from]
-        given_back = list(refunds[order_id].values())
+        counting = _one_way(counting)
+        given_back = _versions_of(refunds[order_id], counting)
         if counting:
-            is_file = counting[-1].source == "file"
-            counting = [one for one in counting if (one.source == "file") == is_file]
             order = _known_order(counting, claimed)
             _take_back(order.lines, _in_currency(given_back, order.currency))
         elif given_back:
@@ -129,12 +128,42 @@ def take_orders(events: Iterable[AnyEvent], site: Site) -> list[Order]:
     return orders
 
 
+def _one_way(statements: list[Purchase]) -> list[Purchase]:
+    """Those that came the winning way; of webhooks, which tell all, only the latest."""
+    came = [one for one in statements if _way(one) == _winning_way(statements)]
+    return came[-1:] if _winning_way(statements) == "webhook" else came
+
+
+def _versions_of(refunds: list[Refund], counting: list[Purchase]) -> list[Refund]:
+    """The latest version of each refund, of those that came as the order did, or else one way."""
+    as_order = [one for one in refunds if counting and _way(one) == _way(counting[-1])]
+    standing: dict[str, Refund] = {}
+    for one in as_order or [one for one in refunds if _way(one) == _winning_way(refunds)]:
+        standing.pop(one.refund_id, None)
+        standing[one.refund_id] = one
+    return list(standing.values())
+
+
+def _way(event: AnyEvent) -> str:
+    return event.source if event.source in ("file", "webhook") else "told"
+
+
+def _winning_way(events: Sequence[AnyEvent]) -> str | None:
+    """The way of the latest; a file gives way to whatever was told live."""
+    ways = [_way(event) for event in events]
+    live = [way for way in ways if way != "file"]
+    return next(reversed(live or ways), None)
+
+
 def _in_currency(refunds: list[Refund], currency: str) -> list[Refund]:
     return [refund for refund in refunds if refund.currency in (None, currency)]
 
 
-def _lateness(event: AnyEvent) -> tuple[int, str]:
-    return event.received_time_ms or 0, event.event_id
+def _lateness(event: AnyEvent) -> tuple[int, int, str]:
+    """Later versions of an order or refund are greater; a browser's word of it is no word."""
+    received = event.received_time_ms or 0
+    updated = getattr(event, "updated_time_ms", None) if event.is_signed else None
+    return received if updated is None else updated, received, event.event_id
 
 
 def _latest(events: Sequence[AnyEvent], name: str) -> Any:
@@ -149,10 +178,13 @@ def _known_order(counting: list[Purchase], claimed: list[Purchase]) -> Order:
         for line_id, item in zip(line_ids_of(statement), statement.items, strict=True):
             value = item.quantity * parse_money(item.price) - parse_money(item.discount)
             lines[line_id] = Line(line_id, item.item_id, item.quantity, value, value)
-    naming = [one for one in [*claimed, *counting] if one.visitor_id is not None]
+    ordered_at = min(happened(one) for one in counting)
+    naming = [one for one in counting if one.visitor_id is not None]
+    if not naming and counting[-1].is_signed:
+        naming = _lent(claimed, ordered_at)
     order = Order(
         order_id=counting[-1].order_id,
-        ordered_at=min(happened(one) for one in counting),
+        ordered_at=ordered_at,
         currency=_latest(counting, "currency"),
         customer_id=_latest(counting, "customer_id"),
         visitor_id=naming[-1].visitor_id if naming else None,
@@ -163,6 +195,20 @@ def _known_order(counting: list[Purchase], claimed: list[Purchase]) -> Order:
     for line, part in zip(order.lines, _spread(discount, order.lines), strict=True):
         line.gross -= part
     return order
+
+
+def _lent(claimed: list[Purchase], ordered_at: int) -> list[Purchase]:
+    """Claims about the time of the order, if all that name a visitor name the same one."""
+    naming = [
+        one
+        for one in claimed
+        if one.visitor_id is not None
+        and abs(happened(one) - ordered_at) <= LENT_WITHIN_MS
+        and (
+            one.received_time_ms is None or abs(one.received_time_ms - ordered_at) <= LENT_WITHIN_MS
+        )
+    ]
+    return naming if len({one.visitor_id for one in naming}) == 1 else []
 
 
 def _spread(amount: int, lines: list[Line]) -> list[int]:

@@ -63,7 +63,7 @@ def tiny_worlds(draw: DrawFn, *, max_events: int = 40, has_conflicts: bool = Fal
         st.sampled_from([n for n in (1, 3, 6, 12, 20, 30) if n < max_events] + [max_events])
     )
     events = draw(st.lists(_events(sorted(sites)), min_size=size, max_size=size))
-    events += draw(_plots())
+    events += draw(_plots()) + draw(_webhooks())
     return TinyWorld(events if has_conflicts else _without_conflicts(events), sites)
 
 
@@ -117,6 +117,35 @@ def _plots(draw: DrawFn) -> list[AnyEvent]:
     return plot
 
 
+@st.composite
+def _webhooks(draw: DrawFn) -> list[AnyEvent]:
+    """Versions of one order, from a shop system, in files or a browser, in any order of arrival."""
+    told: list[AnyEvent] = []
+    # All by webhook, all claimed, or every way at once; signed, mostly without a visitor.
+    ways = draw(
+        st.sampled_from((("webhook",), ("web_js",), ("webhook", "file", "server", "web_js")))
+    )
+    visitors = st.sampled_from((None, None, "u"))
+    for place in range(draw(st.sampled_from((0, 2, 3, 5)))):
+        own = draw(st.one_of(_purchases(), _purchases(), _refunds()))
+        # Few moments: versions of one second are common.
+        updated = draw(st.sampled_from((None, START_MS, START_MS, START_MS + 1)))
+        # Around an hour from each other: as long as a browser lends its visitor.
+        later = draw(st.sampled_from((0, 1, 3_600_000, 3_600_001)))
+        own |= {"order_id": "m", "currency": "GBP", "updated_time_ms": updated, "later": later}
+        source = draw(st.sampled_from(ways))
+        known: dict[str, Any] = {"event_id": f"hook{place}", "user_agent_class": "human"}
+        received = draw(st.sampled_from((None, 0, 1, 2, 3_600_000, 3_600_001, DAY_MS)))
+        known |= {"source": source, "event_time_ms": START_MS, "sent_time_ms": None}
+        known["received_time_ms"] = None if received is None else START_MS + received
+        sent: dict[str, Any] = {"is_signed": source != "web_js"}
+        sent["visitor_id"] = draw(visitors if sent["is_signed"] else st.sampled_from("uuuw"))
+        event = _whole(draw(_envelopes(["acme"])) | known | sent, own)
+        if _is_sound(event):
+            told.append(event)
+    return told
+
+
 def _events(site_ids: list[str]) -> SearchStrategy[AnyEvent]:
     kinds = (
         *(_pins(), _pins(), _pins(), _visits(), _visits(), _visits()),
@@ -160,7 +189,7 @@ def _envelopes(draw: DrawFn, site_ids: list[str]) -> dict[str, Any]:
         "customer_id": draw(st.sampled_from((*(None,) * 7, "a", "b"))),
         "user_agent_class": draw(st.sampled_from((*("human",) * 18, "bot", "pinterestbot"))),
         "is_signed": draw(st.sampled_from((True, True, False))),
-        "source": draw(st.sampled_from(("web_js", "server", "file"))),
+        "source": draw(st.sampled_from(("web_js", "server", "file", "webhook"))),
     }
 
 
@@ -227,8 +256,14 @@ def _purchases() -> SearchStrategy[dict[str, Any]]:
             "discount": st.sampled_from(DISCOUNTS),
             "tax": st.just("0.20"),
             "items": items,
+            "updated_time_ms": _updates(),
         }
     )
+
+
+def _updates() -> SearchStrategy[int | None]:
+    """When the shop last changed an order: among the moments of receipt, before, after, unsaid."""
+    return st.none() | st.sampled_from((*MOMENTS[:6], START_MS - DAY_MS, START_MS + 5_000))
 
 
 def _refunds() -> SearchStrategy[dict[str, Any]]:
@@ -255,6 +290,7 @@ def _refunds() -> SearchStrategy[dict[str, Any]]:
                 "refund_id": st.sampled_from(("r1", "r2")),
                 "order_id": st.sampled_from("mmno"),
                 "currency": st.sampled_from((*("GBP", None) * 4, "USD")),
+                "updated_time_ms": _updates(),
             }
         ),
     )

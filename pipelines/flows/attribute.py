@@ -21,7 +21,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipelines.io.lake import LakeFile
 from pipelines.io.publish import ResultFile
-from pipelines.io.quarantine import UNKNOWN_SITE, read_rejects
+from pipelines.io.quarantine import read_rejects
 from pipelines.kernels.columns import Tables, ints
 from pipelines.transforms.cascades import attach_landings, measure_cascades
 from pipelines.transforms.credits import credit_shard
@@ -33,9 +33,10 @@ from pipelines.transforms.summaries import summarize
 from schemas import batches
 from schemas.errors import LakeError
 from schemas.events import EVENTS
-from schemas.lake import lake_schema
+from schemas.lake import ADDED_COLUMNS, lake_schema
 from schemas.results import result_key, result_schema
 from schemas.settings import Home, Settings, Site
+from schemas.spool import UNKNOWN_SITE
 from schemas.tables import RESULTS
 
 # Bytes of Parquet to one shard and to one group of files: small enough for flat memory,
@@ -216,7 +217,11 @@ def read_group(group: FileGroup) -> Tables:
 
 
 def _read_file(path: str, schema: pa.Schema) -> pa.Table:
-    table = pq.ParquetFile(path).read().select(schema.names).cast(schema)
+    table = pq.ParquetFile(path).read()
+    for name in ADDED_COLUMNS.intersection(schema.names).difference(table.column_names):
+        column = schema.field(name)
+        table = table.append_column(column, pa.nulls(table.num_rows, column.type))
+    table = table.select(schema.names).cast(schema)
     table.validate(full=True)
     for field in schema:
         if not field.nullable and table[field.name].null_count:

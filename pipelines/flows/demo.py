@@ -42,6 +42,8 @@ def run_demo(path: Path, *, seed: int, version: str) -> None:
     console = Console()
     home = _fresh_home(path)
     os.environ.pop("DATABASE_URL", None)  # the demo shows the embedded default
+    # Two months of a shop come in one go, the browsers' part of it unsigned.
+    home.settings_file.write_text("[beacon]\nmax_event_age_days = 90\n", encoding="utf-8")
     site = add_site(home, _SITE, currency="GBP", time_zone="Europe/London")
     key = home.settings().site(_SITE).key
     events = trade(seed, int(time.time() * 1000))

@@ -15,11 +15,18 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """Tells each step of a run as it begins, and at the end what changed and where to look."""
+    """Tells the steps of a run, and at the end what changed and where to look.
 
-    def __init__(self) -> None:
+    A terminal shows the step at work; a JSON line tells a step that has ended, and its seconds.
+
+    Of a round of `--every` only news are told: a minute's "nothing new" is no news.
+    """
+
+    def __init__(self, *, is_round: bool = False) -> None:
+        self._is_round = is_round
         self._console = Console(stderr=True)
-        self._begin = time.monotonic()
+        self._step = ""
+        self._began_at = time.monotonic()
         self._status: Status | None = None
 
     def __enter__(self) -> Self:
@@ -29,20 +36,27 @@ class Reporter:
             self._status.start()
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        """Takes the spinner away, however the run ended."""
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        """Takes the spinner away, however the run ended; tells the step that failed."""
         if self._status is not None:
             self._status.stop()
+        elif kind is not None:
+            self._end_step(has_failed=True)
 
     def step(self, name: str) -> None:
         """Tells the name of a step that begins."""
         if self._status is not None:
             self._status.update(f"{name} …")
         else:
-            self._line(step=name, seconds=round(time.monotonic() - self._begin, 3))
+            self._end_step()
+            self._step, self._began_at = name, time.monotonic()
 
     def finish(self, report: RunReport, home: Home) -> None:
         """Tells the outcome."""
+        if self._status is None:
+            self._end_step()
+        if self._is_round and not report.is_new:
+            return
         if self._status is None:
             self._line(
                 step="Done",
@@ -59,10 +73,16 @@ class Reporter:
         for site in report.unknown_sites:
             self._console.print(f"Left out: site {site}, which pinsphere.toml does not name")
         self._console.print(
-            f"{report.events} events, {report.drained} of them new from the spool;"
+            f"{report.events} events, {report.drained} of them newly drained;"
             f" {report.seconds:.1f} s, {report.peak_memory_mb:.0f} MB at most"
         )
         self._console.print(f"Look: {home.shown_database_url} (views: docs/queries.md)")
+
+    def _end_step(self, **more: bool) -> None:
+        if self._step and not self._is_round:
+            seconds = round(time.monotonic() - self._began_at, 3)
+            self._line(step=self._step, seconds=seconds, **more)
+        self._step = ""
 
     @staticmethod
     def _line(**fields: object) -> None:

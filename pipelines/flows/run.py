@@ -1,11 +1,11 @@
 """`pinsphere run`: spool to lake, lake to results, results to published tables."""
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import resource
 import shutil
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,11 +20,12 @@ from sqlalchemy import Engine
 from pipelines.flows.attribute import attribute
 from pipelines.flows.options import check_options
 from pipelines.io.database import open_database, upgrade_database
-from pipelines.io.drain import drain_spool
+from pipelines.io.drain import Drained, drain_spool
 from pipelines.io.lake import LakeFile, file_digest, lake_digest, lake_files
 from pipelines.io.publish import publish, published_run
-from schemas.errors import BusyError, LakeError
-from schemas.lake import lake_schema
+from schemas.errors import BusyError, LakeError, PubSubError
+from schemas.lake import lacking_columns
+from schemas.lock import only_one
 from schemas.settings import Home, Settings
 
 Progress = Callable[[str], object]
@@ -50,6 +51,7 @@ def run(
     shards: int | None = None,
     code_version: str,
     progress: Progress = lambda _: None,
+    stop: threading.Event | None = None,
 ) -> RunReport:
     """Brings the tables up to date with everything that has come in.
 
@@ -62,22 +64,23 @@ def run(
       shards: cuts of the work; by default by size.
       code_version: release that runs.
       progress: told the name of each step as it begins.
+      stop: once set, a subscription is drained no further.
 
     Raises:
-      SettingsError, LakeError, BusyError: nothing was published; or, when the text says so,
-        all but the spool file that it names.
+      SettingsError, LakeError, BusyError, PubSubError: nothing was published; or, when the
+        text says so, all but the spool file or the subscription that it names.
       AuditError: an invariant does not hold; nothing was published.
     """
     begin, started_at = time.monotonic(), time.time_ns() // 1_000_000
     options = check_options(options)
     settings = home.settings()
     rows: Counter[str] = Counter()
-    with _only_run(home), _upgraded_database(home) as engine:
-        progress("Draining the spool")
+    with only_one(home.path / "run.lock", "run"), _upgraded_database(home) as engine:
+        progress("Draining")
         events_drained, unread = 0, None
         try:
-            events_drained = drain_spool(home, settings).events
-        except (LakeError, BusyError) as error:
+            events_drained = drain(home, settings, stop).events
+        except (LakeError, BusyError, PubSubError) as error:
             unread = error  # told at the end: one bad spool file keeps nothing else away
         progress("Reading the lake")
         files = lake_files(home)
@@ -120,6 +123,42 @@ def run(
     )
 
 
+def drain(home: Home, settings: Settings, stop: threading.Event | None = None) -> Drained:
+    """Moves what is new into the lake: from the spool, or from Pub/Sub until it is idle.
+
+    With `[pubsub]` the spool is the forwarder's, and its events come by the subscription.
+    Shopify's subscriptions are drained either way.
+
+    Raises:
+      LakeError, BusyError, PubSubError: a spool file or a subscription could not be drained;
+        all others were.
+      SettingsError: a subscription is named without its project.
+      OSError: the disk refused; nothing is lost.
+    """
+    drained, failures = Drained(), []
+    for part in (_drain_spool, _drain_subscriptions):
+        try:
+            drained.add(part(home, settings, stop))
+        except (LakeError, BusyError, PubSubError) as error:
+            failures.append(error)
+    if failures:
+        raise type(failures[0])("; ".join(map(str, failures)))
+    return drained
+
+
+def _drain_spool(home: Home, settings: Settings, _stop: threading.Event | None) -> Drained:
+    return drain_spool(home, settings)  # nothing with `[pubsub]`
+
+
+def _drain_subscriptions(home: Home, settings: Settings, stop: threading.Event | None) -> Drained:
+    shops = [site.shopify_subscription for site in settings.sites.values()]
+    if settings.pubsub is None and not any(shops):
+        return Drained()
+    from pipelines.io.archive import archive  # gRPC: for those who use it
+
+    return archive(home, settings, until_idle=True, stop=stop)
+
+
 def peak_memory_mb() -> float:
     """Peak resident memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -131,9 +170,7 @@ def _count_rows(file: LakeFile) -> int:
         metadata = pq.read_metadata(file.path)
     except (pa.ArrowException, OSError) as error:
         raise LakeError(f"{file.path} is no readable Parquet file: {error}") from None
-    lacking = sorted(
-        set(lake_schema(file.event_name).names) - set(metadata.schema.to_arrow_schema().names)
-    )
+    lacking = lacking_columns(file.event_name, metadata.schema.to_arrow_schema().names)
     if lacking:
         raise LakeError(f"{file.path} lacks columns of {file.event_name}: {', '.join(lacking)}")
     return int(metadata.num_rows)
@@ -173,18 +210,6 @@ def _upgraded_database(home: Home) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
-
-
-@contextlib.contextmanager
-def _only_run(home: Home) -> Iterator[None]:
-    """Keeps a second run out; the lock goes with the process, however it ends."""
-    home.path.mkdir(parents=True, exist_ok=True)
-    with (home.path / "run.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(f"another run is at work in {home.path}; wait for it to end") from None
-        yield
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
-"""Setting an installation up: a site in pinsphere.toml, its key, secret and snippet."""
+"""Setting an installation up: a site in pinsphere.toml, its key and its secret."""
 
-import html
 import json
 import os
 import re
@@ -9,14 +8,14 @@ import tomllib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from schemas.errors import SettingsError
-from schemas.settings import Home, Site, check_site_id, parse_settings
+from schemas.errors import SettingsError, UsageError
+from schemas.settings import Home, check_site_id, parse_settings
 
 
 class AddedSite(NamedTuple):
     """What the owner of a new site must know."""
 
-    snippet: str
+    key: str
     secret_env: str
     secret: str
 
@@ -27,11 +26,14 @@ def add_site(
     """Appends a site to `pinsphere.toml`, which is made when it is not there.
 
     Raises:
-      SettingsError: the site is there already, a value breaks its contract, or the file
-        cannot be read.
+      UsageError: a value breaks its contract.
+      SettingsError: the site is there already, or the file cannot be read.
     """
     # First of all: `a.b` would be read as a table in a table.
-    check_site_id(site_id)
+    try:
+        check_site_id(site_id)
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
     path = home.settings_file
     there = home.settings().sites if path.exists() else {}
     if site_id in there:
@@ -51,23 +53,18 @@ def add_site(
     )
     text = f"{before.rstrip()}\n\n{section}" if before.strip() else section
     try:
-        settings = parse_settings(tomllib.loads(text))
+        parse_settings(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: {error}") from None
+    except SettingsError as error:  # the file was right before this site
+        raise UsageError(str(error)) from None
     home.path.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)
-    tag = snippet_tag("https://pins.shop.example", settings.site(site_id))
-    return AddedSite(tag, secret_env, secrets.token_hex(32))
+    return AddedSite(key, secret_env, secrets.token_hex(32))
 
 
 def _quoted(text: str) -> str:
     """A TOML string; JSON's escapes are TOML's."""
     return json.dumps(text, ensure_ascii=False)
-
-
-def snippet_tag(beacon_url: str, site: Site) -> str:
-    """The script tag of a site; `beacon_url` is where its pages reach the beacon."""
-    source = html.escape(f"{beacon_url.rstrip('/')}/pin.js")
-    return f'<script async src="{source}" data-site-key="{html.escape(site.key)}"></script>'

@@ -18,6 +18,16 @@ from pipelines.kernels.columns import (
     take,
 )
 from pipelines.kernels.refunds import Lines, RefundLines, refund_lines, refunded_micros, spread
+from pipelines.kernels.versions import (
+    by_version,
+    counting,
+    earliest,
+    latest_rows,
+    latest_set,
+    naming_rows,
+    refunds_one_way,
+    statements_one_way,
+)
 from schemas.batches import LOGINS, ORDER_LINE, ORDERS, REFUSED
 
 # A browser's word for an order of 140 million units is no order. The shop's own word counts.
@@ -48,25 +58,27 @@ def settle_orders(
       orders_from: site -> "server", "browser" or "both".
       currencies: site -> report currency.
     """
-    purchases = _by_arrival(purchases)
-    refunds = _by_arrival(refunds.filter(refunds["is_signed"]))
+    purchases = by_version(purchases)
+    refunds = by_version(refunds.filter(refunds["is_signed"]))
     p_order, r_order = codes(
         [purchases["site_id"], purchases["order_id"]], [refunds["site_id"], refunds["order_id"]]
     )
     count = int(max(p_order.max(initial=-1), r_order.max(initial=-1))) + 1
-    counts = _one_way(purchases, p_order, _counting(purchases, p_order, count, orders_from), count)
+    counts = counting(purchases, p_order, count, orders_from)
+    counts, way = statements_one_way(purchases, p_order, counts, count)
     known = np.zeros(count, dtype=np.bool_)
     known[p_order[counts]] = True
 
-    latest = _latest(p_order, np.flatnonzero(counts), count)
+    latest = latest_rows(p_order, np.flatnonzero(counts), count)
     of_known = np.flatnonzero(known)
     header = purchases.take(pa.array(latest[of_known]))
     refused_currency = ~_same_text(header["currency"], _lookup(header["site_id"], currencies))
     lines = _lines(purchases, p_order, counts, latest)
     is_latest = np.zeros(len(refunds), dtype=np.bool_)
     (refund_code,) = codes([refunds["site_id"], refunds["order_id"], refunds["refund_id"]])
+    standing = np.flatnonzero(refunds_one_way(refunds, r_order, way))
     is_latest[
-        _latest(refund_code, np.arange(len(refunds)), len(refunds))[np.unique(refund_code)]
+        latest_rows(refund_code, standing, len(refunds))[np.unique(refund_code[standing])]
     ] = True
 
     order_currency = take(purchases["currency"], latest)
@@ -75,7 +87,7 @@ def settle_orders(
     back = refund_lines(refunds, r_order, is_latest & known[r_order] & ~wrong)
     refunded = refunded_micros(lines, back)
 
-    visitor_row = _visitor_rows(purchases, p_order, counts, count)[of_known]
+    visitor_row = naming_rows(purchases, p_order, counts, count)[of_known]
     orders = (
         pa.table(
             {
@@ -84,12 +96,12 @@ def settle_orders(
                 "currency": header["currency"],
                 "is_creditable": np.ones(len(header), dtype=np.bool_),
                 "lines": _line_lists(lines, refunded, of_known),
-                "at": _earliest(p_order[counts], ints(purchases["at"])[counts], count)[of_known],
+                "at": earliest(p_order[counts], ints(purchases["at"])[counts], count)[of_known],
                 "visitor_id": take(purchases["visitor_id"], visitor_row),
                 "session_id": take(purchases["session_id"], visitor_row),
-                "customer_id": _latest_set(purchases, "customer_id", p_order, counts, count)[
-                    1
-                ].take(pa.array(of_known)),
+                "customer_id": latest_set(purchases, "customer_id", p_order, counts, count)[1].take(
+                    pa.array(of_known)
+                ),
             }
         )
         .select(ORDERS.names)
@@ -115,65 +127,6 @@ def settle_orders(
     )
 
 
-def _by_arrival(events: pa.Table) -> pa.Table:
-    """Earliest received first, so that a greater row is a later statement."""
-    received = pc.fill_null(events["received_time_ms"], 0)
-    place = events.schema.get_field_index("received_time_ms")
-    events = events.set_column(place, "received_time_ms", received)
-    return sort_by(events, "received_time_ms", "event_id")
-
-
-def _counting(
-    purchases: pa.Table, order: Ints, count: int, orders_from: Mapping[str, str]
-) -> Bools:
-    """[purchases] whether the statement counts under its site's `orders_from`."""
-    signed = bools(purchases["is_signed"])
-    mode = np.array([orders_from[site] for site in purchases["site_id"].to_pylist()], dtype=object)
-    any_signed = np.zeros(count, dtype=np.bool_)
-    any_signed[order[signed]] = True
-    if_both = np.where(any_signed[order], signed, ~signed)
-    return np.where(mode == "server", signed, np.where(mode == "browser", ~signed, if_both))
-
-
-def _one_way(purchases: pa.Table, order: Ints, counts: Bools, count: int) -> Bools:
-    """Keeps of each order the statements that came the way its latest one did.
-
-    A file and a server name an order's lines differently: together they would count twice.
-    """
-    is_file = bools(pc.equal(purchases["source"], "file"))
-    latest = _latest(order, np.flatnonzero(counts), count)
-    return counts & (is_file == is_file[latest[order]])
-
-
-def _latest(group: Ints, rows: Ints, count: int) -> Ints:
-    """[groups] the greatest of these rows in each group, -1 where there is none."""
-    latest = np.full(count, -1, dtype=np.int64)
-    np.maximum.at(latest, group[rows], rows)
-    return latest
-
-
-def _latest_set(
-    events: pa.Table, column: str, group: Ints, mask: Bools, count: int
-) -> tuple[Ints, Any]:
-    """The latest masked row of each group that has the column, and its value or null."""
-    row = _latest(group, np.flatnonzero(mask & is_set(events[column])), count)
-    return row, take(events[column], row)
-
-
-def _earliest(group: Ints, at: Ints, count: int) -> Ints:
-    earliest = np.full(count, np.iinfo(np.int64).max, dtype=np.int64)
-    np.minimum.at(earliest, group, at)
-    return earliest
-
-
-def _visitor_rows(purchases: pa.Table, order: Ints, counts: Bools, count: int) -> Ints:
-    """[orders] statement that names the visitor: a counting one, else a claimed one."""
-    counting, _ = _latest_set(purchases, "visitor_id", order, counts, count)
-    claimed = ~counts & ~bools(purchases["is_signed"])
-    claiming, _ = _latest_set(purchases, "visitor_id", order, claimed, count)
-    return np.where(counting >= 0, counting, claiming)
-
-
 def _lines(purchases: pa.Table, p_order: Ints, counts: Bools, latest: Ints) -> Lines:
     """The latest version of every line, sorted by order and line id, with its gross value."""
     rows = np.flatnonzero(counts)
@@ -185,7 +138,7 @@ def _lines(purchases: pa.Table, p_order: Ints, counts: Bools, latest: Ints) -> L
     )
     site, order_id = (take(stated[name], parent) for name in ("site_id", "order_id"))
     (code,) = codes([site, order_id, table["line_id"]])
-    version = _latest(code, np.arange(len(code)), int(code.max(initial=-1)) + 1)
+    version = latest_rows(code, np.arange(len(code)), int(code.max(initial=-1)) + 1)
     table = table.append_column("site_id", site).append_column("order_id", order_id)
     table = sort_by(table.take(pa.array(version)), "order", "line_id")
     value = ints(table["quantity"]) * ints(table["price_micros"]) - ints(table["discount_micros"])
@@ -219,7 +172,7 @@ def _unknown_originals(
 ) -> tuple[pa.Table, pa.Table]:
     """Orders of negative net value for refunds whose original never came."""
     # The latest currency named is the order's; refunds that name another are left out first.
-    named = _latest_set(refunds, "currency", r_order, mask, int(r_order.max(initial=-1)) + 1)[1]
+    named = latest_set(refunds, "currency", r_order, mask, int(r_order.max(initial=-1)) + 1)[1]
     named = named.take(pa.array(r_order))
     odd = mask & is_set(refunds["currency"]) & ~_same_text(refunds["currency"], named)
     left_out = refunds.filter(pa.array(odd))
@@ -227,11 +180,11 @@ def _unknown_originals(
     refunds, order = refunds.take(pa.array(rows)), r_order[rows]
     known, code = np.unique(order, return_inverse=True)
     everything = np.ones(len(rows), dtype=np.bool_)
-    latest = _latest(code, np.arange(len(rows)), len(known))
+    latest = latest_rows(code, np.arange(len(rows)), len(known))
     site = take(refunds["site_id"], latest)
     report = _lookup(site, currencies)
     currency = pc.coalesce(take(named, rows).take(pa.array(latest)), report)
-    visitor_row, visitor = _latest_set(refunds, "visitor_id", code, everything, len(known))
+    visitor_row, visitor = latest_set(refunds, "visitor_id", code, everything, len(known))
     orders = (
         pa.table(
             {
@@ -240,10 +193,10 @@ def _unknown_originals(
                 "currency": currency,
                 "is_creditable": np.zeros(len(known), dtype=np.bool_),
                 "lines": _refund_line_lists(refund_lines(refunds, code, everything), len(known)),
-                "at": _earliest(code, ints(refunds["at"]), len(known)),
+                "at": earliest(code, ints(refunds["at"]), len(known)),
                 "visitor_id": visitor,
                 "session_id": take(refunds["session_id"], visitor_row),
-                "customer_id": _latest_set(refunds, "customer_id", code, everything, len(known))[1],
+                "customer_id": latest_set(refunds, "customer_id", code, everything, len(known))[1],
             }
         )
         .select(ORDERS.names)

@@ -22,17 +22,14 @@ def pin(event_id: str, visitor_id: str, at: int, *, received: int, is_signed: bo
 def order(event_id: str, *items: tuple[str, str], **fields: Any) -> Purchase:
     """A signed order of the shop's server by Bob, two days after T."""
     usual: dict[str, Any] = {
+        "event_time_ms": T + 48 * HOUR,
         "source": "server",
         "is_signed": True,
         "received_time_ms": T + 48 * HOUR,
         "visitor_id": "bob",
         "items": [OrderItem(item_id=item, price=price) for item, price in items],
     }
-    envelope: dict[str, Any] = {
-        "event_id": event_id,
-        "site_id": "acme",
-        "event_time_ms": T + 48 * HOUR,
-    }
+    envelope: dict[str, Any] = {"event_id": event_id, "site_id": "acme"}
     return Purchase(**envelope, order_id="O1", currency="GBP", **(usual | fields))
 
 
@@ -48,7 +45,8 @@ def credited(rows: Rows) -> dict[str, int]:
 
 def test_a_browser_cannot_silence_the_shops_server() -> None:
     """One event id for pixel and server is a common habit; the browser is often quicker."""
-    browser = order("order-1", ("mug", "10"), is_signed=False, source="web_js", received_time_ms=T)
+    quicker: dict[str, Any] = {"is_signed": False, "received_time_ms": T + 48 * HOUR - 1}
+    browser = order("order-1", ("mug", "10"), source="web_js", **quicker)
 
     rows = run_steps([browser, order("order-1", ("mug", "10"), visitor_id=None)], SITES)
 
@@ -81,6 +79,53 @@ def test_an_order_that_comes_from_the_server_and_in_a_file_counts_once() -> None
 
     assert sorted(net([by_server, in_file])) == [5_000_000, 10_000_000]
     assert sorted(net([in_file, by_server])) == [5_000_000, 10_000_000]
+
+
+def test_a_stranger_cannot_take_a_signed_order_by_its_number() -> None:
+    """An order number is in the parcel; the first days after it, its credit was for the taking."""
+    bait: list[AnyEvent] = [
+        pin("e1", "thief", T + 40 * HOUR, received=T + 40 * HOUR),
+        PinVisit(
+            event_id="e2", site_id="acme", event_time_ms=T + 41 * HOUR, visitor_id="ghost",
+            pin_id="P1",
+        ),
+        order("e3", ("mug", "10"), visitor_id=None),
+    ]  # fmt: skip
+    claim: dict[str, Any] = {"is_signed": False, "source": "web_js", "visitor_id": "ghost"}
+    late = order("e4", ("mug", "0.01"), event_time_ms=T + 50 * HOUR, **claim)
+    at_once = order("e4", ("mug", "0.01"), event_time_ms=T + 48 * HOUR + 1, **claim)
+
+    received = {"received_time_ms": T + 50 * HOUR}
+    dated_back = order("e4", ("mug", "0.01"), event_time_ms=T + 48 * HOUR + 1, **claim, **received)
+
+    assert credited(run_steps([*bait, late], SITES)) == {"v:thief": 0}
+    assert credited(run_steps([*bait, dated_back], SITES)) == {"v:thief": 0}
+    assert credited(run_steps([*bait, at_once], SITES)) == {"v:thief": 10_000_000}  # the control
+
+
+def test_a_file_that_fills_a_gap_of_webhooks_doubles_no_refund() -> None:
+    """What was lost is imported with all that was not: that keeps its visitor and its refund."""
+    told: dict[str, Any] = {"source": "webhook", "received_time_ms": T + 48 * HOUR}
+    filed: dict[str, Any] = {"source": "file", "received_time_ms": T + 900 * HOUR}
+    sold = order("e1", ("mug", "10"), **told)
+    again = order("e2", ("mug", "10"), visitor_id=None, **filed)
+
+    def given_back(event_id: str, refund_id: str, **fields: Any) -> Refund:
+        return Refund(
+            event_id=event_id, site_id="acme", event_time_ms=T + 50 * HOUR, is_signed=True,
+            refund_id=refund_id, order_id="O1", amount="4", **fields,
+        )  # fmt: skip
+
+    refunds: list[AnyEvent] = [
+        given_back("e3", "refunds:O1", **told), given_back("e4", "refund:O1:1", **filed)
+    ]  # fmt: skip
+
+    rows = run_steps([sold, *refunds, again], SITES)
+
+    assert [(row["net_micros"], row["person_id"]) for row in rows["orders"]] == [
+        (6_000_000, "v:bob")
+    ]
+    assert net([again, refunds[1]]) == [6_000_000]  # the gap itself is filled
 
 
 def test_a_cancelled_order_with_an_adjustment_is_worth_nothing() -> None:

@@ -18,6 +18,7 @@ from tests.kernels.statements import (
     settle,
 )
 
+HOUR = 3_600_000
 SIGNED: dict[str, Any] = {"is_signed": True, "source": "server"}
 CLAIMED: dict[str, Any] = {"is_signed": False, "source": "web_js"}
 
@@ -168,7 +169,8 @@ def test_a_claimed_statement_lends_its_visitor_and_nothing_else(orders_from: str
             line("1", "99"), line("2", "99"), at=0, discount="9", currency="EUR",
             customer_id="forged", visitor_id="v1", session_id="s1", **CLAIMED,
         ),
-        purchase(at=1, visitor_id="v2", session_id="s2", **CLAIMED),
+        purchase(at=1, visitor_id="v1", session_id="s2", **CLAIMED),
+        purchase(at=2, **CLAIMED),
     ]  # fmt: skip
 
     (order,) = orders_of(events, orders_from)
@@ -176,7 +178,72 @@ def test_a_claimed_statement_lends_its_visitor_and_nothing_else(orders_from: str
     assert [entry["gross_micros"] for entry in order["lines"]] == [10 * MICROS]
     assert (order["currency"], order["at"]) == ("GBP", NOON + 5)
     assert order["customer_id"] is None
-    assert (order["visitor_id"], order["session_id"]) == ("v2", "s2")
+    assert (order["visitor_id"], order["session_id"]) == ("v1", "s2")
+
+
+def lent(*claims: Any, **own: Any) -> str | None:
+    """The visitor of a signed order at noon and what browsers claim of it."""
+    (order,) = orders_of([purchase(at=0, **(SIGNED | own)), *claims], "both")
+    visitor: str | None = order["visitor_id"]
+    return visitor
+
+
+@pytest.mark.parametrize(
+    ("at", "visitor"),
+    [
+        (HOUR, "v1"),  # both ends are within
+        (-HOUR, "v1"),
+        (HOUR + 1, None),
+        (-HOUR - 1, None),
+    ],
+)
+def test_a_visitor_is_lent_within_an_hour_of_the_order(at: int, visitor: str | None) -> None:
+    """Who learns an order's number from its parcel must not take its credit."""
+    assert lent(purchase(at=at, visitor_id="v1", **CLAIMED)) == visitor
+
+
+def test_a_claim_is_as_old_as_its_senders_clock_put_right() -> None:
+    """A phone whose clock is a day behind still lends its visitor."""
+    behind: dict[str, Any] = {"at": -24 * HOUR, "received_time_ms": NOON, "visitor_id": "v1"}
+
+    assert lent(purchase(sent_time_ms=NOON - 24 * HOUR, **behind, **CLAIMED)) == "v1"
+    assert lent(purchase(**behind, **CLAIMED)) is None  # the control: unsaid, unmended
+
+
+def test_a_claim_that_is_dated_back_lends_nothing() -> None:
+    """Its time is the sender's word: a stranger would date it to the order's."""
+    claim: dict[str, Any] = {"at": 1, "visitor_id": "v1", **CLAIMED}
+
+    assert lent(purchase(received_time_ms=NOON + HOUR + 1, **claim)) is None
+    assert lent(purchase(received_time_ms=NOON + HOUR, **claim)) == "v1"
+    assert lent(purchase(received_time_ms=None, **claim)) == "v1"
+
+
+def test_two_visitors_lend_nothing() -> None:
+    """Neither can be proved the buyer; a guess would pay whoever claims last."""
+    first = purchase(at=1, visitor_id="v1", **CLAIMED)
+    second = purchase(at=2, visitor_id="v2", **CLAIMED)
+    too_late = purchase(at=HOUR + 1, visitor_id="v2", **CLAIMED)
+
+    assert lent(first, second) is None
+    assert lent(second, first) is None
+    assert lent(first, second, purchase(at=3, visitor_id="v1", **CLAIMED)) is None
+    assert lent(first, too_late) == "v1"  # the control
+
+
+def test_an_order_that_names_its_visitor_borrows_none() -> None:
+    """The way out for a shop: nobody can talk a visitor away that its server names."""
+    claims = [purchase(at=at, visitor_id=f"v{at}", **CLAIMED) for at in (1, 2)]
+
+    assert lent(*claims, visitor_id="own") == "own"
+    assert lent(claims[0], visitor_id="own") == "own"
+
+
+def test_an_order_only_claimed_borrows_nothing() -> None:
+    """Only a signed order is known to be one; its claims then name its visitor themselves."""
+    claims = [purchase(at=at, visitor_id=f"v{at}", **CLAIMED) for at in (1, 2)]
+
+    assert [row["visitor_id"] for row in orders_of(claims, "both")] == ["v2"]
 
 
 def test_an_order_with_a_visitor_and_a_customer_is_a_login() -> None:
