@@ -4,7 +4,10 @@ Commands import what they need when they run: help must not wait for Apache Beam
 """
 
 import logging
+import os
 import sys
+import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +18,7 @@ from cyclopts.validators import Number
 from schemas.errors import PinSphereError, UsageError
 
 VERSION = "0.1.0"
+BEACON_URL = "https://pins.shop.example"
 
 HomePath = Annotated[
     Path | None,
@@ -32,8 +36,10 @@ app = App(
 )
 import_app = App(name="import", help="Bring orders or events from files into the lake.")
 db_app = App(name="db", help="Look after the database.")
+pubsub_app = App(name="pubsub", help="Look after Google Pub/Sub.")
 app.command(import_app)
 app.command(db_app)
+app.command(pubsub_app)
 
 
 @app.command
@@ -58,13 +64,14 @@ def init(
     origin
         Allowed page origin, such as https://shop.example; may be repeated.
     """
+    from beacon.script import current_script
     from pipelines.flows.setup import add_site
     from schemas.settings import Home
 
     where = Home(home)
     added = add_site(where, site, currency=currency, time_zone=time_zone, origins=origin)
     print(f"{where.settings_file}: site {site} added\n")
-    print(f"Paste into your pages:\n\n  {added.snippet}\n")
+    print(f"Paste into your pages:\n\n  {current_script().tag(BEACON_URL, added.key)}\n")
     print(f"Your server signs its orders with the secret in ${added.secret_env}; a fresh one:\n")
     print(f"  export {added.secret_env}={added.secret}\n")
     print("Next: pinsphere beacon")
@@ -90,7 +97,7 @@ def demo(*, home: Path = Path("pinsphere-demo"), seed: int = 1) -> None:
 @app.command
 def beacon(
     *,
-    host: Annotated[str, Parameter(env_var="HOST")] = "127.0.0.1",
+    host: Annotated[str, Parameter(env_var="PINSPHERE_HOST")] = "127.0.0.1",
     port: Annotated[int, Parameter(env_var="PORT", validator=Number(gte=1, lte=65_535))] = 8000,
     workers: Annotated[int, Parameter(env_var="PINSPHERE_WORKERS", validator=AtLeastOne)] = 1,
     home: HomePath = None,
@@ -103,33 +110,141 @@ def beacon(
 
 
 @app.command
+def forward(
+    *,
+    until_idle: bool = False,
+    metrics_host: str = "127.0.0.1",
+    metrics_port: Annotated[
+        int | None,
+        Parameter(env_var="PINSPHERE_METRICS_PORT", validator=Number(gte=1, lte=65_535)),
+    ] = None,
+    home: HomePath = None,
+) -> None:
+    """Send the beacon's spool to Google Pub/Sub, until SIGTERM.
+
+    Parameters
+    ----------
+    until_idle
+        End once everything is sent, for cron.
+    metrics_host
+        Address that metrics are served at.
+    metrics_port
+        Port that metrics are served at, for Prometheus [default: not served]
+    """
+    from beacon.forward import forward as forward_spool
+    from pipelines.flows.rounds import stop_signals
+    from schemas.settings import Home
+
+    with stop_signals() as stop:
+        done = forward_spool(
+            Home(home),
+            until_idle=until_idle,
+            stop=stop,
+            metrics_host=metrics_host,
+            metrics_port=metrics_port,
+            tell=_tell,
+        )
+    print(f"{done.messages} messages acked: {done.events} events, {done.rejects} rejects")
+
+
+@pubsub_app.command
+def create(*, home: HomePath = None) -> None:
+    """Create the schema, topics and subscriptions that are missing."""
+    from beacon.topics import create_topics
+    from schemas.settings import Home
+
+    for line in create_topics(Home(home)):
+        print(line)
+
+
+@app.command
+def archive(
+    *,
+    until_idle: bool = False,
+    subscription: str | None = None,
+    quarantined: bool = False,
+    home: HomePath = None,
+) -> None:
+    """Move messages of Google Pub/Sub into the lake, until SIGTERM.
+
+    Parameters
+    ----------
+    until_idle
+        End once nothing comes any more, for cron.
+    subscription
+        Drain this one instead of those in pinsphere.toml, such as the dead letters'.
+    quarantined
+        Read again what lies whole in quarantine/messages instead, and end.
+    """
+    from pipelines.flows.rounds import stop_signals
+    from pipelines.io.archive import archive as archive_messages
+    from pipelines.io.unread import archive_quarantined
+    from schemas.settings import Home
+
+    where = Home(home)
+    if quarantined:
+        again, left = archive_quarantined(where, where.settings())
+        print(f"{again.events} events in {again.files} files; {left} messages cannot be read yet")
+        return
+    with stop_signals() as stop:
+        done = archive_messages(
+            where,
+            where.settings(),
+            subscription=subscription,
+            until_idle=until_idle,
+            stop=stop,
+            tell=_tell,
+        )
+    print(f"{done.events} events in {done.files} files, {done.rejects} quarantined")
+    _point_at_quarantine(done.rejects, where.quarantine)
+
+
+@app.command
 def run(
     *options: str,
+    every: timedelta | None = None,
     shards: Annotated[
         int | None, Parameter(env_var="PINSPHERE_SHARDS", validator=AtLeastOne)
     ] = None,
     home: HomePath = None,
 ) -> None:
-    """Bring the tables up to date: spool to lake, Beam flow, tables.
+    """Bring the tables up to date: spool or Pub/Sub to lake, Beam flow, tables.
 
     Parameters
     ----------
     options
         Beam options after `--`, such as -- --runner=FlinkRunner
+    every
+        Do it again and again, such as every 60s or 5m, until SIGTERM.
     shards
         Cuts of the work; by default by the size of the lake.
     """
     _quiet_beam()
     from pipelines.flows.report import Reporter
+    from pipelines.flows.rounds import repeat, stop_signals
     from pipelines.flows.run import run as run_flow
     from schemas.settings import Home
 
-    with Reporter() as reporter:
-        where = Home(home)
-        done = run_flow(
-            where, options=options, shards=shards, code_version=VERSION, progress=reporter.step
-        )
-        reporter.finish(done, where)
+    where = Home(home)
+
+    def work(stop: threading.Event | None = None) -> None:
+        with Reporter(is_round=every is not None) as reporter:
+            done = run_flow(
+                where,
+                options=options,
+                shards=shards,
+                code_version=VERSION,
+                progress=reporter.step,
+                stop=stop,
+            )
+            reporter.finish(done, where)
+
+    if every is None:
+        work()
+        return
+    with stop_signals() as stop:
+        seconds = every.total_seconds()
+        repeat(lambda: work(stop), seconds, stop=stop, tell_failure=_tell_failure, tell=_tell)
 
 
 @import_app.command(name="orders")
@@ -223,9 +338,7 @@ def restore(*, home: HomePath = None) -> None:
 
 
 @app.command
-def snippet(
-    *, site: str, beacon_url: str = "https://pins.shop.example", home: HomePath = None
-) -> None:
+def snippet(*, site: str, beacon_url: str = BEACON_URL, home: HomePath = None) -> None:
     """Print the script tag to paste into a shop's pages.
 
     Parameters
@@ -235,10 +348,11 @@ def snippet(
     beacon_url
         Where the pages reach the beacon: best an address under the shop's own domain.
     """
-    from pipelines.flows.setup import snippet_tag
+    from beacon.script import check_beacon_url, current_script
     from schemas.settings import Home
 
-    print(snippet_tag(beacon_url, Home(home).settings().site(site)))
+    check_beacon_url(beacon_url)
+    print(current_script().tag(beacon_url, Home(home).settings().site(site).key))
 
 
 @app.command
@@ -281,6 +395,9 @@ def main(arguments: list[str] | None = None) -> Any:
 
     Exit codes: 0 done, 1 failed, 2 wrong usage.
     """
+    # Lake, quarantine and tables hold people's data: what is made here is its owner's alone.
+    before = os.umask(0o077)
+    os.umask(before | 0o077)
     try:
         app(arguments, exit_on_error=False, result_action="return_value")
     except CycloptsError as error:  # cyclopts has printed what was wrong
@@ -293,14 +410,25 @@ def main(arguments: list[str] | None = None) -> Any:
     except UsageError as error:
         _tell(error)
         sys.exit(2)
-    except (PinSphereError, OSError) as error:
-        _tell(error)
-        sys.exit(1)
-    except _database_errors() as error:
-        _tell(f"database: {getattr(error, 'orig', None) or error}")
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if not _tell_failure(error):
+            raise
+        sys.exit(1)
+    finally:
+        os.umask(before)
+
+
+def _tell_failure(error: Exception) -> bool:
+    """Tells what a user can mend in one line; says False to what needs a traceback."""
+    if isinstance(error, (PinSphereError, OSError)):
+        _tell(error)
+    elif isinstance(error, _database_errors()):
+        _tell(f"database: {getattr(error, 'orig', None) or error}")
+    else:
+        return False
+    return True
 
 
 def _tell(what: object) -> None:

@@ -34,6 +34,10 @@ SERVICES = {
         "Acknowledge": types.AcknowledgeRequest,
         "ModifyAckDeadline": types.ModifyAckDeadlineRequest,
     },
+    "SchemaService": {
+        "CreateSchema": types.CreateSchemaRequest,
+        "ListSchemaRevisions": types.ListSchemaRevisionsRequest,
+    },
 }
 
 
@@ -50,6 +54,7 @@ class FakePubSub:
         self.address = ""
         self.published: dict[str, list[types.PubsubMessage]] = {}
         self.duplicates = 0
+        self._schemas: dict[str, types.Schema] = {}
         self._subscriptions: dict[str, _Subscription] = {}
         self._refusals: collections.Counter[str] = collections.Counter()
         self._losses: collections.Counter[str] = collections.Counter()
@@ -156,6 +161,18 @@ class FakePubSub:
             _, message = subscription.leases[ack_id]
             until = time.monotonic() + request.ack_deadline_seconds
             subscription.leases[ack_id] = until, message
+
+    def CreateSchema(self, request: types.CreateSchemaRequest) -> types.Schema:
+        name = f"{request.parent}/schemas/{request.schema_id}"
+        self._schemas[name] = request.schema
+        return request.schema
+
+    def ListSchemaRevisions(
+        self, request: types.ListSchemaRevisionsRequest
+    ) -> types.ListSchemaRevisionsResponse:
+        if request.name not in self._schemas:
+            raise exceptions.NotFound(f"schema {request.name}")
+        return types.ListSchemaRevisionsResponse(schemas=[self._schemas[request.name]])
 
     def _messages(self, topic: str) -> list[types.PubsubMessage]:
         try:

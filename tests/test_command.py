@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pinsphere
+from beacon.script import current_script
 from pipelines.flows.demo import run_demo
 from pipelines.flows.options import check_options
 from schemas.errors import SettingsError, UsageError
@@ -48,9 +49,10 @@ EXITS: dict[str, tuple[str, int, str]] = {
     "version": ("version", 0, ""),
     "snippet": ("snippet --site acme", 0, ""),
     "init twice": ("init --site acme --currency GBP", 1, "is there already"),
-    "init, dotted site": ("init --site a.b --currency GBP", 1, "not 1-63 characters of a-z 0-9"),
-    "init, zone a folder": ("init --site b --currency GBP --time-zone Europe", 1, "IANA list"),
-    "init, no currency": ("init --site b --currency gold", 1, "sites.b: currency 'gold'"),
+    "init, dotted site": ("init --site a.b --currency GBP", 2, "not 1-63 characters of a-z 0-9"),
+    "init, zone a folder": ("init --site b --currency GBP --time-zone Europe", 2, "IANA list"),
+    "init, no currency": ("init --site b --currency gold", 2, "sites.b: currency 'gold'"),
+    "init, no origin": ("init --site b --currency GBP --origin shop", 2, "origin 'shop' is not"),
     "no home": ("run --home typo", 1, "typo/pinsphere.toml does not exist"),
     "check, no database": ("db check --home typo", 1, "no database at typo/pinsphere.db"),
     "restore, no database": ("db restore --home typo", 1, "no database at typo/pinsphere.db"),
@@ -63,6 +65,15 @@ EXITS: dict[str, tuple[str, int, str]] = {
     "no shards": ("run --shards 0", 2, "Must be >= 1"),
     "no port": ("beacon --port 0", 2, "Must be >= 1"),
     "no such port": ("beacon --port 65536", 2, "Must be <= 65535"),
+    "no host": ("beacon --host=", 2, "--host is empty"),
+    "no host's name": (f"beacon --host {'a' * 70}.x", 2, "is no name of a host"),
+    "unknown host": ("beacon --host nobody.invalid", 1, "--host 'nobody.invalid': "),
+    "spool a file": ("beacon --home odd", 1, "spool odd/spool cannot be written: File exists"),
+    "no subscription": ("archive --subscription=", 2, "'' is no subscription's name"),
+    "odd subscription": ("archive --subscription a/b", 2, "'a/b' is no subscription's name"),
+    "no URL": ("snippet --site acme --beacon-url shop", 2, "--beacon-url 'shop' is not http(s)"),
+    "URL with a path": ("snippet --site acme --beacon-url https://b/x", 2, "without a path"),
+    "no port of a URL": ("snippet --site acme --beacon-url http://b:x", 2, "'http://b:x' is not"),
     "no workers": ("beacon --workers 0", 2, "Must be >= 1"),
     "unknown site": ("snippet --site rival", 2, "unknown site 'rival'; known: acme"),
     "no file": ("import orders --site acme", 2, "no file given"),
@@ -84,6 +95,9 @@ def test_the_exit_code_and_one_line_say_what_was_wrong(
 ) -> None:
     """A script that calls us reads the code, and its author the line."""
     (home / "o.csv").write_text(ORDERS)
+    (home / "odd").mkdir()
+    for name in ("pinsphere.toml", "spool"):
+        (home / "odd" / name).write_text("")
     before = sorted(home.rglob("*"))
     arguments = command.split()
     if "--home" not in arguments and not command.startswith(("version", "bogus")):
@@ -172,7 +186,7 @@ def test_init_writes_what_settings_reads(
         call("snippet", "--site", "acme", "--home", tmp_path / "new", "--beacon-url", "https://b/")
         == 0
     )
-    assert f'src="https://b/pin.js" data-site-key="{acme.key}"' in capsys.readouterr().out
+    assert current_script().tag("https://b", acme.key) in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"sites = 1", b"sites = ["])
@@ -190,7 +204,7 @@ def test_init_writes_no_value_that_breaks_out_of_its_quotes(home: Path, value: s
     for option in ("--currency", "--time-zone"):
         given = {"--currency": "GBP", "--time-zone": "UTC"} | {option: value}
         words = [word for pair in given.items() for word in pair]
-        assert call("init", "--site", "b", "--home", home, *words) == 1
+        assert call("init", "--site", "b", "--home", home, *words) == 2
     assert set(Home(home).settings().sites) == {"acme"}
 
 
@@ -304,7 +318,7 @@ def test_an_empty_home_publishes_and_then_has_nothing_new(
     for _ in range(2):
         assert call("run", "--shards", 1, "--home", home) == 0
         lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-        assert [line["step"] for line in lines[:2]] == ["Draining the spool", "Reading the lake"]
+        assert [line["step"] for line in lines[:2]] == ["Draining", "Reading the lake"]
         ends.append(lines[-1])
 
     first, second = ends

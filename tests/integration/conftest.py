@@ -1,12 +1,16 @@
 """Real services for tests: PostgreSQL, and Pub/Sub as Google's emulator or our fake."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import services
+from tests.integration.forwarding import Line
 from tests.pubsub_fake import FakePubSub
+from tests.services import PubSubServer
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +23,8 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def emulator_address() -> Iterator[str]:
-    """`host:port` of Google's Pub/Sub emulator."""
+def emulator() -> Iterator[PubSubServer]:
+    """Google's Pub/Sub emulator, shared by the session."""
     if services.find_emulator() is None:
         has_both = shutil.which("java") and shutil.which("gcloud")
         pytest.skip(
@@ -28,8 +32,14 @@ def emulator_address() -> Iterator[str]:
             if has_both
             else services.OPTIONAL + "no Pub/Sub emulator (Java and the Cloud SDK)"
         )
-    with services.run_emulator() as address:
-        yield address
+    with services.run_emulator() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def emulator_address(emulator: PubSubServer) -> str:
+    """`host:port` of Google's Pub/Sub emulator."""
+    return emulator.address
 
 
 @pytest.fixture
@@ -53,3 +63,17 @@ def pubsub(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     address: str = request.getfixturevalue("emulator_address")
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", address)
     return address
+
+
+@pytest.fixture
+def make_line(tmp_path: Path) -> Iterator[Callable[..., Line]]:
+    """Makes a home with a spool and its place in Pub/Sub; ask for a Pub/Sub before it."""
+    lines: list[Line] = []
+
+    def make(**options: Any) -> Line:
+        lines.append(Line(tmp_path / f"home-{len(lines)}", **options))
+        return lines[-1]
+
+    yield make
+    for each in lines:
+        each.close()

@@ -1,6 +1,5 @@
 """Draining the spool: nothing the beacon promised is lost, whatever happens in between."""
 
-import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -15,13 +14,14 @@ import pytest
 from pipelines.io import drain
 from pipelines.io.drain import Drained, drain_spool
 from pipelines.io.lake import DAY_MS, lake_digest, lake_files
-from pipelines.io.quarantine import UNKNOWN_SITE, read_rejects
+from pipelines.io.quarantine import read_rejects
 from schemas.errors import LakeError
-from schemas.settings import Home, Settings
-from schemas.spool import SPOOL_DDL, Reject
+from schemas.settings import BeaconSettings, Home, PubSub, Settings
+from schemas.spool import SPOOL_DDL, UNKNOWN_SITE, Reject
+from schemas.spool_reader import Checkpoint, open_spool, write_checkpoint
 
 NOON = 1_790_000_000_000
-SETTINGS = Settings(spool_keep_days=7)
+SETTINGS = Settings(spool_keep_days=7, beacon=BeaconSettings(min_free_percent=0))
 
 
 opened: list[sqlite3.Connection] = []
@@ -36,7 +36,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
         opened.pop().close()
 
 
-def open_spool(home: Home, stem: str = "one") -> sqlite3.Connection:
+def make_spool(home: Home, stem: str = "one") -> sqlite3.Connection:
     spool = sqlite3.connect(home.spool / f"{stem}.spool", isolation_level=None)
     opened.append(spool)
     spool.execute("PRAGMA journal_mode=WAL")
@@ -69,7 +69,7 @@ def ids(home: Home) -> list[str]:
 
 def test_every_event_reaches_the_lake_once(home):
     """Two beacons, several events a request, two event names."""
-    one, two = open_spool(home, "one"), open_spool(home, "two")
+    one, two = make_spool(home, "one"), make_spool(home, "two")
     append(one, touch(1), touch(2, event_name="identify", customer_id="c"))
     append(two, touch(3))
 
@@ -85,7 +85,7 @@ def test_every_event_reaches_the_lake_once(home):
 
 def test_the_date_is_that_of_the_corrected_clock(home):
     """A phone whose clock is a day slow must not put its visits into yesterday."""
-    with open_spool(home) as spool:
+    with make_spool(home) as spool:
         append(spool, touch(1, event_time_ms=NOON - DAY_MS, sent_time_ms=NOON - DAY_MS + 5))
         append(spool, touch(2, event_time_ms=NOON - DAY_MS))
 
@@ -107,7 +107,7 @@ def test_the_date_is_that_of_the_corrected_clock(home):
 )
 def test_a_poison_event_spares_its_neighbours(home, poison, reason):
     """Even those of the same request."""
-    spool = open_spool(home)
+    spool = make_spool(home)
     append(spool, touch(1), msgspec.Raw(poison), touch(2))
     append(spool, touch(3))
 
@@ -123,7 +123,7 @@ def test_a_poison_event_spares_its_neighbours(home, poison, reason):
 
 def test_a_poison_row_spares_its_neighbours(home):
     """A torn row is quarantined whole."""
-    spool = open_spool(home)
+    spool = make_spool(home)
     spool.execute(
         "INSERT INTO requests (received_time_ms, events) VALUES (?, ?)", (NOON, b"\xff[{")
     )
@@ -140,8 +140,21 @@ def test_a_poison_row_spares_its_neighbours(home):
     ]
 
 
+@pytest.mark.parametrize("received", ["nonsense", b"\xff", 2**62, -(2**62), 1.5])
+def test_a_damaged_time_is_kept_to_the_calendar(home, received):
+    """It names the folder of the record in quarantine."""
+    make_spool(home).execute(
+        "INSERT INTO requests (received_time_ms, events) VALUES (?, ?)", (received, b"poison")
+    )
+
+    drain_spool(home, SETTINGS, NOON)
+
+    (reject,) = read_rejects(home)
+    assert reject.record == "poison"
+
+
 def test_rejects_of_the_beacon_reach_quarantine(home):
-    spool = open_spool(home)
+    spool = make_spool(home)
     said = Reject(
         reject_id="r1",
         site_id="acme",
@@ -161,10 +174,10 @@ def test_rejects_of_the_beacon_reach_quarantine(home):
     assert drain_spool(home, SETTINGS, NOON) == Drained()
 
 
-@pytest.mark.parametrize("step", ["_write_lake", "_write_checkpoint"])
+@pytest.mark.parametrize("step", ["write_events", "write_checkpoint"])
 def test_a_crash_around_the_checkpoint_loses_nothing(home, monkeypatch, step):
     """The control: with the checkpoint written first, the same crash loses the chunk."""
-    append(open_spool(home), touch(1), touch(2))
+    append(make_spool(home), touch(1), touch(2))
 
     def crash(*_):
         raise KeyboardInterrupt
@@ -180,20 +193,20 @@ def test_a_crash_around_the_checkpoint_loses_nothing(home, monkeypatch, step):
 
 def test_the_control_that_checkpoints_first_loses_events(home, monkeypatch):
     """Shows that the crash test above can fail."""
-    append(open_spool(home), touch(1))
-    write_lake = drain._write_lake
+    append(make_spool(home), touch(1))
+    write_events = drain.write_events
+    with open_spool(home.spool / "one.spool") as spool:
+        chunk = spool.read("requests", Checkpoint(), 1)
+    assert chunk is not None
 
     def checkpoint_then_crash(home, events, name):
-        drain._write_checkpoint(home, "one", drain.Checkpoint(requests=mark))
+        write_checkpoint(drain._checkpoint_file(home, "one"), chunk.done)
         raise KeyboardInterrupt
 
-    with contextlib.closing(sqlite3.connect(home.spool / "one.spool")) as spool:
-        row = spool.execute("SELECT seq, received_time_ms, events FROM requests").fetchone()
-    mark = drain._mark(drain._Row(*row))
-    monkeypatch.setattr(drain, "_write_lake", checkpoint_then_crash)
+    monkeypatch.setattr(drain, "write_events", checkpoint_then_crash)
     with pytest.raises(KeyboardInterrupt):
         drain_spool(home, SETTINGS, NOON)
-    monkeypatch.setattr(drain, "_write_lake", write_lake)
+    monkeypatch.setattr(drain, "write_events", write_events)
 
     drain_spool(home, SETTINGS, NOON)
     assert ids(home) == []
@@ -213,7 +226,7 @@ for number in range(400):
 
 def test_a_beacon_that_writes_meanwhile_loses_nothing(home):
     """Old rows are deleted under its hands as well; it must never fail on a lock."""
-    open_spool(home).close()
+    make_spool(home).close()
     writer = subprocess.Popen([sys.executable, "-c", WRITER, home.spool / "one.spool"])
     drains = 0
     while writer.poll() is None:
@@ -224,25 +237,24 @@ def test_a_beacon_that_writes_meanwhile_loses_nothing(home):
     assert writer.returncode == 0
     assert drains > 2
     assert ids(home) == sorted(f"e{number}" for number in range(400))
-    assert open_spool(home).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert make_spool(home).execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_chunks_bound_memory_and_change_nothing(home, monkeypatch):
     """Rows are the same however the spool is cut."""
-    monkeypatch.setattr(drain, "CHUNK_EVENTS", 10)
-    monkeypatch.setattr(drain, "_ROWS_A_READ", 7)
-    spool = open_spool(home)
+    monkeypatch.setattr(drain, "CHUNK_BYTES", 1500)
+    spool = make_spool(home)
     for number in range(0, 99, 3):
         append(spool, touch(number), touch(number + 1), touch(number + 2))
 
-    assert drain_spool(home, SETTINGS, NOON) == Drained(events=99, rejects=0, files=9)
+    assert drain_spool(home, SETTINGS, NOON) == Drained(events=99, rejects=0, files=11)
 
     assert ids(home) == sorted(f"e{number}" for number in range(99))
 
 
 def test_deleting_the_lake_starts_over_to_the_same_bytes(home):
     """Checkpoints live in the lake for this."""
-    append(open_spool(home), touch(2), touch(1))
+    append(make_spool(home), touch(2), touch(1))
     drain_spool(home, SETTINGS, NOON)
     before = lake_digest(lake_files(home))
     home.lake.rename(home.path / "gone")
@@ -254,8 +266,8 @@ def test_deleting_the_lake_starts_over_to_the_same_bytes(home):
 
 def test_old_drained_rows_leave_the_spool(home, monkeypatch):
     """All but the last, which the checkpoint knows the file by."""
-    monkeypatch.setattr(drain, "_ROWS_A_DELETE", 2)
-    spool = open_spool(home)
+    monkeypatch.setattr("schemas.spool_reader._ROWS_A_DELETE", 2)
+    spool = make_spool(home)
     for number in range(5):
         append(spool, touch(number), received=NOON - 8 * DAY_MS)
     append(spool, touch(5), received=NOON)
@@ -270,13 +282,25 @@ def test_old_drained_rows_leave_the_spool(home, monkeypatch):
     assert len(ids(home)) == 7
 
 
+def test_with_pubsub_the_spool_is_left_to_the_forwarder(home):
+    """Rows that are drained here and old would be deleted before the forwarder sent them."""
+    spool = make_spool(home)
+    for number in range(5):
+        append(spool, touch(number), received=NOON - 8 * DAY_MS)
+
+    assert drain_spool(home, Settings(pubsub=PubSub(project="acme-shop")), NOON) == Drained()
+
+    assert spool.execute("SELECT count(*) FROM requests").fetchone() == (5,)
+    assert not home.lake.exists()
+
+
 def test_a_spool_made_anew_under_an_old_name_is_drained_from_its_beginning(home):
     """Its numbers begin again; the old checkpoint must not hide them, nor the old files go."""
-    append(open_spool(home), touch(1))
+    append(make_spool(home), touch(1))
     drain_spool(home, SETTINGS, NOON)
     for path in home.spool.iterdir():
         path.unlink()
-    append(open_spool(home), touch(2))
+    append(make_spool(home), touch(2))
 
     assert drain_spool(home, SETTINGS, NOON).events == 1
     assert ids(home) == ["e1", "e2"]
@@ -285,7 +309,7 @@ def test_a_spool_made_anew_under_an_old_name_is_drained_from_its_beginning(home)
 def test_a_corrupt_spool_is_named_after_the_others_are_drained(home):
     (home.spool / "a-corrupt.spool").write_bytes(b"no database" * 1000)
     (home.spool / "b-empty.spool").touch()
-    append(open_spool(home, "c-good"), touch(1))
+    append(make_spool(home, "c-good"), touch(1))
 
     with pytest.raises(LakeError, match=r"a-corrupt\.spool cannot be read: file is not a database"):
         drain_spool(home, SETTINGS, NOON)
@@ -294,7 +318,7 @@ def test_a_corrupt_spool_is_named_after_the_others_are_drained(home):
 
 
 def test_unfinished_files_belong_to_nobody(home):
-    append(open_spool(home), touch(1))
+    append(make_spool(home), touch(1))
     drain_spool(home, SETTINGS, NOON)
     (file,) = lake_files(home)
     (file.path.parent / ".half.parquet").write_bytes(b"half")
@@ -313,7 +337,7 @@ def test_an_unknown_folder_is_not_overlooked(home):
 
 def test_a_failed_write_leaves_no_trace(home, monkeypatch):
     """A full disk: the old file stays, no half file appears, and the checkpoint waits."""
-    append(open_spool(home), touch(1))
+    append(make_spool(home), touch(1))
 
     def refuse(*_, **__):
         raise OSError(28, "No space left on device")

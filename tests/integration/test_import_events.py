@@ -56,7 +56,7 @@ def rows(home: Home) -> list[dict[str, Any]]:
 def test_the_receivers_words_are_ours_and_the_rest_the_senders(home):
     imported = give(
         home,
-        touch(1, site_id="other", source="server", is_signed=False),
+        touch(1, site_id="other", source="server", is_signed=False, network_hash="theirs"),
         touch(2, sent_time_ms=NOW - 500),
         touch(3, sent_time_ms=NOW - 500, received_time_ms=NOW - 400, source="carrier pigeon"),
     )
@@ -65,6 +65,7 @@ def test_the_receivers_words_are_ours_and_the_rest_the_senders(home):
     first, second, third = rows(home)
     assert {row["site_id"] for row in (first, second, third)} == {"acme"}
     assert all(row["is_signed"] for row in (first, second, third))
+    assert first["network_hash"] is None
     assert [row["source"] for row in (first, second, third)] == ["server", "file", "file"]
     assert first["received_time_ms"] == NOW
     assert second["received_time_ms"] == second["sent_time_ms"] == NOW - 500

@@ -27,6 +27,7 @@ from pipelines.io.publish import published_run, restore_run
 from pipelines.io.quarantine import write_rejects
 from schemas.errors import AuditError, BusyError, LakeError, SettingsError
 from schemas.events import AnyEvent
+from schemas.lock import only_one
 from schemas.settings import Home
 from schemas.spool import Reject
 from schemas.tables import RESULTS, Base
@@ -300,9 +301,10 @@ def test_the_reader_would_notice_a_publisher_that_works_in_place(home: Home) -> 
 def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
     """Two cron jobs that overlap must not mix their rows."""
     (tmp_path / "pinsphere.toml").write_text(SETTINGS)
-    from pipelines.flows.run import _only_run
-
-    with _only_run(Home(tmp_path)), pytest.raises(BusyError, match="another run is at work"):
+    with (
+        only_one(tmp_path / "run.lock", "run"),
+        pytest.raises(BusyError, match="another run is at work"),
+    ):
         attribute(Home(tmp_path))
 
 
