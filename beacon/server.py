@@ -19,7 +19,7 @@ from granian.server import MPServer
 
 from beacon.notices import tell
 from beacon.preflight import find_address, make_spool
-from schemas.settings import Home, Settings, unset_secrets
+from schemas.settings import Home, Settings, secret_warnings
 
 if TYPE_CHECKING:
     from beacon.app import Beacon
@@ -51,7 +51,7 @@ def serve(home: Home, *, host: str, port: int, workers: int = 1) -> None:
     settings = home.settings()
     address = find_address(host, port)
     make_spool(home.spool)
-    for line in unset_secrets(settings):
+    for line in secret_warnings(settings):
         # Not refused: `init` names a variable before anybody has set it.
         tell(f"warning: {line}")
     server = _Server(

@@ -185,16 +185,18 @@ class Home:
 
 def live_secrets(names: SecretEnv) -> tuple[str, ...]:
     """The secrets in the named environment variables; those that are not set are left out."""
-    named = (names,) if isinstance(names, str) else names or ()
-    return tuple(filter(None, map(os.environ.get, named)))
+    return tuple(filter(None, map(os.environ.get, _variables(names))))
 
 
-def unset_secrets(settings: Settings) -> Iterator[str]:
+def _variables(names: SecretEnv) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else names or ()
+
+
+def secret_warnings(settings: Settings) -> Iterator[str]:
     """What is wrong with the variables of secrets that the file names: a line for each setting."""
     for site_id, site in settings.sites.items():
         for name in ("secret_env", "shopify_secret_env", "woocommerce_secret_env"):
-            names: SecretEnv = getattr(site, name)
-            named = (names,) if isinstance(names, str) else names or ()
+            named = _variables(getattr(site, name))
             if unset := [each for each in named if not os.environ.get(each)]:
                 calls = "orders" if name == "secret_env" else f"{name.split('_')[0]} webhooks"
                 consequence = (

@@ -173,3 +173,33 @@ def test_what_a_command_makes_is_its_owners_alone(tmp_path: Path) -> None:
     made = [home, *home.rglob("*")]
     assert {path.name for path in made} >= {"pinsphere.toml", "pinsphere.db"}
     assert [path for path in made if path.stat().st_mode & 0o077] == []
+
+
+STARTING = """
+import os, signal, sys, time, types
+from beacon import server
+
+def start(*_):
+    print("starting", flush=True)
+    time.sleep(60)
+
+signal.signal(signal.SIGTERM, lambda *_: None)  # a worker inherits its parent's
+sys.modules["beacon.app"] = types.SimpleNamespace(Beacon=start)
+server._load("home", None, os.getppid())
+"""
+
+
+def test_a_worker_that_still_starts_ends_when_told_to() -> None:
+    """Unheard, a SIGTERM would make the stop wait until the worker is killed, 40 seconds on."""
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTING], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "starting\n"
+
+        worker.terminate()
+
+        try:
+            assert worker.wait(10) == 0
+        finally:
+            worker.kill()
