@@ -132,6 +132,16 @@ class Home:
         return self.path / "lake"
 
     @property
+    def state(self) -> Path:
+        """What the next run continues from; without it that run begins from the lake."""
+        return self.path / "state"
+
+    @property
+    def ledger(self) -> Path:
+        """Every credit of the published run, in Parquet."""
+        return self.path / "ledger"
+
+    @property
     def network_key(self) -> Path:
         """Today's key of the hashes of senders' networks; the beacon overwrites it daily."""
         return self.path / "network.key"
