@@ -1,31 +1,31 @@
 """The front door: the `pinsphere` command.
 
-Commands import what they need when they run: help must not wait for Apache Beam.
+The daily work stands here, looking after it in `upkeep.py`, what both share in
+`command_line.py`. Commands import what they need when they run: help must not wait for Apache
+Beam.
 """
 
-import logging
-import os
-import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
-from cyclopts.exceptions import CycloptsError, UnknownOptionError
 from cyclopts.validators import Number
 
-from schemas.errors import PinSphereError, UsageError
+from command_line import (
+    AtLeastOne,
+    HomePath,
+    point_at_quarantine,
+    quiet_beam,
+    run_command,
+    tell,
+    tell_failure,
+)
+from upkeep import db_app
 
 VERSION = "0.1.0"
 BEACON_URL = "https://pins.shop.example"
-
-HomePath = Annotated[
-    Path | None,
-    Parameter(env_var="PINSPHERE_HOME", help="Home directory [default: ./pinsphere-data]"),
-]
-
-AtLeastOne = Number(gte=1)
 
 app = App(
     name="pinsphere",
@@ -35,7 +35,6 @@ app = App(
     help_format="plaintext",
 )
 import_app = App(name="import", help="Bring orders or events from files into the lake.")
-db_app = App(name="db", help="Look after the database.")
 pubsub_app = App(name="pubsub", help="Look after Google Pub/Sub.")
 app.command(import_app)
 app.command(db_app)
@@ -88,7 +87,7 @@ def demo(*, home: Path = Path("pinsphere-demo"), seed: int = 1) -> None:
     seed
         Another number makes another shop.
     """
-    _quiet_beam()
+    quiet_beam()
     from pipelines.flows.demo import run_demo
 
     run_demo(home, seed=seed, version=VERSION)
@@ -142,7 +141,7 @@ def forward(
             stop=stop,
             metrics_host=metrics_host,
             metrics_port=metrics_port,
-            tell=_tell,
+            tell=tell,
         )
     print(f"{done.messages} messages acked: {done.events} events, {done.rejects} rejects")
 
@@ -193,10 +192,10 @@ def archive(
             subscription=subscription,
             until_idle=until_idle,
             stop=stop,
-            tell=_tell,
+            tell=tell,
         )
     print(f"{done.events} events in {done.files} files, {done.rejects} quarantined")
-    _point_at_quarantine(done.rejects, where.quarantine)
+    point_at_quarantine(done.rejects, where.quarantine)
 
 
 @app.command
@@ -219,7 +218,7 @@ def run(
     shards
         Cuts of the work; by default by the size of the lake.
     """
-    _quiet_beam()
+    quiet_beam()
     from pipelines.flows.report import Reporter
     from pipelines.flows.rounds import repeat, stop_signals
     from pipelines.flows.run import run as run_flow
@@ -244,7 +243,7 @@ def run(
         return
     with stop_signals() as stop:
         seconds = every.total_seconds()
-        repeat(lambda: work(stop), seconds, stop=stop, tell_failure=_tell_failure, tell=_tell)
+        repeat(lambda: work(stop), seconds, stop=stop, tell_failure=tell_failure, tell=tell)
 
 
 @import_app.command(name="orders")
@@ -266,6 +265,7 @@ def import_orders(
         Our column = yours, separated by commas: order_id=InvoiceNo,item_id=StockCode
     """
     from pipelines.io.import_orders import import_orders as import_files
+    from pipelines.io.import_orders import parse_mapping
     from schemas.settings import Home
 
     where = Home(home)
@@ -274,7 +274,7 @@ def import_orders(
         f"{done.read} rows read: {done.lines} lines of {done.orders} orders,"
         f" {done.refund_lines} lines of {done.refunds} refunds, {done.quarantined} quarantined"
     )
-    _point_at_quarantine(done.quarantined, where.quarantine)
+    point_at_quarantine(done.quarantined, where.quarantine)
 
 
 @import_app.command(name="events")
@@ -289,52 +289,7 @@ def import_events(*files: Path, site: str, home: HomePath = None) -> None:
         f"{done.read} lines read: {done.events} events, {done.quarantined} quarantined,"
         f" {done.withheld} withheld for want of consent"
     )
-    _point_at_quarantine(done.quarantined, where.quarantine)
-
-
-@db_app.command
-def upgrade(*, home: HomePath = None) -> None:
-    """Create the tables and views, or bring them to this release."""
-    from pipelines.io.database import open_database, upgrade_database
-    from schemas.settings import Home
-
-    engine = open_database(Home(home))
-    upgrade_database(engine)
-    print(f"{engine.url.render_as_string()} is up to date")
-
-
-@db_app.command
-def check(*, home: HomePath = None) -> None:
-    """Check the published run: money conserved to the micro, sums equal their parts."""
-    from pipelines.io.database import CHECKS, broken_invariants, open_database
-    from pipelines.io.publish import published_run
-    from schemas.errors import AuditError
-    from schemas.settings import Home
-
-    engine = open_database(Home(home), must_exist=True)
-    run_id = published_run(engine)
-    if run_id is None:
-        print("no run is published yet; make one with: pinsphere run")
-        return
-    with engine.connect() as connection:
-        broken = broken_invariants(connection, run_id)
-    if broken:
-        raise AuditError(f"run {run_id}: {'; '.join(broken)}")
-    for promise in CHECKS:
-        print(f"holds: {promise}")
-
-
-@db_app.command
-def restore(*, home: HomePath = None) -> None:
-    """Bring the run before the published one back.
-
-    The next `pinsphere run` that finds news, or other input than that run's, undoes it.
-    """
-    from pipelines.io.database import open_database
-    from pipelines.io.publish import restore_run
-    from schemas.settings import Home
-
-    print(f"published again: {restore_run(open_database(Home(home), must_exist=True))}")
+    point_at_quarantine(done.quarantined, where.quarantine)
 
 
 @app.command
@@ -361,85 +316,9 @@ def version() -> None:
     print(VERSION)
 
 
-def parse_mapping(text: str) -> dict[str, str]:
-    """Reads `ours=theirs,ours=theirs`.
-
-    Raises:
-      UsageError: a part without `=`, a column named twice, or what is no text.
-    """
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise UsageError(f"--map {text!a} is not UTF-8 text")
-    mapping: dict[str, str] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        ours, equals, theirs = part.partition("=")
-        if not (equals and ours and theirs):
-            raise UsageError(f"--map takes ours=theirs,...; {part!r} is not of that form")
-        if ours in mapping:
-            raise UsageError(f"--map names {ours!r} twice")
-        mapping[ours] = theirs
-    return mapping
-
-
-def _quiet_beam() -> None:
-    """Beam warns at import of file systems that are not installed; errors still show."""
-    logging.basicConfig(level=logging.ERROR)
-
-
-def _point_at_quarantine(count: int, folder: Path) -> None:
-    if count:
-        print(f"what was quarantined, and why: {folder}")
-
-
-def main(arguments: list[str] | None = None) -> Any:
-    """Runs the command; a user's mistake is told without a traceback.
-
-    Exit codes: 0 done, 1 failed, 2 wrong usage.
-    """
-    # Lake, quarantine and tables hold people's data: what is made here is its owner's alone.
-    before = os.umask(0o077)
-    os.umask(before | 0o077)
-    try:
-        app(arguments, exit_on_error=False, result_action="return_value")
-    except CycloptsError as error:  # cyclopts has printed what was wrong
-        if isinstance(error, UnknownOptionError) and tuple(error.command_chain or ()) == ("run",):
-            _tell(
-                f"{error.token.value} is no option of pinsphere run;"
-                " Beam options go after --: pinsphere run -- --runner=FlinkRunner"
-            )
-        sys.exit(2)
-    except UsageError as error:
-        _tell(error)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        if not _tell_failure(error):
-            raise
-        sys.exit(1)
-    finally:
-        os.umask(before)
-
-
-def _tell_failure(error: Exception) -> bool:
-    """Tells what a user can mend in one line; says False to what needs a traceback."""
-    if isinstance(error, (PinSphereError, OSError)):
-        _tell(error)
-    elif isinstance(error, _database_errors()):
-        _tell(f"database: {getattr(error, 'orig', None) or error}")
-    else:
-        return False
-    return True
-
-
-def _tell(what: object) -> None:
-    lines = filter(None, map(str.strip, str(what).splitlines()))
-    print(f"pinsphere: {' '.join(lines)}", file=sys.stderr)
-
-
-def _database_errors() -> tuple[type[BaseException], ...]:
-    """Errors of the database modules that are loaded: no other can have raised one."""
-    kinds = (("sqlalchemy.exc", "SQLAlchemyError"), ("sqlite3", "Error"), ("psycopg", "Error"))
-    return tuple(getattr(sys.modules[name], kind) for name, kind in kinds if name in sys.modules)
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command: exit code 0 done, 1 failed, 2 wrong usage."""
+    run_command(app, arguments)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pinsphere
 from beacon.script import current_script
 from pipelines.flows.demo import run_demo
 from pipelines.flows.options import check_options
+from pipelines.io.import_orders import parse_mapping
 from schemas.errors import SettingsError, UsageError
 from schemas.settings import Home
 
@@ -267,13 +268,13 @@ def test_no_process_ends_in_a_traceback(tmp_path: Path) -> None:
     ],
 )
 def test_a_mapping_is_ours_equals_theirs(text: str, mapping: dict[str, str]) -> None:
-    assert pinsphere.parse_mapping(text) == mapping
+    assert parse_mapping(text) == mapping
 
 
 @pytest.mark.parametrize("text", ["order_id", "=x", "price=", "a=b,a=c", "a=\udcff"])
 def test_a_malformed_mapping_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--map"):
-        pinsphere.parse_mapping(text)
+        parse_mapping(text)
 
 
 @pytest.mark.parametrize(

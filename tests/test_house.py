@@ -100,6 +100,15 @@ def test_init_files_hold_a_docstring_only():
             assert len(tree.body) == 1, path
 
 
+def test_no_package_leans_on_the_front_door():
+    """A flow that calls a command could be called by no other program."""
+    doors = set(SETUPTOOLS["py-modules"])
+    for path in modules():
+        if path.parent != ROOT and path.relative_to(ROOT).parts[0] in TOP_LEVEL:
+            imports = re.findall(r"^ *(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
+            assert not doors & set(imports), path
+
+
 def test_modules_stay_under_500_lines():
     """A module is read in one sitting."""
     too_long = {
