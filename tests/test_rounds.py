@@ -1,5 +1,6 @@
 """`pinsphere run --every`: round after round, through failures, until it is told to stop."""
 
+import contextlib
 import json
 import os
 import signal
@@ -137,14 +138,23 @@ def test_a_step_is_told_when_it_ends_with_its_own_seconds(capsys):
         reporter.finish(REPORT, Home("x"))
 
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [line["step"] for line in lines] == ["Draining", "Attributing", "Done"]
-    assert lines[0]["seconds"] >= 0.05 > lines[1]["seconds"]
+    told = [(line["step"], line.get("state")) for line in lines]
+    assert told == [
+        ("Draining", "begun"),
+        ("Draining", "done"),
+        ("Attributing", "begun"),
+        ("Attributing", "done"),
+        ("Done", None),
+    ]
+    assert lines[1]["seconds"] >= 0.05 > lines[3]["seconds"]
 
 
 def test_the_step_that_failed_is_told(capsys):
-    reporter = Reporter()
-    reporter.step("Draining")
-    reporter.__exit__(BusyError)
+    with contextlib.suppress(BusyError), Reporter() as reporter:
+        reporter.step("Draining")
+        reporter.step("Attributing")
+        raise BusyError
 
-    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
-    assert (line["step"], line["has_failed"]) == ("Draining", True)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    ends = [(line["step"], line["state"]) for line in lines if "seconds" in line]
+    assert ends == [("Draining", "done"), ("Attributing", "failed")]

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import TaggedOutput
 
+from pipelines import progress
 from pipelines.io.lake import LakeFile
 from pipelines.io.publish import ResultFile
 from pipelines.io.quarantine import read_rejects
@@ -153,9 +154,11 @@ def _build(
     shuffle: Shuffle,
     manifest: Path,
 ) -> None:
+    groups = file_groups(files)
+    progress.expect("ReadLake", len(groups))
     read = (
         pipeline
-        | "ListLake" >> beam.Create(file_groups(files))
+        | "ListLake" >> beam.Create(groups)
         | "ReadLake" >> beam.ParDo(_ReadFn(shuffle)).with_outputs(*shuffle.stages)
     )
     rejected = (
@@ -234,7 +237,9 @@ class _ReadFn(beam.DoFn):
         self._shuffle = shuffle
 
     def process(self, group: FileGroup) -> Iterator[Any]:
-        for tag, reference in scatter(self._shuffle, read_group(FileGroup(*group))):
+        tables = read_group(FileGroup(*group))
+        progress.tick("ReadLake", rows=sum(map(len, tables.values())))
+        for tag, reference in scatter(self._shuffle, tables):
             yield TaggedOutput(tag, reference)
 
 

@@ -1,23 +1,25 @@
-"""What `pinsphere run` tells: a spinner and a table on a terminal, JSON lines elsewhere."""
+"""What `pinsphere run` tells: bars and a summary on a terminal, JSON lines elsewhere."""
 
 import sys
-import time
 from typing import TYPE_CHECKING, Self
 
 import msgspec
 from rich.console import Console
 
+from pipelines import progress
+from pipelines.flows.bars import live_bars
 from pipelines.flows.run import RunReport
 from schemas.settings import Home
 
 if TYPE_CHECKING:
-    from rich.status import Status
+    from rich.live import Live
 
 
 class Reporter:
-    """Tells the steps of a run, and at the end what changed and where to look.
+    """Tells the steps of a run and the stages of its flow, at the end what changed.
 
-    A terminal shows the step at work; a JSON line tells a step that has ended, and its seconds.
+    A terminal shows how far each is; elsewhere a JSON line tells that one has begun, another that
+    it is done, with its seconds and rows.
 
     Of a round of `--every` only news are told: a minute's "nothing new" is no news.
     """
@@ -25,46 +27,46 @@ class Reporter:
     def __init__(self, *, is_round: bool = False) -> None:
         self._is_round = is_round
         self._console = Console(stderr=True)
-        self._step = ""
-        self._began_at = time.monotonic()
-        self._status: Status | None = None
+        self._bars: Live | None = None
+        if self._console.is_terminal:
+            self._bars = live_bars(self._console, is_transient=is_round)
+        self._has_failed = False
 
     def __enter__(self) -> Self:
         """The reporter itself."""
-        if self._console.is_terminal:
-            self._status = self._console.status("Starting")
-            self._status.start()
+        if self._bars is None and not self._is_round:
+            progress.restart(self._tell_task)
+        else:
+            progress.restart()
+        if self._bars is not None:
+            self._bars.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
-        """Takes the spinner away, however the run ended; tells the step that failed."""
-        if self._status is not None:
-            self._status.stop()
-        elif kind is not None:
-            self._end_step(has_failed=True)
+        """Lets the bars stand as they are, however the run ended; tells the step that failed."""
+        if self._bars is not None:
+            self._bars.stop()
+        self._has_failed = kind is not None
+        progress.end()
 
     def step(self, name: str) -> None:
         """Tells the name of a step that begins."""
-        if self._status is not None:
-            self._status.update(f"{name} …")
-        else:
-            self._end_step()
-            self._step, self._began_at = name, time.monotonic()
+        progress.begin(name)
 
     def finish(self, report: RunReport, home: Home) -> None:
         """Tells the outcome."""
-        if self._status is None:
-            self._end_step()
+        progress.end()
+        if self._bars is not None:
+            self._bars.stop()
         if self._is_round and not report.is_new:
             return
-        if self._status is None:
+        if self._bars is None:
             self._line(
                 step="Done",
                 database=home.shown_database_url,
                 **{**report._asdict(), "seconds": round(report.seconds, 3)},
             )
             return
-        self._status.stop()
         if report.is_new:
             rows = ", ".join(f"{count} {table}" for table, count in sorted(report.rows.items()))
             self._console.print(f"Published run {report.run_id}: {rows or 'no rows yet'}")
@@ -78,11 +80,14 @@ class Reporter:
         )
         self._console.print(f"Look: {home.shown_database_url} (views: docs/queries.md)")
 
-    def _end_step(self, **more: bool) -> None:
-        if self._step and not self._is_round:
-            seconds = round(time.monotonic() - self._began_at, 3)
-            self._line(step=self._step, seconds=seconds, **more)
-        self._step = ""
+    def _tell_task(self, task: progress.Task) -> None:
+        kind = "step" if task.is_step else "stage"
+        if task.seconds is None:
+            self._line(**{kind: task.name, "state": "begun"})
+            return
+        state = "failed" if self._has_failed else "done"
+        rows = {"rows": task.rows} if task.rows else {}
+        self._line(**{kind: task.name, "state": state, "seconds": round(task.seconds, 3)}, **rows)
 
     @staticmethod
     def _line(**fields: object) -> None:

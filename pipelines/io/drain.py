@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines import progress
 from pipelines.io.lake import LakeFile, LakeWriter
 from pipelines.io.quarantine import write_rejects
 from schemas.errors import BusyError, LakeError
@@ -83,6 +84,7 @@ def drain_spool(home: Home, settings: Settings, now_ms: int | None = None) -> Dr
 def _drain_file(home: Home, spool: SpoolReader, drained: Drained) -> None:
     checkpoint_file = _checkpoint_file(home, spool.stem)
     done = read_checkpoint(checkpoint_file)
+    progress.expect("Draining", spool.backlog(done).rows)
     for table in TABLES:
         while chunk := spool.read(table, done, CHUNK_BYTES):
             files = write_events(home, chunk.events, chunk.name)
@@ -90,6 +92,7 @@ def _drain_file(home: Home, spool: SpoolReader, drained: Drained) -> None:
                 write_rejects(home, chunk.rejects, chunk.name)
             done = chunk.done
             write_checkpoint(checkpoint_file, done)
+            progress.tick("Draining", chunk.rows, rows=chunk.rows)
             drained.events += len(chunk.events)
             drained.rejects += len(chunk.rejects)
             drained.files += len(files)

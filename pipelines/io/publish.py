@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
+from pipelines import progress
 from pipelines.io.database import broken_invariants
 from schemas.errors import AuditError
 from schemas.results import result_schema
@@ -44,6 +45,7 @@ def publish(engine: Engine, run: dict[str, Any], results: Sequence[ResultFile], 
       AuditError: a count or an invariant does not hold; readers still see the last run.
     """
     run_id = run["run_id"]
+    progress.expect("Publishing", sum(file.rows for file in results))
     with engine.begin() as connection:
         _forget(connection, run_id)
         connection.execute(insert(Run).values(**run, published_at=None))
@@ -100,6 +102,7 @@ def _stage(connection: Connection, name: str, run_id: str, files: Sequence[Resul
         for batch in pq.ParquetFile(file.path).iter_batches(_BATCH):
             table = pa.Table.from_batches([batch]).select(schema.names)
             _insert(connection, name, ("run_id", *schema.names), _rows(run_id, table))
+            progress.tick("Publishing", len(table), rows=len(table))
 
 
 def _rows(run_id: str, table: pa.Table) -> Iterator[tuple[Any, ...]]:

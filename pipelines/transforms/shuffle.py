@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines import progress
 from pipelines.kernels.columns import Tables, sort_by
 from pipelines.kernels.hashing import shard_of
 
@@ -141,6 +142,7 @@ class _StageFn(beam.DoFn):
     def process(self, element: tuple[int, Iterable[Piece]]) -> Iterator[Any]:
         _, pieces = element
         tables = gather(pieces, self._shuffle.schemas(self._stage))
+        progress.tick(self._stage, rows=sum(map(len, tables.values())))
         allowed = (RESULTS_TAG, *self._shuffle.later(self._stage))
         for tag, reference in scatter(self._shuffle, self._step(tables)):
             if tag not in allowed:
@@ -164,6 +166,7 @@ class RunStage(beam.PTransform[Any, Any]):
 
     def expand(self, pieces: Any) -> Any:
         """Wires the group-by and the step."""
+        progress.expect(self.stage, self.shuffle.shards)
         later = self.shuffle.later(self.stage)
         outputs = (
             pieces
