@@ -205,6 +205,7 @@ def run(
     shards: Annotated[
         int | None, Parameter(env_var="PINSPHERE_SHARDS", validator=AtLeastOne)
     ] = None,
+    metrics_file: Annotated[Path | None, Parameter(env_var="PINSPHERE_METRICS_FILE")] = None,
     home: HomePath = None,
 ) -> None:
     """Bring the tables up to date: spool or Pub/Sub to lake, Beam flow, tables.
@@ -217,17 +218,21 @@ def run(
         Do it again and again, such as every 60s or 5m, until SIGTERM.
     shards
         Cuts of the work; by default by the size of the lake.
+    metrics_file
+        Write metrics of the run there, for node_exporter's textfile collector [default: nowhere]
     """
     quiet_beam()
     from pipelines.flows.report import Reporter
     from pipelines.flows.rounds import repeat, stop_signals
     from pipelines.flows.run import run as run_flow
+    from pipelines.flows.run_metrics import metrics_path, run_metrics
     from schemas.settings import Home
 
     where = Home(home)
 
     def work(stop: threading.Event | None = None) -> None:
-        with Reporter(is_round=every is not None) as reporter:
+        path = metrics_path(where, metrics_file)
+        with Reporter(is_round=every is not None) as reporter, run_metrics(where, path) as measure:
             done = run_flow(
                 where,
                 options=options,
@@ -236,6 +241,7 @@ def run(
                 progress=reporter.step,
                 stop=stop,
             )
+            measure(done)
             reporter.finish(done, where)
 
     if every is None:

@@ -34,6 +34,13 @@ class Task:
     began_at: float | None = None
     seconds: float | None = None
 
+    @property
+    def elapsed_seconds(self) -> float:
+        """How long it took, or has been at work."""
+        if self.seconds is not None or self.began_at is None:
+            return self.seconds or 0.0
+        return time.monotonic() - self.began_at
+
 
 _lock = threading.RLock()
 _tasks: dict[str, Task] = {}

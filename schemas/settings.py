@@ -87,6 +87,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=
     engine: Literal["networkx"] = "networkx"
     keep_runs: Annotated[int, Meta(ge=1)] = 2
     spool_keep_days: Annotated[float, Meta(ge=0, le=3650)] = 7.0
+    metrics_file: str | None = None
 
     def site(self, site_id: str) -> Site:
         """The settings of a site, or a UsageError that lists the known ones."""

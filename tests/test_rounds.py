@@ -19,6 +19,7 @@ from schemas.settings import Home
 REPORT = RunReport(
     run_id="r",
     is_new=True,
+    is_full=True,
     drained=0,
     events=0,
     rows={},

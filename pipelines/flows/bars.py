@@ -1,6 +1,5 @@
 """A run's tasks as bars on a terminal."""
 
-import time
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -47,12 +46,6 @@ def draw_bars(tasks: Iterable[progress.Task]) -> Table:
             ),
             f"{task.done}/{total}" if total else "",
             f"{task.rows:,} rows" if task.rows != task.done else "",
-            "" if task.began_at is None else f"{_seconds(task):.1f} s",
+            "" if task.began_at is None else f"{task.elapsed_seconds:.1f} s",
         )
     return table
-
-
-def _seconds(task: progress.Task) -> float:
-    if task.seconds is not None:
-        return task.seconds
-    return time.monotonic() - (task.began_at or 0.0)

@@ -36,6 +36,7 @@ class RunReport(NamedTuple):
 
     run_id: str
     is_new: bool
+    is_full: bool
     drained: int
     events: int
     rows: dict[str, int]
@@ -114,6 +115,7 @@ def run(
     return RunReport(
         run_id=run_id,
         is_new=is_new,
+        is_full=True,
         drained=events_drained,
         events=events,
         rows=dict(rows),

@@ -73,7 +73,7 @@ def drain_spool(home: Home, settings: Settings, now_ms: int | None = None) -> Dr
         try:
             with open_spool(path) as spool:
                 _drain_file(home, spool, drained)
-            clear_file(path, _checkpoint_file(home, path.stem), settings, now_ms)
+            clear_file(path, checkpoint_file(home, path.stem), settings, now_ms)
         except (LakeError, BusyError) as error:
             failures.append(error)
     if failures:
@@ -82,8 +82,8 @@ def drain_spool(home: Home, settings: Settings, now_ms: int | None = None) -> Dr
 
 
 def _drain_file(home: Home, spool: SpoolReader, drained: Drained) -> None:
-    checkpoint_file = _checkpoint_file(home, spool.stem)
-    done = read_checkpoint(checkpoint_file)
+    file = checkpoint_file(home, spool.stem)
+    done = read_checkpoint(file)
     progress.expect("Draining", spool.backlog(done).rows)
     for table in TABLES:
         while chunk := spool.read(table, done, CHUNK_BYTES):
@@ -91,7 +91,7 @@ def _drain_file(home: Home, spool: SpoolReader, drained: Drained) -> None:
             if chunk.rejects:
                 write_rejects(home, chunk.rejects, chunk.name)
             done = chunk.done
-            write_checkpoint(checkpoint_file, done)
+            write_checkpoint(file, done)
             progress.tick("Draining", chunk.rows, rows=chunk.rows)
             drained.events += len(chunk.events)
             drained.rejects += len(chunk.rejects)
@@ -113,5 +113,6 @@ def write_events(home: Home, events: Sequence[AnyEvent], name: str) -> list[Lake
     return lake.files
 
 
-def _checkpoint_file(home: Home, stem: str) -> Path:
+def checkpoint_file(home: Home, stem: str) -> Path:
+    """Where it stands how far a spool file is drained."""
     return home.lake / "_checkpoints" / f"{stem}.json"

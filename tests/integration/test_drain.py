@@ -200,7 +200,7 @@ def test_the_control_that_checkpoints_first_loses_events(home, monkeypatch):
     assert chunk is not None
 
     def checkpoint_then_crash(home, events, name):
-        write_checkpoint(drain._checkpoint_file(home, "one"), chunk.done)
+        write_checkpoint(drain.checkpoint_file(home, "one"), chunk.done)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(drain, "write_events", checkpoint_then_crash)
