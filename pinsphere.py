@@ -22,7 +22,7 @@ from command_line import (
     tell,
     tell_failure,
 )
-from upkeep import db_app
+from upkeep import db_app, doctor
 
 VERSION = "0.1.0"
 BEACON_URL = "https://pins.shop.example"
@@ -39,6 +39,7 @@ pubsub_app = App(name="pubsub", help="Look after Google Pub/Sub.")
 app.command(import_app)
 app.command(db_app)
 app.command(pubsub_app)
+app.command(doctor)
 
 
 @app.command
@@ -225,13 +226,13 @@ def run(
     from pipelines.flows.report import Reporter
     from pipelines.flows.rounds import repeat, stop_signals
     from pipelines.flows.run import run as run_flow
-    from pipelines.flows.run_metrics import metrics_path, run_metrics
+    from pipelines.flows.run_metrics import run_metrics
     from schemas.settings import Home
 
     where = Home(home)
 
     def work(stop: threading.Event | None = None) -> None:
-        path = metrics_path(where, metrics_file)
+        path = where.metrics_file(metrics_file)
         with Reporter(is_round=every is not None) as reporter, run_metrics(where, path) as measure:
             done = run_flow(
                 where,

@@ -1,13 +1,51 @@
-"""Commands that look after an installation: `pinsphere db ...`.
+"""Commands that look after an installation: `pinsphere doctor`, `pinsphere db ...`.
 
 `pinsphere.py` shows them; like its own they import what they need when they run.
 """
 
-from cyclopts import App
+import sys
+from pathlib import Path
+from typing import Annotated
 
-from command_line import HomePath
+from cyclopts import App, Parameter
+
+from command_line import HomePath, tell
 
 db_app = App(name="db", help="Look after the database.")
+
+
+def doctor(
+    *,
+    beacon: str | None = None,
+    metrics_file: Annotated[Path | None, Parameter(env_var="PINSPHERE_METRICS_FILE")] = None,
+    clean: Annotated[bool, Parameter(negative="")] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    home: HomePath = None,
+) -> None:
+    """Look at everything that could be wrong, and say what to do; exit code 1 if anything is.
+
+    Parameters
+    ----------
+    beacon
+        Address of a beacon to call, such as https://pins.shop.example
+    metrics_file
+        Where runs write their metrics, if not as pinsphere.toml says.
+    clean
+        First remove what killed processes left behind.
+    as_json
+        Print one JSON array, for programs.
+    """
+    from pipelines.flows.doctor import examine, remove_leftovers, show
+    from schemas.settings import Home
+
+    where = Home(home)
+    if clean:
+        for path in remove_leftovers(where):
+            tell(f"removed {path}")
+    findings = list(examine(where, beacon_url=beacon, metrics_file=metrics_file))
+    show(findings, as_json=as_json)
+    if any(finding.state == "broken" for finding in findings):
+        sys.exit(1)
 
 
 @db_app.command

@@ -3,6 +3,7 @@
 A flag wins over a `PINSPHERE_*` variable, which wins over the file.
 """
 
+import contextlib
 import ipaddress
 import os
 import re
@@ -170,6 +171,14 @@ class Home:
     def shown_database_url(self) -> str:
         """The database's URL without its password."""
         return hide_password(self.database_url)
+
+    def metrics_file(self, given: Path | None = None) -> Path | None:
+        """Where runs write metrics: as given, else as the settings say; None for nowhere."""
+        if given is None:
+            with contextlib.suppress(SettingsError):  # whoever needs them says what is wrong
+                if (named := self.settings().metrics_file) is not None:
+                    return self.path / named
+        return given
 
     def settings(self) -> Settings:
         """Reads `pinsphere.toml`.

@@ -234,7 +234,17 @@ def test_help_names_every_command_and_waits_for_nothing() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
 
-    for command in ("init", "demo", "beacon", "run", "import", "db", "snippet", "version"):
+    for command in (
+        "init",
+        "demo",
+        "beacon",
+        "run",
+        "import",
+        "db",
+        "doctor",
+        "snippet",
+        "version",
+    ):
         assert re.search(rf"^\W*{command}\b", done.stdout, re.MULTILINE), command
     heavy, seconds = done.stderr.rsplit(" ", 1)
     assert heavy == "[]"

@@ -18,16 +18,6 @@ from schemas.errors import BusyError, SettingsError
 from schemas.settings import Home
 
 
-def metrics_path(home: Home, given: Path | None) -> Path | None:
-    """Where the metrics of runs go: as given, else as the settings say; None for nowhere."""
-    if given is not None:
-        return given
-    with contextlib.suppress(SettingsError):  # the run itself tells what is wrong with them
-        if (named := home.settings().metrics_file) is not None:
-            return home.path / named
-    return None
-
-
 @contextlib.contextmanager
 def run_metrics(home: Home, path: Path | None) -> Iterator[Callable[[RunReport], object]]:
     """Writes the metrics of the run in the block, whether it ends well or not.

@@ -69,7 +69,7 @@ class Subscription:
             try:
                 reply = self._client.pull(request=request, retry=None, timeout=PULL_SECONDS)
             except exceptions.DeadlineExceeded:
-                self._check_alive()
+                self.check_alive()
                 return []
         received = list(reply.received_messages)
         with self._lock:
@@ -84,14 +84,14 @@ class Subscription:
                 request = {"subscription": self.name, "ack_ids": part}
                 self._client.acknowledge(request=request, timeout=_CALL_SECONDS)
 
-    def _check_alive(self) -> None:
+    def check_alive(self) -> None:
         """Tells a subscription without news from a Pub/Sub that does not answer.
 
         Both let a pull wait for ever. This call is answered at once: with a refusal, since
         nobody has such a message.
         """
         request = {"subscription": self.name, "ack_ids": ["none"], "ack_deadline_seconds": 0}
-        with contextlib.suppress(exceptions.BadRequest):
+        with explained(f"asking {self.name}", _ROLE), contextlib.suppress(exceptions.BadRequest):
             self._client.modify_ack_deadline(request=request, retry=None, timeout=_CALL_SECONDS)
 
     def _let_go(self, ack_ids: Sequence[str]) -> None:

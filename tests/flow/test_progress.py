@@ -3,12 +3,7 @@
 import contextlib
 import json
 import os
-import pty
 import re
-import select
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +16,8 @@ from pipelines.flows.setup import add_site
 from pipelines.io.import_events import import_events
 from pipelines.io.import_orders import import_orders
 from schemas.settings import Home
+from tests.terminal import on_a_terminal
 
-ROOT = Path(__file__).parents[2]
 STAGES = ["ReadLake", *steps({})]
 PIN = {"event_name": "pin", "event_id": "1", "visitor_id": "anna", "pin_id": "p"}
 VISIT = {"event_name": "pin_visit", "event_id": "2", "visitor_id": "ben", "pin_id": "p"}
@@ -50,30 +45,6 @@ def json_lines(home: Home, capsys: pytest.CaptureFixture[str]) -> list[dict[str,
         pinsphere.main(["run", "--shards", "2", "--home", os.fspath(home.path)])
     lines = capsys.readouterr().err.splitlines()
     return [json.loads(line) for line in lines if line.startswith("{")]
-
-
-def on_a_terminal(*command: str) -> tuple[int, str]:
-    """Exit code and all that a real terminal of 100 columns was sent."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "TERM": "xterm"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "pinsphere", *command],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment,
-    ) as process:
-        os.close(theirs)
-        said, deadline = b"", time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if not select.select([ours], [], [], 1)[0]:
-                continue
-            try:
-                said += os.read(ours, 65_536)
-            except OSError:  # the last one has closed the terminal
-                break
-    os.close(ours)
-    return process.returncode, said.decode()
 
 
 def last_screen(said: str) -> list[str]:

@@ -1,0 +1,35 @@
+"""A command on a real terminal: a pseudo-terminal, as people have one."""
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def on_a_terminal(*command: str) -> tuple[int, str]:
+    """Exit code and all that a real terminal of 100 columns was sent."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "TERM": "xterm"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "pinsphere", *command],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+    ) as process:
+        os.close(theirs)
+        said, deadline = b"", time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if not select.select([ours], [], [], 1)[0]:
+                continue
+            try:
+                said += os.read(ours, 65_536)
+            except OSError:  # the last one has closed the terminal
+                break
+    os.close(ours)
+    return process.returncode, said.decode()
