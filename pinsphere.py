@@ -203,6 +203,7 @@ def archive(
 def run(
     *options: str,
     every: timedelta | None = None,
+    full: bool = False,
     shards: Annotated[
         int | None, Parameter(env_var="PINSPHERE_SHARDS", validator=AtLeastOne)
     ] = None,
@@ -217,8 +218,10 @@ def run(
         Beam options after `--`, such as -- --runner=FlinkRunner
     every
         Do it again and again, such as every 60s or 5m, until SIGTERM.
+    full
+        Compute everything anew instead of what changed since the last run.
     shards
-        Cuts of the work; by default by the size of the lake.
+        Cuts of the work, rounded up to a power of two; by default by the size of what is new.
     metrics_file
         Write metrics of the run there, for node_exporter's textfile collector [default: nowhere]
     """
@@ -238,6 +241,7 @@ def run(
                 where,
                 options=options,
                 shards=shards,
+                is_full=full,
                 code_version=VERSION,
                 progress=reporter.step,
                 stop=stop,

@@ -23,6 +23,7 @@ REPORT = RunReport(
     drained=0,
     events=0,
     rows={},
+    rows_taken_back={},
     unknown_sites=[],
     seconds=1.0,
     peak_memory_mb=1.0,

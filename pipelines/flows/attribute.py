@@ -9,6 +9,7 @@ Seven stages, each a group-by of small references and a pure step over whole sha
 import functools
 import json
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,14 +23,23 @@ from apache_beam.pvalue import TaggedOutput
 from pipelines import progress
 from pipelines.io.lake import LakeFile
 from pipelines.io.publish import ResultFile
-from pipelines.io.quarantine import read_rejects
-from pipelines.kernels.columns import Tables, ints
+from pipelines.io.quarantine import QUARANTINE, quarantine_files, rejects_table
+from pipelines.kernels.columns import Tables
 from pipelines.transforms.cascades import attach_landings, measure_cascades
 from pipelines.transforms.credits import credit_shard
-from pipelines.transforms.daily import days_of
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
 from pipelines.transforms.people import settle_shard, stitch_visitors
-from pipelines.transforms.shuffle import RESULTS_TAG, Piece, Route, RunStage, Shuffle, Step, scatter
+from pipelines.transforms.shuffle import (
+    RESULTS_TAG,
+    PastRun,
+    Piece,
+    Route,
+    Shuffle,
+    Step,
+    gather,
+    scatter,
+)
+from pipelines.transforms.stage import RunStage
 from pipelines.transforms.summaries import summarize
 from schemas import batches
 from schemas.errors import LakeError
@@ -37,7 +47,6 @@ from schemas.events import EVENTS
 from schemas.lake import ADDED_COLUMNS, lake_schema
 from schemas.results import result_key, result_schema
 from schemas.settings import Home, Settings, Site
-from schemas.spool import UNKNOWN_SITE
 from schemas.tables import RESULTS
 
 # Bytes of Parquet to one shard and to one group of files: small enough for flat memory,
@@ -46,10 +55,20 @@ _SHARD_BYTES, _MAX_SHARDS, _GROUP_BYTES = 1_000_000, 64, 10_000_000
 
 
 class FileGroup(NamedTuple):
-    """Lake files of one event name that are read together."""
+    """Files of one kind, an event name or `quarantine`, that are read together."""
 
-    event_name: str
+    kind: str
     paths: tuple[str, ...]
+    note: str  # file in which the run notes the pieces they became
+
+
+class Work(NamedTuple):
+    """What a run is to do: compute everything, or how the tables change."""
+
+    groups: Sequence[FileGroup]  # to read
+    shards: int  # a power of two
+    earlier: tuple[PastRun, ...] = ()  # runs to continue, oldest first; none: a full run
+    taken_back: Sequence[str] = ()  # notes of groups that they read and that stand no longer
 
 
 def attribute(
@@ -69,25 +88,55 @@ def attribute(
       settings: sites and engine.
       folder: an empty scratch folder on storage that all workers share.
       options: Beam options, `--runner=...` and the like.
-      shards: how many shards to cut the work into; by default by the size of the files.
+      shards: how many shards to cut the work into, rounded up to a power of two; by default
+        by the size of the files.
 
     Returns:
       The files of each result table. Tables may have none.
     """
     files = [file for file in files if file.site_id in settings.sites]
+    groups = file_groups([*files, *quarantine_files(home)], folder)
+    work = Work(groups, shards_for(files, shards))
+    return update(work, settings, folder, folder / "results", options=options)
+
+
+def shards_for(files: Iterable[LakeFile], wanted: int | None = None) -> int:
+    """Into how many shards to cut the work on these files: a power of two."""
     size = sum(file.size for file in files)
+    shards = wanted or min(max(-(-size // _SHARD_BYTES), 1), _MAX_SHARDS)
+    return 1 << (shards - 1).bit_length()
+
+
+def update(
+    work: Work, settings: Settings, folder: Path, results: Path, *, options: Sequence[str] = ()
+) -> list[ResultFile]:
+    """Computes how the result tables change when files come and go.
+
+    Args:
+      work: what to read, and what to continue.
+      settings: sites and engine.
+      folder: an empty folder on storage that all workers share; what a later run needs to
+        continue from this one stays in it.
+      results: folder for the result files.
+      options: Beam options.
+
+    Returns:
+      The files of each result table: rows that come, and rows that go.
+    """
     shuffle = Shuffle(
-        folder=os.fspath(folder / "pieces"),
-        shards=shards or min(max(-(-size // _SHARD_BYTES), 1), _MAX_SHARDS),
+        folder=os.fspath(folder),
+        results_folder=os.fspath(results),
+        shards=work.shards,
         routes=routes(),
         results={name: (result_schema(name), result_key(name)) for name in RESULTS},
         stages=tuple(steps({})),
+        earlier=work.earlier,
     )
-    manifest = folder / "manifest.json"
+    manifest = folder / "results.json"
     beam_options = PipelineOptions(list(options))
     runner = beam_options.get_all_options()["runner"] or "FnApiRunner"
     with beam.Pipeline(runner=runner, options=beam_options) as pipeline:
-        _build(pipeline, home, files, settings.sites, shuffle, manifest)
+        _build(pipeline, work, settings.sites, shuffle, manifest)
     return [ResultFile(*result) for result in json.loads(manifest.read_text())]
 
 
@@ -109,6 +158,10 @@ def routes() -> dict[str, Route]:
     """Which stage takes which dataset, sharded by which columns."""
     by_key = ("site_id", "shard_key")
     by_pinner = ("site_id", "pinner_id")
+
+    def keyed(schema: pa.Schema) -> pa.Schema:
+        return schema.append(pa.field("shard_key", pa.string()))
+
     routes = {
         name: Route(
             "DropDuplicates",
@@ -119,64 +172,71 @@ def routes() -> dict[str, Route]:
     }
     purchase, refund = routes["purchase"].schema, routes["refund"].schema
     return routes | {
+        "quarantined": Route(
+            "DropDuplicates", ("site_id", "reject_id"), result_schema("quarantine")
+        ),
         "purchases": Route("SettleOrders", ("site_id", "order_id"), purchase),
         "refunds": Route("SettleOrders", ("site_id", "order_id"), refund),
-        "emails": Route("SettleOrders", by_key, batches.EMAILS),
+        "emails": Route("SettleOrders", by_key, keyed(batches.EMAILS)),
         "logins": Route("StitchVisitors", ("site_id", "visitor_id"), batches.LOGINS),
-        "pin_clicks": Route("StitchVisitors", ("site_id", "visitor_id"), batches.PIN_CLICKS),
-        "landings": Route("StitchVisitors", ("site_id", "visitor_id"), batches.LANDINGS),
-        "settled_orders": Route("StitchVisitors", by_key, batches.ORDERS),
+        "pin_clicks": Route(
+            "StitchVisitors", ("site_id", "visitor_id"), batches.PIN_CLICKS, is_row_wise=True
+        ),
+        "landings": Route(
+            "StitchVisitors", ("site_id", "visitor_id"), batches.LANDINGS, is_row_wise=True
+        ),
+        "settled_orders": Route("StitchVisitors", by_key, keyed(batches.ORDERS), is_row_wise=True),
         "pins_by_person": Route("AttachLandings", ("site_id", "pin_id"), batches.PINS_BY_PERSON),
-        "landings_by_person": Route("AttachLandings", by_key, batches.LANDINGS_BY_PERSON),
+        "landings_by_person": Route(
+            "AttachLandings", by_key, keyed(batches.LANDINGS_BY_PERSON), is_row_wise=True
+        ),
         "pins_by_root": Route("MeasureSpheres", ("site_id", "root_pin_id"), batches.PINS_BY_PERSON),
         "landings_by_root": Route(
             "MeasureSpheres", ("site_id", "root_pin_id"), batches.LANDINGS_BY_ROOT
         ),
         "touches": Route("CreditPins", ("site_id", "person_id"), batches.TOUCHES),
-        "orders_by_person": Route("CreditPins", by_key, batches.ORDERS_BY_PERSON),
+        "orders_by_person": Route("CreditPins", by_key, keyed(batches.ORDERS_BY_PERSON)),
         "reach": Route("Summarize", by_pinner, batches.REACH),
         "hop_visits": Route("Summarize", by_pinner, batches.HOP_VISITS),
         "own_pins": Route("Summarize", by_pinner, batches.OWN_PINS),
         "influence": Route("Summarize", by_pinner, batches.INFLUENCE),
         "credit_sums": Route("Summarize", ("site_id", "key"), batches.CREDIT_SUMS),
         "cascade_shapes": Route("Summarize", ("site_id", "root_pin_id"), batches.CASCADE_SHAPES),
-        "daily_parts": Route("Summarize", ("site_id", "key"), batches.DAILY_PARTS),
-        "quality_parts": Route("Summarize", ("site_id", "day"), batches.QUALITY_PARTS),
+        "daily_parts": Route(
+            "Summarize", ("site_id", "key", "day"), batches.DAILY_PARTS, batches.DAILY_COUNTS
+        ),
+        "quality_parts": Route(
+            "Summarize", ("site_id", "day"), batches.QUALITY_PARTS, batches.QUALITY_COUNTS
+        ),
         "rejects": Route("Summarize", ("site_id", "reject_id"), result_schema("quarantine")),
     }
 
 
 def _build(
     pipeline: beam.Pipeline,
-    home: Home,
-    files: Sequence[LakeFile],
+    work: Work,
     sites: Mapping[str, Site],
     shuffle: Shuffle,
     manifest: Path,
 ) -> None:
-    groups = file_groups(files)
-    progress.expect("ReadLake", len(groups))
-    read = (
-        pipeline
-        | "ListLake" >> beam.Create(groups)
-        | "ReadLake" >> beam.ParDo(_ReadFn(shuffle)).with_outputs(*shuffle.stages)
-    )
-    rejected = (
-        pipeline
-        | "NameHome" >> beam.Create([os.fspath(home.path)])
-        | "ReadQuarantine"
-        >> beam.ParDo(_ReadRejectsFn(shuffle, dict(sites))).with_outputs(*shuffle.stages)
-    )
-    first, last = shuffle.stages[0], shuffle.stages[-1]
+    progress.expect("ReadLake", len(work.groups))
+    first = shuffle.stages[0]
     inputs: dict[str, list[Any]] = {stage: [] for stage in (RESULTS_TAG, *shuffle.stages)}
-    inputs[first].append(read[first])
-    inputs[last].append(rejected[last])
+    for sources in (
+        pipeline
+        | "ListLake" >> beam.Create(work.groups)
+        | "ReadLake" >> beam.ParDo(_ReadFn(shuffle)).with_outputs(*shuffle.stages),
+        pipeline
+        | "ListTakenBack" >> beam.Create(work.taken_back)
+        | "TakeBack" >> beam.ParDo(_TakeBackFn(shuffle)).with_outputs(*shuffle.stages),
+    ):
+        inputs[first].append(sources[first])
     for stage, step in steps(sites).items():
         pieces = tuple(inputs[stage]) | f"For{stage}" >> beam.Flatten()
         for tag, output in (pieces | stage >> RunStage(stage, step, shuffle)).items():
             inputs[tag].append(output)
     # The manifest is written even when there is no result at all.
-    begin = pipeline | "BeginManifest" >> beam.Create([(0, Piece("", "", 0, 0))])
+    begin = pipeline | "BeginManifest" >> beam.Create([(0, Piece("", "", 0, 0, 0))])
     (
         (*inputs[RESULTS_TAG], begin)
         | "AllResults" >> beam.Flatten()
@@ -185,38 +245,41 @@ def _build(
     )
 
 
-def file_groups(files: Iterable[LakeFile]) -> list[FileGroup]:
-    """Files by event name, in groups of about equal size."""
-    groups: list[FileGroup] = []
+def file_groups(files: Iterable[LakeFile], folder: Path) -> list[FileGroup]:
+    """Files by kind, in groups of about equal size, to be noted below a run's folder."""
+    found: list[tuple[str, list[str]]] = []
     size = 0
     for file in sorted(files):
-        path = os.fspath(file.path)
-        if groups and groups[-1].event_name == file.event_name and size < _GROUP_BYTES:
-            groups[-1] = FileGroup(file.event_name, (*groups[-1].paths, path))
-            size += file.size
-        else:
-            groups.append(FileGroup(file.event_name, (path,)))
-            size = file.size
-    return groups
+        if not found or found[-1][0] != file.event_name or size >= _GROUP_BYTES:
+            found.append((file.event_name, []))
+            size = 0
+        found[-1][1].append(os.fspath(file.path))
+        size += file.size
+    return [
+        FileGroup(kind, tuple(paths), os.fspath(folder / "groups" / f"{number}.json"))
+        for number, (kind, paths) in enumerate(found)
+    ]
 
 
 def read_group(group: FileGroup) -> Tables:
-    """The events of a group of lake files, with their derived time.
+    """The events of a group of lake files, with their derived time; or what was refused.
 
     Raises:
       LakeError: a file is not Parquet, or has not the columns of its event name.
     """
-    schema = lake_schema(group.event_name)
+    if group.kind == QUARANTINE:
+        return {"quarantined": rejects_table(map(Path, group.paths))}
+    schema = lake_schema(group.kind)
     tables = []
     for path in group.paths:
         try:
             tables.append(_read_file(path, schema))
         except (pa.ArrowException, KeyError, ValueError, OSError) as error:
             raise LakeError(
-                f"{path} is not a lake file of {group.event_name!r}: {error};"
+                f"{path} is not a lake file of {group.kind!r}: {error};"
                 " move it out of the lake and import its events again"
             ) from None
-    return {group.event_name: with_time(pa.concat_tables(tables))}
+    return {group.kind: with_time(pa.concat_tables(tables))}
 
 
 def _read_file(path: str, schema: pa.Schema) -> pa.Table:
@@ -233,54 +296,42 @@ def _read_file(path: str, schema: pa.Schema) -> pa.Table:
 
 
 class _ReadFn(beam.DoFn):
+    """Scatters files, and notes the pieces they became, should they ever be taken back."""
+
     def __init__(self, shuffle: Shuffle) -> None:
         self._shuffle = shuffle
 
     def process(self, group: FileGroup) -> Iterator[Any]:
-        tables = read_group(FileGroup(*group))
+        group = FileGroup(*group)
+        tables = read_group(group)
         progress.tick("ReadLake", rows=sum(map(len, tables.values())))
-        for tag, reference in scatter(self._shuffle, tables):
+        references = list(scatter(self._shuffle, tables))
+        note = Path(group.note)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        aside = note.with_name(f".{uuid.uuid4().hex}")
+        aside.write_text(json.dumps(references))
+        aside.replace(note)
+        for tag, reference in references:
             yield TaggedOutput(tag, reference)
 
 
-class _ReadRejectsFn(beam.DoFn):
-    def __init__(self, shuffle: Shuffle, sites: dict[str, Site]) -> None:
-        self._shuffle, self._sites = shuffle, sites
+class _TakeBackFn(beam.DoFn):
+    """Scatters the rows of a group again, as rows that go."""
 
-    def process(self, home: str) -> Iterator[Any]:
-        for tag, reference in scatter(self._shuffle, rejects_table(Home(home), self._sites)):
+    def __init__(self, shuffle: Shuffle) -> None:
+        self._shuffle = shuffle
+
+    def process(self, note: str) -> Iterator[Any]:
+        pieces = [Piece(*piece) for _, (_, piece) in json.loads(Path(note).read_text())]
+        routes = {piece.dataset: self._shuffle.routes[piece.dataset] for piece in pieces}
+        rows = gather(pieces, routes)
+        for tag, reference in scatter(self._shuffle, rows, is_removal=True):
             yield TaggedOutput(tag, reference)
-
-
-def rejects_table(home: Home, sites: Mapping[str, Site]) -> Tables:
-    """What beacon and imports put into quarantine, and its counts by day."""
-    # Without their texts, which are long: those stay in the files. A drain that was cut off
-    # may have written one twice.
-    rejects = {
-        (reject.site_id, reject.reject_id): {
-            "site_id": reject.site_id or UNKNOWN_SITE,
-            "reject_id": reject.reject_id,
-            "origin": reject.origin,
-            "place": reject.place,
-            "reason": reject.reason,
-            "received_at": reject.received_time_ms,
-        }
-        for reject in read_rejects(home)
-    }
-    table = pa.Table.from_pylist(list(rejects.values()), schema=result_schema("quarantine"))
-    dated = table.append_column("at", table["received_at"])
-    one = ints(table["received_at"]) * 0 + 1
-    counts = {name: one * (name == "quarantined") for name in batches.QUALITY_COUNTS}
-    quality = {
-        "site_id": table["site_id"],
-        "day": days_of(dated, sites),
-        "event_name": pa.array(["unknown"] * len(table), pa.string()),
-        **counts,
-    }
-    return {"rejects": table, "quality_parts": pa.table(quality)}
 
 
 def _write_manifest(element: tuple[int, Iterable[Piece]], path: str) -> None:
     _, pieces = element
-    results = sorted((p.dataset, p.path, p.rows) for p in map(Piece._make, pieces) if p.dataset)
+    results = sorted(
+        (p.dataset, p.path, p.rows, p.is_removal) for p in map(Piece._make, pieces) if p.dataset
+    )
     Path(path).write_text(json.dumps(results))

@@ -68,8 +68,12 @@ class Reporter:
             )
             return
         if report.is_new:
-            rows = ", ".join(f"{count} {table}" for table, count in sorted(report.rows.items()))
-            self._console.print(f"Published run {report.run_id}: {rows or 'no rows yet'}")
+            how = "in full" if report.is_full else f"from {report.events_read} new events"
+            self._console.print(
+                f"Published run {report.run_id} {how}: {_told(report.rows) or 'no rows'}"
+            )
+            if report.rows_taken_back:
+                self._console.print(f"Taken back: {_told(report.rows_taken_back)}")
         else:
             self._console.print(f"Nothing new: run {report.run_id} is published already")
         for site in report.unknown_sites:
@@ -92,3 +96,7 @@ class Reporter:
     @staticmethod
     def _line(**fields: object) -> None:
         sys.stderr.write(f"{msgspec.json.encode(fields).decode()}\n")
+
+
+def _told(rows: dict[str, int]) -> str:
+    return ", ".join(f"{count} {table}" for table, count in sorted(rows.items()))

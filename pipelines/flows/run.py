@@ -10,21 +10,30 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 from sqlalchemy import Engine
 
-from pipelines.flows.attribute import attribute
+from pipelines.flows.attribute import update
 from pipelines.flows.options import check_options
+from pipelines.flows.plan import Plan, plan_run
 from pipelines.io.database import open_database, upgrade_database
 from pipelines.io.drain import Drained, drain_spool
-from pipelines.io.lake import LakeFile, file_digest, lake_digest, lake_files
-from pipelines.io.publish import publish, published_run
+from pipelines.io.publish import ResultFile, publish, published_run
+from pipelines.io.quarantine import QUARANTINE
+from pipelines.io.state import (
+    Input,
+    State,
+    Step,
+    digest_of,
+    find_state,
+    forget_states,
+    look_at,
+    new_folder,
+    save_state,
+)
 from schemas.errors import BusyError, LakeError, PubSubError
-from schemas.lake import lacking_columns
 from schemas.lock import only_one
 from schemas.settings import Home, Settings
 
@@ -36,13 +45,15 @@ class RunReport(NamedTuple):
 
     run_id: str
     is_new: bool
-    is_full: bool
     drained: int
-    events: int
-    rows: dict[str, int]
+    events: int  # in the whole input
     unknown_sites: list[str]
-    seconds: float
-    peak_memory_mb: float
+    rows: dict[str, int]  # written, by table
+    rows_taken_back: dict[str, int]
+    is_full: bool = False
+    events_read: int = 0  # by this run
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
 
 
 def run(
@@ -50,6 +61,7 @@ def run(
     *,
     options: Sequence[str] = (),
     shards: int | None = None,
+    is_full: bool = False,
     code_version: str,
     progress: Progress = lambda _: None,
     stop: threading.Event | None = None,
@@ -57,12 +69,14 @@ def run(
     """Brings the tables up to date with everything that has come in.
 
     A run is a function of the lake, the quarantine, the settings and the code: when that run
-    is the published one already, nothing is written.
+    is the published one already, nothing is written. It computes only what changed since the
+    newest published run, if the state of that one is there.
 
     Args:
       home: the home directory.
       options: Beam options to pass through.
-      shards: cuts of the work; by default by size.
+      shards: cuts of the work, rounded up to a power of two; by default by size.
+      is_full: compute everything, whatever is there.
       code_version: release that runs.
       progress: told the name of each step as it begins.
       stop: once set, a subscription is drained no further.
@@ -75,7 +89,6 @@ def run(
     begin, started_at = time.monotonic(), time.time_ns() // 1_000_000
     options = check_options(options)
     settings = home.settings()
-    rows: Counter[str] = Counter()
     with only_one(home.path / "run.lock", "run"), _upgraded_database(home) as engine:
         progress("Draining")
         events_drained, unread = 0, None
@@ -84,45 +97,41 @@ def run(
         except (LakeError, BusyError, PubSubError) as error:
             unread = error  # told at the end: one bad spool file keeps nothing else away
         progress("Reading the lake")
-        files = lake_files(home)
-        input_digest = _input_digest(home, files)
-        settings_digest = _settings_digest(settings)
-        text = f"{input_digest}\n{settings_digest}\n{code_version}"
-        run_id = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-        events = sum(map(_count_rows, files))
-        is_new = published_run(engine) != run_id
-        if is_new:
-            with _scratch(home, run_id) as folder:
+        published = published_run(engine)
+        last = find_state(home, published)
+        forget_states(home, but=last)
+        inputs = look_at(home, last.sources if last and not is_full else ())
+        record = _record(inputs, settings, code_version)
+        report = RunReport(
+            run_id=record["run_id"],
+            is_new=is_full or record["run_id"] != published,
+            drained=events_drained,
+            events=record["events"],
+            unknown_sites=_unknown_sites(inputs, settings),
+            rows={},
+            rows_taken_back={},
+        )
+        if report.is_new:
+            state = None if is_full else _continued(last, record)
+            with new_folder(home, report.run_id) as folder, _scratch(home) as results_folder:
+                plan = plan_run(inputs, settings, folder, state, shards)
                 progress("Attributing")
-                results = attribute(home, files, settings, folder, options=options, shards=shards)
-                for result in results:
-                    rows[result.table] += result.rows
+                results = update(plan.work, settings, folder, results_folder, options=options)
+                report = _counted(report, plan, results)
+                left = _state_after(plan, state, record, folder)
+                save_state(left)
                 progress("Publishing")
-                record = {
-                    "run_id": run_id,
-                    "code_version": code_version,
-                    "input_digest": input_digest,
-                    "settings_digest": settings_digest,
-                    "events": events,
-                    "rows": rows.total(),
+                record |= {
+                    "rows": sum(report.rows.values()),
                     "duration_seconds": time.monotonic() - begin,
                     "peak_memory_mb": peak_memory_mb(),
                     "started_at": started_at,
                 }
                 publish(engine, record, results, settings.keep_runs)
+            forget_states(home, but=left)
     if unread is not None:
-        raise type(unread)(f"{unread}. All else is published as run {run_id}")
-    return RunReport(
-        run_id=run_id,
-        is_new=is_new,
-        is_full=True,
-        drained=events_drained,
-        events=events,
-        rows=dict(rows),
-        unknown_sites=sorted({file.site_id for file in files} - set(settings.sites)),
-        seconds=time.monotonic() - begin,
-        peak_memory_mb=peak_memory_mb(),
-    )
+        raise type(unread)(f"{unread}. All else is published as run {report.run_id}")
+    return report._replace(seconds=time.monotonic() - begin, peak_memory_mb=peak_memory_mb())
 
 
 def drain(home: Home, settings: Settings, stop: threading.Event | None = None) -> Drained:
@@ -166,16 +175,57 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _count_rows(file: LakeFile) -> int:
-    """Rows of a file of the lake, or a LakeError if it is not what its place says."""
-    try:
-        metadata = pq.read_metadata(file.path)
-    except (pa.ArrowException, OSError) as error:
-        raise LakeError(f"{file.path} is no readable Parquet file: {error}") from None
-    lacking = lacking_columns(file.event_name, metadata.schema.to_arrow_schema().names)
-    if lacking:
-        raise LakeError(f"{file.path} lacks columns of {file.event_name}: {', '.join(lacking)}")
-    return int(metadata.num_rows)
+def _record(inputs: Sequence[Input], settings: Settings, code_version: str) -> dict[str, Any]:
+    """What is known of a run before it begins; the id is a digest of what decides its tables."""
+    record = {
+        "input_digest": digest_of(inputs),
+        "settings_digest": _settings_digest(settings),
+        "code_version": code_version,
+    }
+    run_id = hashlib.blake2b("\n".join(record.values()).encode(), digest_size=8).hexdigest()
+    return {**record, "run_id": run_id, "events": sum(each.source.rows for each in inputs)}
+
+
+def _unknown_sites(inputs: Sequence[Input], settings: Settings) -> list[str]:
+    lake = {each.file.site_id for each in inputs if each.file.event_name != QUARANTINE}
+    return sorted(lake - set(settings.sites))
+
+
+def _continued(last: State | None, record: dict[str, Any]) -> State | None:
+    """The state of the last run if this one can continue it."""
+    if last is None or last.is_worn:
+        return None
+    is_alike = (
+        last.settings_digest == record["settings_digest"]
+        and last.code_version == record["code_version"]
+    )
+    return last if is_alike else None
+
+
+def _state_after(plan: Plan, state: State | None, record: dict[str, Any], folder: Path) -> State:
+    return State(
+        run_id=record["run_id"],
+        code_version=record["code_version"],
+        settings_digest=record["settings_digest"],
+        steps=(
+            *(state.steps if state else ()),
+            Step(os.fspath(folder), plan.work.shards, plan.rows_read),
+        ),
+        sources=plan.sources,
+    )
+
+
+def _counted(report: RunReport, plan: Plan, results: Sequence[ResultFile]) -> RunReport:
+    rows: Counter[str] = Counter()
+    rows_taken_back: Counter[str] = Counter()
+    for result in results:
+        (rows_taken_back if result.is_removal else rows)[result.table] += result.rows
+    return report._replace(
+        is_full=not plan.work.earlier,
+        events_read=plan.rows_read,
+        rows=dict(rows),
+        rows_taken_back=dict(rows_taken_back),
+    )
 
 
 def _settings_digest(settings: Settings) -> str:
@@ -196,14 +246,6 @@ def _settings_digest(settings: Settings) -> str:
     return hashlib.blake2b(text, digest_size=32).hexdigest()
 
 
-def _input_digest(home: Home, files: Sequence[LakeFile]) -> str:
-    """Digest of all that the flow reads: the lake's files and the quarantine's."""
-    digest = hashlib.blake2b(lake_digest(files).encode(), digest_size=32)
-    for file in sorted(home.quarantine.glob("site=*/date=*/[!.]*.jsonl")):
-        digest.update(f"{file.relative_to(home.quarantine)}\0{file_digest(file)}\n".encode())
-    return digest.hexdigest()
-
-
 @contextlib.contextmanager
 def _upgraded_database(home: Home) -> Iterator[Engine]:
     engine = open_database(home)
@@ -215,10 +257,10 @@ def _upgraded_database(home: Home) -> Iterator[Engine]:
 
 
 @contextlib.contextmanager
-def _scratch(home: Home, run_id: str) -> Iterator[Path]:
-    """A folder for pieces and results, gone afterwards; left-overs of killed runs go first."""
+def _scratch(home: Home) -> Iterator[Path]:
+    """A folder for results, gone afterwards; left-overs of killed runs go first."""
     shutil.rmtree(home.work, ignore_errors=True)
-    folder = home.work / f"{run_id}-{os.getpid()}"
+    folder = home.work / "results"
     folder.mkdir(parents=True)
     try:
         yield folder.resolve()

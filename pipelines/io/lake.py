@@ -24,7 +24,7 @@ from schemas.durable import DurableFolder
 from schemas.errors import LakeError
 from schemas.events import EVENTS
 from schemas.ids import is_site_id
-from schemas.lake import lake_schema
+from schemas.lake import lacking_columns, lake_schema
 from schemas.settings import Home
 
 DAY_MS = 86_400_000
@@ -120,23 +120,28 @@ def lake_files(home: Home) -> list[LakeFile]:
     return sorted(files)
 
 
+def count_rows(file: LakeFile) -> int:
+    """Rows of a file of the lake.
+
+    Raises:
+      LakeError: it is not what its place says.
+    """
+    try:
+        metadata = pq.read_metadata(file.path)
+    except (pa.ArrowException, OSError) as error:
+        raise LakeError(f"{file.path} is no readable Parquet file: {error}") from None
+    lacking = lacking_columns(file.event_name, metadata.schema.to_arrow_schema().names)
+    if lacking:
+        raise LakeError(f"{file.path} lacks columns of {file.event_name}: {', '.join(lacking)}")
+    return int(metadata.num_rows)
+
+
 def lake_digest(files: Iterable[LakeFile]) -> str:
     """Hex digest over the places and the contents of files, in whatever order they come."""
     digest = hashlib.blake2b(digest_size=32)
     for file in sorted(files, key=lambda file: file.place):
-        digest.update(f"{file.place}\0{_placed_digest(file.path)}\n".encode())
+        digest.update(f"{file.place}\0{file_digest(file.path)}\n".encode())
     return digest.hexdigest()
-
-
-def _placed_digest(path: Path) -> str:
-    """Digest of a file of the lake. Such files are replaced, never changed: read each once."""
-    state = path.stat()
-    return _digest_of(path, state.st_ino, state.st_size, state.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=65_536)
-def _digest_of(path: Path, *_state: int) -> str:
-    return file_digest(path)
 
 
 def file_digest(path: Path) -> str:

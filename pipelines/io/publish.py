@@ -24,6 +24,7 @@ class ResultFile(NamedTuple):
     table: str
     path: str
     rows: int
+    is_removal: bool = False
 
 
 def published_run(engine: Engine) -> str | None:

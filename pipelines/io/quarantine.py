@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+import pyarrow as pa
 
+from pipelines.io.lake import LakeFile
 from schemas.durable import DurableFolder
 from schemas.errors import LakeError
 from schemas.ids import is_site_id
+from schemas.results import result_schema
 from schemas.settings import Home
 from schemas.spool import UNKNOWN_SITE, Reject
 
+QUARANTINE = "quarantine"  # the kind of its files, beside the lake's event names
 MAX_REASON = 500
 
 
@@ -47,28 +51,64 @@ def _write_lines(lines: list[bytes], file: BinaryIO) -> None:
     file.writelines(lines)
 
 
-def read_rejects(home: Home) -> Iterator[Reject]:
-    """All records in quarantine, by site, date and file; blank lines are skipped.
+def quarantine_files(home: Home) -> list[LakeFile]:
+    """All finished files of the quarantine, as files of one more kind."""
+    files = []
+    for path in sorted(home.quarantine.glob("site=*/date=*/[!.]*.jsonl")):
+        date, site = (folder.name for folder in path.parents[:2])
+        size = path.stat().st_size
+        place = (site.removeprefix("site="), date.removeprefix("date="), path, size)
+        files.append(LakeFile(QUARANTINE, *place))
+    return files
 
-    People mend these files by hand, so a reason is cut to 500 characters here as well.
+
+def rejects_table(paths: Iterable[Path]) -> pa.Table:
+    """What files of the quarantine hold, as rows of the quarantine table.
+
+    Without the records themselves, which are long: those stay in the files.
 
     Raises:
       LakeError: a line is not a reject; the text names file and line.
     """
+    rows = [
+        {
+            "site_id": reject.site_id or UNKNOWN_SITE,
+            "reject_id": reject.reject_id,
+            "origin": reject.origin,
+            "place": reject.place,
+            "reason": reject.reason,
+            "received_at": reject.received_time_ms,
+        }
+        for path in paths
+        for reject in _rejects_in(path)
+    ]
+    return pa.Table.from_pylist(rows, schema=result_schema("quarantine"))
+
+
+def read_rejects(home: Home) -> Iterator[Reject]:
+    """All records in quarantine, by site, date and file.
+
+    Raises:
+      LakeError: a line is not a reject; the text names file and line.
+    """
+    for file in quarantine_files(home):
+        yield from _rejects_in(file.path)
+
+
+def _rejects_in(path: Path) -> Iterator[Reject]:
+    """The records of one file; blank lines are skipped.
+
+    People mend these files by hand, so a reason is cut to 500 characters here as well.
+    """
     decode = msgspec.json.Decoder(Reject).decode
-    for path in sorted(home.quarantine.glob("site=*/date=*/*.jsonl")):
-        if path.name.startswith("."):
-            continue
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    yield _cut(decode(line))
-                except (msgspec.DecodeError, UnicodeError) as error:
-                    raise LakeError(
-                        f"{path} line {number}: not a rejected record: {error}"
-                    ) from None
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield _cut(decode(line))
+            except (msgspec.DecodeError, UnicodeError) as error:
+                raise LakeError(f"{path} line {number}: not a rejected record: {error}") from None
 
 
 def _cut(reject: Reject) -> Reject:

@@ -36,10 +36,10 @@ def hash_text(column: Any) -> Hashes:
         word = words[start[rows] + place]
         unused_bits = (8 * np.clip(8 - left, 0, 8)).astype(np.uint64)
         word = (word << unused_bits) >> unused_bits
-        hashes[rows] = _mix(hashes[rows] ^ word)
+        hashes[rows] = mix(hashes[rows] ^ word)
         place += 8
         rows = rows[left > 8]
-    return _mix(hashes)
+    return mix(hashes)
 
 
 def shard_of(shards: int, *columns: Any) -> Ints:
@@ -47,7 +47,8 @@ def shard_of(shards: int, *columns: Any) -> Ints:
     return (hash_text(joint_key(*columns)) % np.uint64(shards)).astype(np.int64)
 
 
-def _mix(value: Hashes) -> Hashes:
+def mix(value: Hashes) -> Hashes:
+    """[rows] a bijection of 64-bit numbers in which every bit depends on every other."""
     value = value + _STEP
     value = (value ^ (value >> np.uint64(30))) * _MIX_1
     value = (value ^ (value >> np.uint64(27))) * _MIX_2

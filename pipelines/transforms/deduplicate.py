@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from pipelines.kernels.calendar import derived_time_ms
 from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints
 from pipelines.transforms.daily import add_up, daily_part, days_of
+from pipelines.transforms.rejects import count_rejects
 from schemas.batches import (
     EMAILS,
     LANDINGS,
@@ -16,6 +17,7 @@ from schemas.batches import (
     QUALITY_COUNTS,
     QUALITY_PARTS,
 )
+from schemas.events import EVENTS
 from schemas.settings import Site
 
 _LATE_MS = 86_400_000
@@ -33,11 +35,13 @@ def with_time(events: pa.Table) -> pa.Table:
 def drop_duplicates(tables: Tables, sites: Mapping[str, Site]) -> Tables:
     """Keeps of each (site, event id) the event received first, and sorts events by use.
 
-    Takes lake kinds with `at`; gives purchases, refunds, emails, logins (through emails),
-    pin_clicks, landings, and counts for the daily and quality tables.
+    Takes lake kinds with `at`, and what is quarantined; gives purchases, refunds, emails, logins
+    (through emails), pin_clicks, landings, rejects, and counts for the daily and quality tables.
     """
-    kept, quality = {}, []
-    for name, (events, repeated) in _first_received(tables).items():
+    refused = count_rejects(tables["quarantined"], sites)
+    kept, quality = {}, [refused["quality_parts"].cast(QUALITY_PARTS)]
+    kinds = {name: table for name, table in tables.items() if name in EVENTS}
+    for name, (events, repeated) in _first_received(kinds).items():
         agent = events["user_agent_class"]
         crawled = bools(pc.is_in(agent, pa.array(_CRAWLERS)))
         quality.append(_quality(name, events, repeated, crawled, sites))
@@ -56,6 +60,7 @@ def drop_duplicates(tables: Tables, sites: Mapping[str, Site]) -> Tables:
         "emails": identifies.select(EMAILS.names).append_column("shard_key", key),
         "pin_clicks": _with_precedence(kept["pin"]).select(PIN_CLICKS.names),
         "landings": kept["pin_visit"].select(LANDINGS.names),
+        "rejects": refused["rejects"],
         "daily_parts": pa.concat_tables(parts),
         "quality_parts": pa.concat_tables(quality),
     }

@@ -1,8 +1,12 @@
 """The shuffle: columnar pieces in files, references to them through Beam.
 
-An element is `(shard, Piece)`: which dataset, which Arrow IPC file, which batch in it. Beam
-groups the small references; the rows never pass through it. A file has a name of its own and
-is complete before its reference leaves the bundle, so a retried bundle cannot spoil one.
+An element is `(shard, Piece)`: which dataset, where its rows lie in which file, and whether
+they are added or taken back. Beam groups the small references; the rows never pass through it.
+A file has a name of its own and is complete before its reference leaves the bundle, so a
+retried bundle cannot spoil one.
+
+A file holds Arrow record batches, one a shard, without the schema and the footer that an Arrow
+file has: to parse those for each of thousands of pieces takes longer than to read the rows.
 """
 
 import dataclasses
@@ -11,16 +15,14 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import progress
-from pipelines.kernels.columns import Tables, sort_by
-from pipelines.kernels.hashing import shard_of
+from pipelines.kernels.columns import Ints, Tables, joint_key, sort_by
+from pipelines.kernels.hashing import hash_text
 
 Step = Callable[[Tables], Tables]
 RESULTS_TAG = "results"
@@ -31,38 +33,83 @@ class Piece(NamedTuple):
 
     dataset: str
     path: str
-    batch: int
+    start: int  # bytes
+    size: int
     rows: int
+    is_removal: bool = False
 
 
 class Route(NamedTuple):
-    """Where a dataset goes next: a stage, by the hash of these key columns."""
+    """Where a dataset goes next: a stage, by the hash of these key columns.
+
+    sums: the measures of a dataset whose rows are parts to be added up.
+    is_row_wise: what the stage makes of a row depends on that row and on the stage's other
+      datasets of the same key, not on other rows of this dataset.
+    """
 
     stage: str
     keys: tuple[str, ...]
     schema: pa.Schema
+    sums: tuple[str, ...] = ()
+    is_row_wise: bool = False
+
+    def key_of(self, table: pa.Table) -> Ints:
+        """[rows] hash by which rows meet."""
+        return hash_text(joint_key(*(table[name] for name in self.keys))).view(np.int64)
+
+
+class PastRun(NamedTuple):
+    """An earlier run: its folder, and the number of its shards."""
+
+    folder: str
+    shards: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Shuffle:
-    """One run's shuffle: where pieces lie, how many shards, and who gets which dataset."""
+    """One run's shuffle: where pieces lie, how many shards, and who gets which dataset.
+
+    folder: where pieces stay, and what `pipelines.transforms.past` notes of them.
+    results_folder: where result files go.
+    shards: a power of two, so that a shard of any run is some shards of a run with more of
+      them, and a part of one shard of a run with fewer.
+    earlier: the runs that this one continues, oldest first; none: a full run.
+    """
 
     folder: str
+    results_folder: str
     shards: int
     routes: Mapping[str, Route]
     results: Mapping[str, tuple[pa.Schema, tuple[str, ...]]]
     stages: tuple[str, ...]
+    earlier: tuple[PastRun, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuses a number of shards that is no power of two."""
+        if self.shards < 1 or self.shards & (self.shards - 1):
+            raise ValueError(f"{self.shards} shards, not a power of two")
 
     def later(self, stage: str) -> tuple[str, ...]:
         """The stages after one."""
         return self.stages[self.stages.index(stage) + 1 :]
 
-    def schemas(self, stage: str) -> dict[str, pa.Schema]:
+    def given(self, stage: str) -> dict[str, Route]:
         """What a stage is given."""
-        return {name: route.schema for name, route in self.routes.items() if route.stage == stage}
+        return {name: route for name, route in self.routes.items() if route.stage == stage}
+
+    def conform(self, name: str, table: pa.Table) -> pa.Table:
+        """A table in the schema of its dataset or result.
+
+        Raises:
+          KeyError: it is neither.
+        """
+        schema = self.results[name][0] if name in self.results else self.routes[name].schema
+        return table.select(schema.names).cast(schema)
 
 
-def scatter(shuffle: Shuffle, tables: Tables) -> Iterator[tuple[str, tuple[int, Piece]]]:
+def scatter(
+    shuffle: Shuffle, tables: Tables, *, is_removal: bool = False
+) -> Iterator[tuple[str, tuple[int, Piece]]]:
     """Writes routed datasets by shard and results whole; gives (tag, (shard, piece)).
 
     Raises:
@@ -71,109 +118,76 @@ def scatter(shuffle: Shuffle, tables: Tables) -> Iterator[tuple[str, tuple[int, 
     for name, table in tables.items():
         if len(table) == 0:
             continue
+        rows = shuffle.conform(name, table)
         if name in shuffle.results:
-            yield RESULTS_TAG, (0, _write_result(shuffle, name, table))
+            yield RESULTS_TAG, (0, _write_result(shuffle, name, rows, is_removal=is_removal))
             continue
         route = shuffle.routes[name]
-        for reference in _write_pieces(shuffle, name, route, table):
-            yield route.stage, reference
+        for shard, piece in _write_pieces(shuffle, name, route, rows):
+            yield route.stage, (shard, piece._replace(is_removal=is_removal))
 
 
-def gather(pieces: Iterable[Piece], schemas: Mapping[str, pa.Schema]) -> Tables:
+def gather(pieces: Iterable[Piece], routes: Mapping[str, Route]) -> Tables:
     """Reads a shard's pieces: one table for each dataset, empty where none came.
 
     Raises:
       ValueError: a piece does not hold the rows its reference promises.
     """
-    found: dict[str, list[pa.RecordBatch]] = {name: [] for name in schemas}
+    found: dict[str, list[pa.RecordBatch]] = {name: [] for name in routes}
     for piece in sorted(pieces):
-        with pa.memory_map(piece.path) as source:
-            batch = pa.ipc.open_file(source).get_batch(piece.batch)
-        if batch.num_rows != piece.rows:
-            raise ValueError(
-                f"{piece.path} batch {piece.batch}: {batch.num_rows} rows, not {piece.rows}"
-            )
-        found[piece.dataset].append(batch)
+        found[piece.dataset].append(read_piece(piece, routes[piece.dataset]))
     return {
-        name: pa.Table.from_batches(batches, schemas[name]).combine_chunks()
+        name: pa.Table.from_batches(batches, routes[name].schema).combine_chunks()
         for name, batches in found.items()
     }
 
 
+def read_piece(piece: Piece, route: Route) -> pa.RecordBatch:
+    """The rows of a piece.
+
+    Raises:
+      ValueError: it does not hold the rows its reference promises.
+    """
+    with Path(piece.path).open("rb") as file:
+        file.seek(piece.start)
+        batch = pa.ipc.read_record_batch(pa.py_buffer(file.read(piece.size)), route.schema)
+    if batch.num_rows != piece.rows:
+        raise ValueError(
+            f"{piece.path} from byte {piece.start}: {batch.num_rows} rows, not {piece.rows}"
+        )
+    return batch
+
+
 def _write_pieces(
-    shuffle: Shuffle, name: str, route: Route, table: pa.Table
+    shuffle: Shuffle, name: str, route: Route, rows: pa.Table
 ) -> list[tuple[int, Piece]]:
     """Writes one file with a batch for each shard that has rows."""
-    shard = shard_of(shuffle.shards, *(table[key] for key in route.keys))
+    key = route.key_of(rows).view(np.uint64)
+    shard = (key % np.uint64(shuffle.shards)).astype(np.int64)
     order = np.argsort(shard, kind="stable")
-    rows = table.select(route.schema.names).cast(route.schema).take(pa.array(order))
+    rows = rows.take(pa.array(order))
     edges = np.searchsorted(shard[order], np.arange(shuffle.shards + 1))
-    path = _new_file(shuffle, name, "arrow")
+    path = _new_file(Path(shuffle.folder, "pieces"), name, "arrow")
     pieces: list[tuple[int, Piece]] = []
-    with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, route.schema) as writer:
+    with pa.OSFile(path, "wb") as file:
         for number, (low, high) in enumerate(itertools.pairwise(edges.tolist())):
             if high > low:
-                writer.write_batch(rows.slice(low, high - low).combine_chunks().to_batches()[0])
-                pieces.append((number, Piece(name, path, len(pieces), high - low)))
+                # Combined: of a slice of lists all of their values would be written.
+                (batch,) = rows.slice(low, high - low).combine_chunks().to_batches()
+                message = batch.serialize()
+                piece = Piece(name, path, file.tell(), message.size, high - low)
+                pieces.append((number, piece))
+                file.write(message)
     return pieces
 
 
-def _write_result(shuffle: Shuffle, name: str, table: pa.Table) -> Piece:
-    schema, keys = shuffle.results[name]
-    path = _new_file(shuffle, name, "parquet")
+def _write_result(shuffle: Shuffle, name: str, rows: pa.Table, *, is_removal: bool) -> Piece:
+    path = _new_file(Path(shuffle.results_folder), name, "parquet")
     # In the order of its key, so that a database appends instead of searching for places.
-    table = sort_by(table.select(schema.names).cast(schema), *keys)
-    pq.write_table(table, path, compression="zstd")
-    return Piece(name, path, 0, len(table))
+    pq.write_table(sort_by(rows, *shuffle.results[name][1]), path, compression="zstd")
+    return Piece(name, path, 0, 0, len(rows), is_removal)
 
 
-def _new_file(shuffle: Shuffle, name: str, ending: str) -> str:
-    folder = Path(shuffle.folder)
+def _new_file(folder: Path, name: str, ending: str) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     return os.fspath(folder / f"{name}-{uuid.uuid4().hex}.{ending}")
-
-
-class _StageFn(beam.DoFn):
-    """Reads a shard, runs the step, scatters what it gives."""
-
-    def __init__(self, stage: str, step: Step, shuffle: Shuffle) -> None:
-        self._stage, self._step, self._shuffle = stage, step, shuffle
-
-    def process(self, element: tuple[int, Iterable[Piece]]) -> Iterator[Any]:
-        _, pieces = element
-        tables = gather(pieces, self._shuffle.schemas(self._stage))
-        progress.tick(self._stage, rows=sum(map(len, tables.values())))
-        allowed = (RESULTS_TAG, *self._shuffle.later(self._stage))
-        for tag, reference in scatter(self._shuffle, self._step(tables)):
-            if tag not in allowed:
-                raise ValueError(
-                    f"stage {self._stage} gives {reference} to {tag}, not a later stage"
-                )
-            yield beam.pvalue.TaggedOutput(tag, reference)
-
-
-@dataclasses.dataclass
-class RunStage(beam.PTransform[Any, Any]):
-    """Groups a stage's pieces by shard and runs its step on each shard.
-
-    Takes (shard, Piece); gives, for each later stage and for the results, (shard, Piece).
-    Deterministic up to file names, so a retried bundle writes the same rows.
-    """
-
-    stage: str
-    step: Step
-    shuffle: Shuffle
-
-    def expand(self, pieces: Any) -> Any:
-        """Wires the group-by and the step."""
-        progress.expect(self.stage, self.shuffle.shards)
-        later = self.shuffle.later(self.stage)
-        outputs = (
-            pieces
-            | "GroupByShard" >> beam.GroupByKey()
-            | "RunStep"
-            >> beam.ParDo(_StageFn(self.stage, self.step, self.shuffle)).with_outputs(
-                RESULTS_TAG, *later
-            )
-        )
-        return {tag: outputs[tag] for tag in (RESULTS_TAG, *later)}

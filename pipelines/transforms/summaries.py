@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 from pipelines.kernels.columns import Floats, Ints, Tables, codes, group_starts, ints, sort_by
 from pipelines.kernels.uncertainty import gamma_interval
 from pipelines.transforms.daily import add_up
+from pipelines.transforms.rejects import once
 from schemas.batches import DAILY_COUNTS, DAILY_PARTS, QUALITY_COUNTS, QUALITY_PARTS
 from schemas.models import DEFAULT_MODEL, MODELS
 from schemas.settings import Site
@@ -36,7 +37,7 @@ def summarize(tables: Tables, sites: dict[str, Site]) -> Tables:
             ("site_id", "day", "event_name"),
             QUALITY_COUNTS,
         ),
-        "quarantine": _once(tables["rejects"]),
+        "quarantine": once(tables["rejects"]),
     }
 
 
@@ -207,9 +208,3 @@ def _daily_tables(parts: pa.Table) -> Tables:
         )
         for dimension, (table, column) in _DAILY_TABLES.items()
     }
-
-
-def _once(rejects: pa.Table) -> pa.Table:
-    rejects = sort_by(rejects, "site_id", "reject_id", "received_at", "reason")
-    (code,) = codes([rejects["site_id"], rejects["reject_id"]])
-    return rejects.take(pa.array(group_starts(code)))

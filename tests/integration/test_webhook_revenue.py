@@ -238,7 +238,7 @@ def test_by_the_time_of_receipt_the_revenue_would_be_another(home: Path) -> None
     found = {}
     for name in ("purchase", "refund"):
         files = (home / "lake" / name / "site=kept-backwards").rglob("*.parquet")
-        events = read_group(FileGroup(name, tuple(map(str, files))))[name]
+        events = read_group(FileGroup(name, tuple(map(str, files)), ""))[name]
         place = events.schema.get_field_index("updated_time_ms")
         unsaid = pa.nulls(len(events), pa.int64())
         found[name] = events.set_column(place, "updated_time_ms", unsaid)

@@ -149,8 +149,8 @@ def test_files_of_earlier_releases_have_no_versions(tmp_path) -> None:
     pq.write_table(table.drop_columns(sorted(ADDED_COLUMNS & set(table.column_names))), old)
     pq.write_table(table.drop_columns(["visitor_id"]), broken)
 
-    (row,) = read_group(FileGroup("purchase", (str(old),)))["purchase"].to_pylist()
+    (row,) = read_group(FileGroup("purchase", (str(old),), ""))["purchase"].to_pylist()
 
     assert (row["order_id"], row["updated_time_ms"]) == ("o1", None)
     with pytest.raises(LakeError, match="visitor_id"):
-        read_group(FileGroup("purchase", (str(broken),)))
+        read_group(FileGroup("purchase", (str(broken),), ""))

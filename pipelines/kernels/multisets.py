@@ -1,0 +1,157 @@
+"""Tables as multisets of rows: what two have in common, what one has more, what adds up.
+
+Rows are met by a 64-bit hash over all their columns and then compared in full, so that no
+accident of a hash can let money disappear.
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.kernels.columns import Bools, Ints, flat, ints
+from pipelines.kernels.hashing import Hashes, hash_text, mix
+
+_NULL = np.uint64(0x6E756C6C)
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+_ONE = np.uint64(1)
+
+
+def fingerprints(table: pa.Table) -> Hashes:
+    """[rows] hash of all columns of each row, lists and structs included."""
+    return _chained([flat(column) for column in table.columns], len(table))
+
+
+def cancel(added: pa.Table, removed: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Takes rows that stand in both tables out of both, as often as they stand in both.
+
+    Args:
+      added: [rows] of any columns.
+      removed: [rows] of the same schema.
+
+    Raises:
+      ValueError: two different rows have one hash (once in 2**64 pairs).
+    """
+    if len(added) == 0 or len(removed) == 0:
+        return added, removed
+    plus, minus = _pairs(fingerprints(added), fingerprints(removed))
+    ours, theirs = added.take(pa.array(plus)), removed.take(pa.array(minus))
+    if not ours.equals(theirs):
+        raise ValueError("two different rows have the same fingerprint; run with --full")
+    return _dropping(added, plus), _dropping(removed, minus)
+
+
+def without(rows: pa.Table, removed: pa.Table) -> pa.Table:
+    """The rows less the removed ones.
+
+    Raises:
+      ValueError: a removed row is not there.
+    """
+    rows, missing = cancel(rows, removed)
+    if len(missing):
+        raise ValueError(f"{len(missing)} rows to take back are not there: {missing.slice(0, 1)}")
+    return rows
+
+
+def add_up(table: pa.Table, sums: tuple[str, ...]) -> pa.Table:
+    """Rows that differ only in these columns, added up; what adds up to nothing is left out."""
+    keys = [name for name in table.column_names if name not in sums]
+    grouped = table.group_by(keys, use_threads=False).aggregate([(name, "sum") for name in sums])
+    total = grouped.rename_columns([*keys, *sums]).select(table.column_names).cast(table.schema)
+    something = np.zeros(len(total), dtype=np.bool_)
+    for name in sums:
+        something |= ints(total[name]) != 0
+    return total.filter(pa.array(something))
+
+
+def negated(table: pa.Table, sums: tuple[str, ...]) -> pa.Table:
+    """The table with these columns below zero: added to the table it leaves nothing."""
+    for name in sums:
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, table.schema.field(name), pc.negate(table[name]))
+    return table
+
+
+def is_among(keys: Ints, wanted: Ints) -> Bools:
+    """[keys] whether a key is one of the wanted.
+
+    A sieve over some bits of the hashed keys comes first: of many keys few are wanted, and
+    a look into a small table costs a tenth of a binary search.
+
+    Args:
+      keys: [keys] stable hashes.
+      wanted: [wanted] sorted, each once.
+    """
+    found = np.zeros(len(keys), dtype=np.bool_)
+    if len(keys) == 0 or len(wanted) == 0:
+        return found
+    shift = np.uint64(64 - max(int(len(wanted) * 8 - 1).bit_length(), 3))
+    sieve = np.zeros(2 ** (64 - int(shift)), dtype=np.bool_)
+    # The high bits: within a shard the low ones are alike.
+    sieve[wanted.view(np.uint64) >> shift] = True
+    maybe = np.flatnonzero(sieve[keys.view(np.uint64) >> shift])
+    place = np.searchsorted(wanted, keys[maybe])
+    found[maybe] = wanted[np.minimum(place, len(wanted) - 1)] == keys[maybe]
+    return found
+
+
+def _pairs(plus: Hashes, minus: Hashes) -> tuple[Ints, Ints]:
+    """Rows of both sides with equal hashes, one to one: the first of each run of equals."""
+    both = np.concatenate((plus, minus))
+    order = np.argsort(both, kind="stable")  # within equal hashes the plus side comes first
+    ordered = both[order]
+    is_minus = order >= len(plus)
+    run = np.cumsum(np.append([False], ordered[1:] != ordered[:-1]))
+    counts = np.bincount(run[~is_minus], minlength=run[-1] + 1)
+    sizes = np.bincount(run)
+    place = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[run]
+    place -= np.where(is_minus, counts[run], 0)
+    is_paired = place < np.minimum(counts, sizes - counts)[run]
+    return order[is_paired & ~is_minus], order[is_paired & is_minus] - len(plus)
+
+
+def _dropping(table: pa.Table, rows: Ints) -> pa.Table:
+    keep = np.ones(len(table), dtype=np.bool_)
+    keep[rows] = False
+    return table.filter(pa.array(keep))
+
+
+def _chained(columns: list[Any], rows: int) -> Hashes:
+    total = np.zeros(rows, dtype=np.uint64)
+    for column in columns:
+        total = mix(total * _STEP + _hash(column))
+    return total
+
+
+def _hash(column: Any) -> Hashes:
+    hashes = _hash_values(column)
+    if column.null_count:
+        hashes = np.where(np.asarray(column.is_null()), _NULL, hashes)
+    return hashes
+
+
+def _hash_values(column: Any) -> Hashes:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _hash_values(column.dictionary_decode())
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return hash_text(column)
+    if pa.types.is_struct(kind):
+        return _chained(column.flatten(), len(column))
+    if pa.types.is_list(kind):
+        return _hash_lists(column)
+    if pa.types.is_floating(kind):
+        filled = pc.cast(column, pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False)
+        return mix((np.asarray(filled) + 0.0).view(np.uint64))  # -0.0 is 0.0
+    return mix(ints(column).view(np.uint64))
+
+
+def _hash_lists(column: Any) -> Hashes:
+    length = ints(pc.list_value_length(column))
+    start = np.cumsum(length) - length
+    place = np.arange(int(length.sum())) - np.repeat(start, length)
+    values = mix(_hash(pc.list_flatten(column)) + place.astype(np.uint64) * _STEP)
+    running = np.concatenate((np.zeros(1, dtype=np.uint64), np.cumsum(values, dtype=np.uint64)))
+    total = running[start + length] - running[start]  # wraps around, as hashes may
+    return mix(total + length.astype(np.uint64) + _ONE)

@@ -1,0 +1,128 @@
+"""What a stage was given by earlier runs: an index of keys beside the pieces of each shard.
+
+A run's folder holds `pieces/`, which the shuffle writes anyway, and `given/`, one small file
+for each stage and shard: which pieces came, and the key of every row in them. The next run
+reads the keys, and of the pieces only those with rows of a key that it must look at again.
+"""
+
+import itertools
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.kernels.columns import Ints, Tables
+from pipelines.kernels.multisets import is_among, without
+from pipelines.transforms.shuffle import Piece, Route, Shuffle, read_piece
+
+_SCHEMA = pa.schema([("key", pa.int64())])
+
+
+class Past:
+    """The rows that earlier runs gave to one shard of a stage."""
+
+    def __init__(self, shuffle: Shuffle, stage: str, shard: int) -> None:
+        self._routes = shuffle.given(stage)
+        files = (
+            _given_file(run.folder, stage, number)
+            for run in shuffle.earlier
+            for number in range(shard % run.shards, run.shards, shuffle.shards)
+        )
+        self._files = [file for file in files if file.exists()]
+
+    def __bool__(self) -> bool:
+        """Whether anything came before."""
+        return bool(self._files)
+
+    def rows(self, wanted: Mapping[str, Ints]) -> Tables:
+        """For each dataset the standing rows of these keys.
+
+        Args:
+          wanted: for each dataset [keys] sorted, each once.
+
+        Raises:
+          ValueError: rows were taken back that never came.
+        """
+        added: dict[str, list[pa.RecordBatch]] = {name: [] for name in wanted}
+        removed: dict[str, list[pa.RecordBatch]] = {name: [] for name in wanted}
+        for file in self._files:
+            for name, pieces, keys in _read_given(file):
+                for piece, rows in _hits(pieces, is_among(keys, wanted[name])):
+                    side = removed if piece.is_removal else added
+                    batch = read_piece(piece, self._routes[name])
+                    side[name].append(batch.take(pa.array(rows)))
+        return {
+            name: without(*(_as_table(side[name], self._routes[name]) for side in (added, removed)))
+            for name in wanted
+        }
+
+
+def remember(
+    shuffle: Shuffle,
+    stage: str,
+    shard: int,
+    pieces: Sequence[Piece],
+    added: Tables,
+    removed: Tables,
+) -> None:
+    """Notes what a shard is given in this run; the same again is the same file.
+
+    Args:
+      shuffle: the run's.
+      stage: who is given it.
+      shard: which of its shards.
+      pieces: what came.
+      added: the rows of the pieces that add, as `gather` gives them.
+      removed: the rows of those that take back.
+    """
+    given, keys = [], []
+    for name, route in shuffle.given(stage).items():
+        # In the order of `gather`.
+        own = sorted((piece for piece in pieces if piece.dataset == name), key=_in_table)
+        if own:
+            given.append((name, own))
+            keys.append(np.concatenate([route.key_of(side[name]) for side in (added, removed)]))
+    file = _given_file(shuffle.folder, stage, shard)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_name(f".{uuid.uuid4().hex}")
+    schema = _SCHEMA.with_metadata({"given": json.dumps(given)})
+    with pa.OSFile(os.fspath(aside), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        for each in keys:
+            writer.write_batch(pa.record_batch([pa.array(each)], schema=schema))
+    aside.replace(file)
+
+
+def _in_table(piece: Piece) -> tuple[bool, Piece]:
+    return piece.is_removal, piece
+
+
+def _read_given(file: Path) -> Iterator[tuple[str, list[Piece], Ints]]:
+    with pa.memory_map(os.fspath(file)) as source:
+        reader = pa.ipc.open_file(source)
+        given = json.loads(reader.schema.metadata[b"given"])
+        for number, (name, pieces) in enumerate(given):
+            yield name, [Piece(*piece) for piece in pieces], np.asarray(reader.get_batch(number)[0])
+
+
+def _hits(pieces: Sequence[Piece], is_hit: np.ndarray) -> Iterator[tuple[Piece, Ints]]:
+    """Pieces with a hit among their rows, laid end to end, and the rows within each."""
+    rows = np.flatnonzero(is_hit)
+    starts = np.cumsum([0, *(piece.rows for piece in pieces)])
+    edges = np.searchsorted(rows, starts)
+    for piece, start, (low, high) in zip(
+        pieces, starts[:-1], itertools.pairwise(edges.tolist()), strict=True
+    ):
+        if high > low:
+            yield piece, rows[low:high] - start
+
+
+def _as_table(batches: Sequence[pa.RecordBatch], route: Route) -> pa.Table:
+    return pa.Table.from_batches(batches, route.schema).combine_chunks()
+
+
+def _given_file(folder: str, stage: str, shard: int) -> Path:
+    return Path(folder, "given", f"{stage}-{shard}.arrow")

@@ -1,0 +1,105 @@
+"""The flow without Beam, run after run on a lake that changes: what incremental tests share."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipelines.flows.attribute import routes, steps
+from pipelines.transforms.deduplicate import with_time
+from pipelines.transforms.shuffle import RESULTS_TAG, PastRun, Piece, Shuffle, Step, gather, scatter
+from pipelines.transforms.stage import _StageFn
+from schemas.events import AnyEvent
+from schemas.results import result_key, result_schema
+from schemas.settings import Site
+from schemas.tables import RESULTS
+from tests.flow.truth import Rows, by_name
+
+References = list[tuple[str, tuple[int, Piece]]]
+# A lake: the events of each file.
+Lake = Mapping[str, Sequence[AnyEvent]]
+
+
+class House:
+    """Runs the stages one after the other, and keeps tables and memory between runs."""
+
+    def __init__(
+        self, folder: Path, sites: Mapping[str, Site], shards: Sequence[int] = (2,)
+    ) -> None:
+        self.sites, self.shards = sites, shards
+        self.steps: dict[str, Step] = steps(sites)
+        self.routes = routes()
+        self.tables: dict[str, dict[Any, dict[str, Any]]] = {name: {} for name in RESULTS}
+        self.touched: dict[str, int] = {}
+        self._folder = folder
+        self._runs: list[PastRun] = []
+        self._read: dict[str, tuple[Sequence[AnyEvent], Path]] = {}
+
+    def run(self, lake: Lake) -> Rows:
+        """Brings the tables up to date with the lake; gives all their rows."""
+        folder = self._folder / str(len(self._runs))
+        folder.mkdir(parents=True)
+        shuffle = Shuffle(
+            folder=str(folder),
+            results_folder=str(folder / "results"),
+            shards=self.shards[len(self._runs) % len(self.shards)],
+            routes=self.routes,
+            results={name: (result_schema(name), result_key(name)) for name in RESULTS},
+            stages=tuple(self.steps),
+            earlier=tuple(self._runs),
+        )
+        given: dict[str, dict[int, list[Piece]]] = defaultdict(lambda: defaultdict(list))
+        for tag, (shard, piece) in self._changed(lake, shuffle):
+            given[tag][shard].append(piece)
+        self.touched = dict.fromkeys(self.steps, 0)
+        for stage, step in self.steps.items():
+            for shard, pieces in given[stage].items():
+                self.touched[stage] += sum(piece.rows for piece in pieces)
+                for output in _StageFn(stage, step, shuffle).process((shard, pieces)):
+                    place, piece = output.value
+                    given[output.tag][place].append(piece)
+        self._runs.append(PastRun(str(folder), shuffle.shards))
+        self._apply(given[RESULTS_TAG][0])
+        return {
+            name: [rows[key] for key in sorted(rows, key=_nulls_last)]
+            for name, rows in self.tables.items()
+        }
+
+    def _changed(self, lake: Lake, shuffle: Shuffle) -> References:
+        """The pieces of files that are new, and of those that are gone or changed, taken back."""
+        changed: References = []
+        for name, (events, note) in list(self._read.items()):
+            if lake.get(name) != events:
+                del self._read[name]
+                pieces = [Piece(*piece) for _, (_, piece) in json.loads(note.read_text())]
+                rows = gather(
+                    pieces, {piece.dataset: self.routes[piece.dataset] for piece in pieces}
+                )
+                changed += scatter(shuffle, rows, is_removal=True)
+        for name, events in lake.items():
+            if name not in self._read:
+                tables = {kind: with_time(table) for kind, table in by_name(events).items()}
+                references = list(scatter(shuffle, tables))
+                note = self._folder / f"{len(self._runs)}-{name}.json"
+                note.write_text(json.dumps(references))
+                self._read[name] = (events, note)
+                changed += references
+        return changed
+
+    def _apply(self, results: Sequence[Piece]) -> None:
+        """Takes back and puts in result rows, as a database would, and refuses what it would."""
+        for piece in sorted(results, key=lambda piece: not piece.is_removal):
+            rows = self.tables[piece.dataset]
+            for row in pq.read_table(piece.path).to_pylist():
+                key = tuple(row[name] for name in result_key(piece.dataset))
+                if piece.is_removal:
+                    assert rows.pop(key) == row, "a row is taken back that does not stand"
+                else:
+                    assert rows.setdefault(key, row) is row, "a row is there already"
+
+
+def _nulls_last(key: tuple[Any, ...]) -> list[tuple[bool, Any]]:
+    return [(value is None, value) for value in key]
