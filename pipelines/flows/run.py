@@ -122,6 +122,7 @@ def run(
                 save_state(left)
                 progress("Publishing")
                 record |= {
+                    "continues": state.run_id if state else None,
                     "rows": sum(report.rows.values()),
                     "duration_seconds": time.monotonic() - begin,
                     "peak_memory_mb": peak_memory_mb(),

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
 
 from pipelines import progress
 from pipelines.io.database import broken_invariants
 from schemas.errors import AuditError
-from schemas.results import result_schema
+from schemas.results import result_key, result_schema
 from schemas.tables import RESULTS, Base, CurrentRun, Run
 
 _BATCH = 50_000
@@ -38,23 +38,29 @@ def publish(engine: Engine, run: dict[str, Any], results: Sequence[ResultFile], 
 
     Args:
       engine: an upgraded database.
-      run: columns of `runs` but `published_at`.
+      run: columns of `runs` but `published_at`; and `continues`, the run whose rows stand but
+        for the removals among the results, or None.
       results: the run's files.
       keep: how many published runs to keep, this one included.
 
     Raises:
       AuditError: a count or an invariant does not hold; readers still see the last run.
     """
-    run_id = run["run_id"]
+    run = dict(run)
+    run_id, continued = run["run_id"], run.pop("continues", None)
     progress.expect("Publishing", sum(file.rows for file in results))
     with engine.begin() as connection:
         _forget(connection, run_id)
         connection.execute(insert(Run).values(**run, published_at=None))
+        wanted = {}
         for name in RESULTS:
-            _stage(connection, name, run_id, [file for file in results if file.table == name])
-    with engine.begin() as connection:
+            files = [file for file in results if file.table == name]
+            standing = _carry_over(connection, name, continued, run_id)
+            _take_back(connection, name, run_id, [file for file in files if file.is_removal])
+            _stage(connection, name, run_id, [file for file in files if not file.is_removal])
+            wanted[name] = standing + sum(-f.rows if f.is_removal else f.rows for f in files)
         broken = [
-            *_missing_rows(connection, run_id, results),
+            *_missing_rows(connection, run_id, wanted),
             *broken_invariants(connection, run_id),
         ]
         if broken:
@@ -97,6 +103,28 @@ def restore_run(engine: Engine) -> str:
         return earlier
 
 
+def _carry_over(connection: Connection, name: str, continued: str | None, run_id: str) -> int:
+    """Copies the rows of the run that is continued; gives their number."""
+    columns = ", ".join(result_schema(name).names)
+    copied = connection.execute(
+        text(
+            f"INSERT INTO {name} (run_id, {columns})"  # noqa: S608 (our own names)
+            f" SELECT :run, {columns} FROM {name} WHERE run_id = :continued"
+        ),
+        {"run": run_id, "continued": continued},
+    )
+    return copied.rowcount
+
+
+def _take_back(connection: Connection, name: str, run_id: str, files: Sequence[ResultFile]) -> None:
+    key = result_key(name)
+    where = " AND ".join(f"{column} = :{column}" for column in ("run_id", *key))
+    statement = text(f"DELETE FROM {name} WHERE {where}")  # noqa: S608 (our own names)
+    for file in files:
+        rows = pq.read_table(file.path, columns=list(key)).to_pylist()
+        connection.execute(statement, [{"run_id": run_id, **row} for row in rows])
+
+
 def _stage(connection: Connection, name: str, run_id: str, files: Sequence[ResultFile]) -> None:
     schema = result_schema(name)
     for file in files:
@@ -126,15 +154,12 @@ def _insert(
     driver.executemany(f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks})", rows)  # noqa: S608 (our own names)
 
 
-def _missing_rows(
-    connection: Connection, run_id: str, results: Sequence[ResultFile]
-) -> Iterator[str]:
+def _missing_rows(connection: Connection, run_id: str, wanted: dict[str, int]) -> Iterator[str]:
     for name, result in RESULTS.items():
-        wanted = sum(file.rows for file in results if file.table == name)
         count = select(func.count()).select_from(result).where(result.run_id == run_id)
         there = connection.scalar(count)
-        if there != wanted:
-            yield f"{name} holds {there} rows of {wanted}"
+        if there != wanted[name]:
+            yield f"{name} holds {there} rows of {wanted[name]}"
 
 
 def _past_runs(connection: Connection, keep: int) -> list[str]:

@@ -16,6 +16,7 @@ from pipelines.transforms.deduplicate import drop_duplicates, with_time
 from schemas.errors import BusyError
 from schemas.events import EVENTS
 from schemas.lake import lake_schema
+from schemas.results import result_schema
 from schemas.settings import Home, Settings, Site
 from tests.beacon.kept import in_lake, in_quarantine, lost
 from tests.beacon.load import Load, single
@@ -63,9 +64,9 @@ def counted(home: Home) -> int:
     tables = {name: [lake_schema(name).empty_table()] for name in EVENTS}
     for file in lake_files(home):
         tables[file.event_name].append(pq.read_table(file.path, partitioning=None))
-    kept = drop_duplicates(
-        {name: with_time(pa.concat_tables(parts)) for name, parts in tables.items()}, SITES
-    )
+    events = {name: with_time(pa.concat_tables(parts)) for name, parts in tables.items()}
+    nothing = {"quarantined": result_schema("quarantine").empty_table()}
+    kept = drop_duplicates(events | nothing, SITES)
     quality = kept["quality_parts"]
     return pc.sum(quality["received"]).as_py() - pc.sum(quality["duplicates"]).as_py()
 
