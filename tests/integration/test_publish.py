@@ -150,7 +150,7 @@ def test_a_run_that_breaks_an_invariant_is_not_shown(
     honest = publish._rows
     monkeypatch.setattr(publish, "_rows", lose_a_micro)
     with pytest.raises(AuditError, match="credits \\+ unattributed = net"):
-        attribute(home)
+        run(home, code_version="test", shards=2, is_full=True)
 
     engine = open_database(home)
     assert published_run(engine) == good
