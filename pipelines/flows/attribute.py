@@ -1,9 +1,9 @@
 """The main flow: lake files to result files, on Apache Beam.
 
-Seven stages, each a group-by of small references and a pure step over whole shards:
+Eight stages, each a group-by of small references and a pure step over whole shards:
 
     ReadLake -> DropDuplicates -> SettleOrders -> StitchVisitors -> AttachLandings
-             -> MeasureSpheres -> CreditPins -> Summarize -> manifest
+             -> MeasureSpheres -> SelectTouches -> CreditPins -> Summarize -> manifest
 """
 
 import functools
@@ -41,6 +41,7 @@ from pipelines.transforms.shuffle import (
 )
 from pipelines.transforms.stage import RunStage
 from pipelines.transforms.summaries import summarize
+from pipelines.transforms.touches import select_touches
 from schemas import batches
 from schemas.errors import LakeError
 from schemas.events import EVENTS
@@ -149,6 +150,7 @@ def steps(sites: Mapping[str, Site]) -> dict[str, Step]:
         "StitchVisitors": stitch_visitors,
         "AttachLandings": attach_landings,
         "MeasureSpheres": of_sites(measure_cascades),
+        "SelectTouches": of_sites(select_touches),
         "CreditPins": of_sites(credit_shard),
         "Summarize": of_sites(summarize),
     }
@@ -194,8 +196,12 @@ def routes() -> dict[str, Route]:
         "landings_by_root": Route(
             "MeasureSpheres", ("site_id", "root_pin_id"), batches.LANDINGS_BY_ROOT
         ),
-        "touches": Route("CreditPins", ("site_id", "person_id"), batches.TOUCHES),
-        "orders_by_person": Route("CreditPins", by_key, keyed(batches.ORDERS_BY_PERSON)),
+        "touches": Route(
+            "SelectTouches", ("site_id", "person_id"), batches.TOUCHES, is_row_wise=True
+        ),
+        "orders_by_person": Route("SelectTouches", by_key, keyed(batches.ORDERS_BY_PERSON)),
+        "order_touches": Route("CreditPins", ("site_id", "person_id"), batches.TOUCHES),
+        "orders_to_credit": Route("CreditPins", by_key, keyed(batches.ORDERS_BY_PERSON)),
         "reach": Route("Summarize", by_pinner, batches.REACH),
         "hop_visits": Route("Summarize", by_pinner, batches.HOP_VISITS),
         "own_pins": Route("Summarize", by_pinner, batches.OWN_PINS),

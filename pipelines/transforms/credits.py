@@ -43,8 +43,8 @@ def credit_shard(tables: Tables, sites: Mapping[str, Site]) -> Tables:
 
     Takes touches and orders of whole people.
     """
-    orders = sort_by(tables["orders_by_person"], "site_id", "order_id")
-    touches = sort_by(tables["touches"], "site_id", "person_id", "at", "touch_id")
+    orders = sort_by(tables["orders_to_credit"], "site_id", "order_id")
+    touches = sort_by(tables["order_touches"], "site_id", "person_id", "at", "touch_id")
     lines = _lines(orders)
     line_order = ints(lines["order"])
     touch_person, order_person = codes(
