@@ -285,7 +285,7 @@ def test_the_architecture_tells_what_each_stage_takes_and_by_which_key() -> None
             keys: set(re.findall(r"`(\w+)`", datasets))
             for datasets, keys in re.findall(r"([^()]*)\(([^()]*)\)", row[1])
         }
-        for row in rows_of(section(ARCHITECTURE, "The seven stages"))
+        for row in rows_of(section(ARCHITECTURE, "The stages"))
     }
 
     assert {stage: told.get(stage) for stage in wanted} == wanted

@@ -8,7 +8,7 @@ sent. Files whose names begin with a dot are unfinished and belong to nobody.
 import functools
 import hashlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -134,14 +134,6 @@ def count_rows(file: LakeFile) -> int:
     if lacking:
         raise LakeError(f"{file.path} lacks columns of {file.event_name}: {', '.join(lacking)}")
     return int(metadata.num_rows)
-
-
-def lake_digest(files: Iterable[LakeFile]) -> str:
-    """Hex digest over the places and the contents of files, in whatever order they come."""
-    digest = hashlib.blake2b(digest_size=32)
-    for file in sorted(files, key=lambda file: file.place):
-        digest.update(f"{file.place}\0{file_digest(file.path)}\n".encode())
-    return digest.hexdigest()
 
 
 def file_digest(path: Path) -> str:

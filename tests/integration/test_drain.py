@@ -13,12 +13,13 @@ import pytest
 
 from pipelines.io import drain
 from pipelines.io.drain import Drained, drain_spool
-from pipelines.io.lake import DAY_MS, lake_digest, lake_files
+from pipelines.io.lake import DAY_MS, lake_files
 from pipelines.io.quarantine import read_rejects
 from schemas.errors import LakeError
 from schemas.settings import BeaconSettings, Home, PubSub, Settings
 from schemas.spool import SPOOL_DDL, UNKNOWN_SITE, Reject
 from schemas.spool_reader import Checkpoint, open_spool, write_checkpoint
+from tests.lake_digests import lake_digest
 
 NOON = 1_790_000_000_000
 SETTINGS = Settings(spool_keep_days=7, beacon=BeaconSettings(min_free_percent=0))

@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.io.import_orders import Imported, import_orders
-from pipelines.io.lake import lake_digest, lake_files
+from pipelines.io.lake import lake_files
 from pipelines.io.quarantine import read_rejects
 from schemas.errors import SettingsError
 from schemas.events import decode_event
 from schemas.money import format_money
 from schemas.settings import Home
 from tests.integration.order_imports import HEADER, NOW, give, lines, make_home, rows
+from tests.lake_digests import lake_digest
 
 GOOD = "o1,2026-03-01 12:00,c1,mug,2,3.50"
 # Kept outside the repository; CC BY 4.0, doi 10.24432/C5BW33.
