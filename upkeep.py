@@ -62,21 +62,22 @@ def upgrade(*, home: HomePath = None) -> None:
 @db_app.command
 def check(*, home: HomePath = None) -> None:
     """Check the published run: money conserved to the micro, sums equal their parts."""
-    from pipelines.io.database import CHECKS, broken_invariants, open_database
-    from pipelines.io.publish import published_run
+    from pipelines.io.audit import audit, told
+    from pipelines.io.database import open_database
+    from pipelines.io.runs import shown_run
     from schemas.errors import AuditError
     from schemas.settings import Home
 
     engine = open_database(Home(home), must_exist=True)
-    run_id = published_run(engine)
-    if run_id is None:
-        print("no run is published yet; make one with: pinsphere run")
-        return
     with engine.connect() as connection:
-        broken = broken_invariants(connection, run_id)
-    if broken:
-        raise AuditError(f"run {run_id}: {'; '.join(broken)}")
-    for promise in CHECKS:
+        run = shown_run(connection)
+        if run is None:
+            print("no run is published yet; make one with: pinsphere run")
+            return
+        found = audit(connection, run)
+    if told(found):
+        raise AuditError(f"run {run.run_id}: {'; '.join(told(found))}")
+    for promise in found:
         print(f"holds: {promise}")
 
 
@@ -87,7 +88,7 @@ def restore(*, home: HomePath = None) -> None:
     The next `pinsphere run` that finds news, or other input than that run's, undoes it.
     """
     from pipelines.io.database import open_database
-    from pipelines.io.publish import restore_run
+    from pipelines.io.runs import restore_run
     from schemas.settings import Home
 
     print(f"published again: {restore_run(open_database(Home(home), must_exist=True))}")

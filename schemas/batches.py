@@ -116,6 +116,12 @@ DAILY_COUNTS = (
 DAILY_PARTS = _schema(
     site_id=TEXT, dimension=TEXT, key=TEXT, day=TEXT, model=TEXT, **dict.fromkeys(DAILY_COUNTS, INT)
 )
+SALES_SUMS = (
+    "orders", "credited_orders", "gross_micros", "refunded_micros", "net_micros",
+    "credited_micros", "unattributed_micros",
+)  # fmt: skip
+# Orders by local day: the same under every model.
+SALES_PARTS = _schema(site_id=TEXT, day=TEXT, **dict.fromkeys(SALES_SUMS, INT))
 QUALITY_COUNTS = ("received", "duplicates", "bots", "late", "matched_by_token", "quarantined")
 QUALITY_PARTS = _schema(
     site_id=TEXT, day=TEXT, event_name=TEXT, **dict.fromkeys(QUALITY_COUNTS, INT)

@@ -5,7 +5,7 @@ import functools
 import pyarrow as pa
 from sqlalchemy import BigInteger, Boolean, Float, String, Text
 
-from schemas.tables import RESULTS
+from schemas.tables import RESULTS, RUN_COLUMNS
 
 _TYPES = {
     String: pa.string(),
@@ -18,17 +18,17 @@ _TYPES = {
 
 @functools.cache
 def result_schema(table: str) -> pa.Schema:
-    """Columns of a result table in its order, without `run_id`, which publishing adds."""
+    """Columns of a result table in its order, without those that publishing adds."""
     return pa.schema(
         [
             pa.field(column.name, _TYPES[type(column.type)], column.nullable)
             for column in RESULTS[table].__table__.columns
-            if column.name != "run_id"
+            if column.name not in RUN_COLUMNS
         ]
     )
 
 
 def result_key(table: str) -> tuple[str, ...]:
-    """Columns of a result table's key, without `run_id`."""
+    """Columns of a result table's key within one run."""
     key = RESULTS[table].__table__.primary_key
-    return tuple(column.name for column in key if column.name != "run_id")
+    return tuple(column.name for column in key if column.name not in RUN_COLUMNS)

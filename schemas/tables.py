@@ -1,13 +1,20 @@
 """The result tables. Internal: the views (`schemas.views`) are the contract.
 
-Every result row carries the run that wrote it; `current_run` points at the published one.
+A result row stands from the run that wrote it until the run that took it back: run `n` of base
+`b` has the rows with `base_run = b AND since_run <= n AND until_run > n`, and `current_run` points
+at the run that the views show. So a run adds and ends rows, and copies none that it did not touch.
 Times are UTC epoch milliseconds (`_at`), money is int64 micros of `currency` (`_micros`).
 """
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Float, MetaData, String, Text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, Boolean, Float, Index, MetaData, String, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+
+OPEN_RUN = 2**62
+"""`until_run` of a row that no run has taken back."""
+RUN_COLUMNS = ("base_run", "since_run", "until_run")
+"""Which runs have a row: publishing fills them, no other part of a run knows of them."""
 
 _NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -21,7 +28,7 @@ class Base(DeclarativeBase):
     """All tables of PinSphere."""
 
     metadata = MetaData(naming_convention=_NAMES)
-    # Rows come sorted by key and are only ever read by run: one B-tree is enough in SQLite.
+    # Rows come sorted by key and are read by base and key: one B-tree is enough in SQLite.
     __table_args__: Any = {"sqlite_with_rowid": False}  # noqa: RUF012 (SQLAlchemy's own form)
 
 
@@ -46,16 +53,41 @@ def _flag(comment: str) -> Any:
 
 
 class Result(Base):
-    """A table that runs fill: every row belongs to one run and one site."""
+    """A table that runs fill: every row belongs to one site, and to the runs of an interval."""
 
     __abstract__ = True
 
-    run_id: Mapped[str] = mapped_column(
-        String(16), primary_key=True, sort_order=-3, comment="Run that wrote the row"
+    base_run: Mapped[int] = mapped_column(
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        sort_order=-3,
+        comment="Number of the full run that this run and the row go back to",
     )
     site_id: Mapped[str] = mapped_column(
         String(64), primary_key=True, sort_order=-2, comment="Shop the row belongs to"
     )
+    # Last in the key: a row that changes ends, and begins again under the same own key.
+    since_run: Mapped[int] = mapped_column(
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        sort_order=1,
+        comment="Number of the run that wrote the row",
+    )
+    until_run: Mapped[int] = mapped_column(
+        BigInteger,
+        sort_order=2,
+        comment="Run that took it back; 2^62 while it stands",
+    )
+
+    @declared_attr.directive
+    def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805 (SQLAlchemy's own form)
+        """Rows that ended are few and must be found by the run that forgets them."""
+        ended = text(f"until_run < {OPEN_RUN}")
+        name = f"ix_{cls.__tablename__}_ended"
+        index = Index(name, "base_run", "until_run", sqlite_where=ended, postgresql_where=ended)
+        return (index, Base.__table_args__)
 
 
 class Pin(Result):
@@ -114,13 +146,14 @@ class OrderLine(Result):
     gross_micros: Mapped[int] = _count("quantity x price, less its discounts")
     refunded_micros: Mapped[int] = _count("Given back")
     net_micros: Mapped[int] = _count("Gross less refunded")
+    is_credited: Mapped[bool] = _flag("A touch came before it; else all of it is unattributed")
 
 
 class OrderCredit(Result):
     """One row per model, order line, touch and pin: the part of the line this pin earned.
 
-    Per model and line, credits plus the `unattributed` row (`pin_id` null) sum to the line's
-    net value.
+    Empty where the ledger is kept in the lake only. Per model, the credits of a credited line sum
+    to its net value.
     """
 
     __tablename__ = "order_credits"
@@ -130,16 +163,33 @@ class OrderCredit(Result):
     place: Mapped[int] = mapped_column(
         BigInteger, primary_key=True, autoincrement=False, comment="Place in the split, from 0"
     )
-    touch_id: Mapped[str | None] = _text("Event of the touch; null when unattributed", 64)
-    pin_id: Mapped[str | None] = _text("Pin credited; null when unattributed", 64)
+    touch_id: Mapped[str] = _text("Event of the touch", 64)
+    pin_id: Mapped[str] = _text("Pin credited", 64)
     pinner_id: Mapped[str | None] = _text("Its pinner, when known", 130)
     currency: Mapped[str] = _text("ISO 4217 code", 3)
-    distance: Mapped[int | None] = _count("Edges from the pin touched up to the pin credited")
+    distance: Mapped[int] = _count("Edges from the pin touched up to the pin credited")
     credit_micros: Mapped[int] = _count("Part of the line's net value")
     refunded_micros: Mapped[int] = _count("Credit taken back by refunds")
     is_self: Mapped[bool] = _flag("The pinner bought it herself")
     is_same_item: Mapped[bool] = _flag("The product pinned is the product bought (direct)")
-    touched_at: Mapped[int | None] = _count("Time of the touch")
+    touched_at: Mapped[int] = _count("Time of the touch")
+
+
+class SalesDaily(Result):
+    """One row per day of orders and model: what was sold, and how much of it through pins."""
+
+    __tablename__ = "sales_daily"
+    day: Mapped[str] = _key("Day of the order in the shop's time zone, YYYY-MM-DD", 10)
+    model: Mapped[str] = _key("Attribution model; only the credit depends on it", 32)
+    orders: Mapped[int] = _count("Orders")
+    credited_orders: Mapped[int] = _count("Orders that a touch came before")
+    gross_micros: Mapped[int] = _count("Value of the lines after discounts, before refunds")
+    refunded_micros: Mapped[int] = _count("Given back")
+    net_micros: Mapped[int] = _count("Gross less refunded")
+    credited_micros: Mapped[int] = _count("Of the net value, credited to pins")
+    unattributed_micros: Mapped[int] = _count(
+        "Of the net value, of lines that no touch came before"
+    )
 
 
 class PinnerSphere(Result):
@@ -277,19 +327,31 @@ class Quarantine(Result):
 
 
 class Run(Base):
-    """One row per run of the pipeline, staged or published."""
+    """One row per published run of the pipeline: its manifest."""
 
     __tablename__ = "runs"
-    run_id: Mapped[str] = _key("Digest of input, settings and code version", 16)
+    run_number: Mapped[int] = mapped_column(
+        BigInteger, primary_key=True, autoincrement=False, comment="1, 2, 3 ... in this database"
+    )
+    run_id: Mapped[str] = _text("Digest of input, settings and code version", 16)
+    base_run: Mapped[int] = _count("Number of the full run it goes back to; itself when full")
+    previous_run: Mapped[int | None] = _count("Number of the run published before it")
     code_version: Mapped[str] = _text("PinSphere release that ran", 32)
     input_digest: Mapped[str] = _text("Digest of the lake's files", 64)
-    settings_digest: Mapped[str] = _text("Digest of the settings", 64)
-    events: Mapped[int] = _count("Events read")
-    rows: Mapped[int] = _count("Result rows written")
+    settings_digest: Mapped[str] = _text("Digest of the settings that decide results", 64)
+    settings: Mapped[str] = mapped_column(Text, comment="These settings, as JSON")
+    counts: Mapped[str] = mapped_column(
+        Text, comment="JSON: rows by table, rows written and taken back, events by name"
+    )
+    invariants: Mapped[str] = mapped_column(Text, comment="JSON: each check and whether it held")
+    ledger: Mapped[str] = _text("Where order_credits lies: sql (and lake), or lake alone", 8)
+    events: Mapped[int] = _count("Events in its input")
+    rows: Mapped[int] = _count("Result rows that stand in it")
     duration_seconds: Mapped[float] = _number("Wall time")
     peak_memory_mb: Mapped[float] = _number("Peak resident memory of the run's process")
+    is_full: Mapped[bool] = _flag("It computed everything; else it continued the run before")
     started_at: Mapped[int] = _count("When it began")
-    published_at: Mapped[int | None] = _count("When readers saw it; null while staged")
+    published_at: Mapped[int] = _count("When readers saw it")
 
 
 class CurrentRun(Base):
@@ -300,12 +362,14 @@ class CurrentRun(Base):
         BigInteger, primary_key=True, autoincrement=False, comment="Always 1"
     )
     run_id: Mapped[str] = _text("Run shown by the views", 16)
+    run_number: Mapped[int] = _count("Its number")
+    base_run: Mapped[int] = _count("Number of the full run it goes back to")
 
 
 RESULTS: dict[str, type[Result]] = {
     model.__tablename__: model
     for model in (
-        Pin, Visit, Order, OrderLine, OrderCredit, PinnerSphere, SphereEdge, Cascade,
+        Pin, Visit, Order, OrderLine, OrderCredit, SalesDaily, PinnerSphere, SphereEdge, Cascade,
         ItemDaily, SlotDaily, RecommenderDaily, ModelCredit, DataQualityDaily, Quarantine,
     )
 }  # fmt: skip

@@ -9,12 +9,16 @@ import hashlib
 
 from sqlalchemy import Connection, inspect, text
 
-from schemas.models import MODELS
-from schemas.tables import RESULTS, Result
+from schemas.models import DEFAULT_MODEL, MODELS
+from schemas.tables import RESULTS, RUN_COLUMNS
 
-_RUN = "(SELECT run_id FROM current_run WHERE pointer = 1)"
+_BASE, _NUMBER, _RUN = (
+    f"(SELECT {column} FROM current_run WHERE pointer = 1)"
+    for column in ("base_run", "run_number", "run_id")
+)
 _MILLION = "1000000.0"
 _DIGEST_VIEW = "view_digest"
+_MODELS = " UNION ALL ".join(f"SELECT '{model}' AS model" for model in MODELS)
 
 
 def _money(column: str) -> str:
@@ -30,17 +34,52 @@ def _utc(column: str, dialect: str) -> str:
     )
 
 
-def _current(result: type[Result], dialect: str) -> str:
+def _is_shown(row: str) -> str:
+    """The condition under which the published run has a row of a result table."""
+    return (
+        f"{row}.base_run = {_BASE} AND {row}.since_run <= {_NUMBER} AND {row}.until_run > {_NUMBER}"
+    )
+
+
+def _current(table: str, dialect: str) -> str:
     """Every column of the published rows, then decimals and texts of money and time."""
-    names = [column.name for column in result.__table__.columns]
+    columns = RESULTS[table].__table__.columns
+    names = [column.name for column in columns if column.name not in RUN_COLUMNS]
+    rows = f"SELECT * FROM {table} WHERE {_is_shown(table)}"
+    if table == "order_credits":
+        rows = _with_unattributed(names)
     money = [
         f"{_money(name)} AS {name.removesuffix('_micros')}"
         for name in names
         if name.endswith("_micros")
     ]
     times = [f"{_utc(name, dialect)} AS {name}_utc" for name in names if name.endswith("_at")]
-    columns = ", ".join(names + money + times)
-    return f"SELECT {columns} FROM {result.__tablename__} WHERE run_id = {_RUN}"
+    shown = ", ".join([f"{_RUN} AS run_id", *names, *money, *times])
+    return f"SELECT {shown} FROM ({rows}) shown"
+
+
+def _with_unattributed(names: list[str]) -> str:
+    """Credits, and a row a model for each line without one: together they are net sales.
+
+    Of a run whose ledger lies in the lake alone there are neither: half of it would add up
+    to nothing.
+    """
+    known = {
+        "site_id": "l.site_id", "order_id": "l.order_id", "line_id": "l.line_id",
+        "model": "m.model", "place": "0", "currency": "o.currency",
+        "credit_micros": "l.net_micros", "refunded_micros": "l.refunded_micros",
+        "is_self": "(1 = 0)", "is_same_item": "(1 = 0)",
+    }  # fmt: skip
+    columns = ", ".join(f"{known.get(name, 'NULL')} AS {name}" for name in names)
+    return f"""
+        SELECT {", ".join(names)} FROM order_credits WHERE {_is_shown("order_credits")}
+        UNION ALL
+        SELECT {columns}
+        FROM order_lines l
+        JOIN orders o ON o.site_id = l.site_id AND o.order_id = l.order_id AND {_is_shown("o")}
+        CROSS JOIN ({_MODELS}) m
+        WHERE {_is_shown("l")} AND NOT l.is_credited
+          AND (SELECT ledger FROM runs WHERE run_number = {_NUMBER}) = 'sql'"""
 
 
 _DAILY_SUMS = ", ".join(
@@ -59,9 +98,6 @@ def _revenue_by(key: str, table: str) -> str:
           {_money("SUM(direct_micros)")} AS direct,
           {_money("SUM(credited_micros) - SUM(direct_micros)")} AS assisted
         FROM current_{table} GROUP BY site_id, {key}, model"""
-
-
-_MODELS = " UNION ALL ".join(f"SELECT '{model}' AS model" for model in MODELS)
 
 
 def _over_models(function: str, beats: str) -> str:
@@ -107,7 +143,8 @@ _QUESTIONS = {
           FROM current_pinner_spheres
         ), levels AS (SELECT 1 AS top_percent UNION ALL SELECT 5 UNION ALL SELECT 10),
         sales AS (
-          SELECT site_id, SUM(net_micros) AS net_micros FROM current_orders GROUP BY site_id
+          SELECT site_id, SUM(net_micros) AS net_micros FROM current_sales_daily
+          WHERE model = '{DEFAULT_MODEL}' GROUP BY site_id
         )
         SELECT r.site_id, l.top_percent, COUNT(*) AS pinners,
           SUM(r.credited_micros) AS credited_micros,
@@ -127,7 +164,7 @@ _QUESTIONS = {
 
 def view_definitions(dialect: str) -> dict[str, str]:
     """All views and their SELECTs, each after the views it reads; the last tells their digest."""
-    current = {f"current_{name}": _current(result, dialect) for name, result in RESULTS.items()}
+    current = {f"current_{name}": _current(name, dialect) for name in RESULTS}
     views = current | _QUESTIONS
     digest = hashlib.blake2b(repr(views).encode(), digest_size=16).hexdigest()
     return views | {_DIGEST_VIEW: f"SELECT '{digest}' AS digest"}

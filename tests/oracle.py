@@ -4,7 +4,9 @@ It shares no code with the pipelines and is slow on purpose: loops and dicts ove
 event structs. Whatever the pipelines do, their tables must equal `truth`.
 """
 
+import datetime
 import math
+import zoneinfo
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -31,9 +33,19 @@ TABLES = (
     "orders",
     "order_lines",
     "order_credits",
+    "sales_daily",
     "pinner_spheres",
     "sphere_edges",
     "cascades",
+)
+SALES_SUMS = (
+    "orders",
+    "credited_orders",
+    "gross_micros",
+    "refunded_micros",
+    "net_micros",
+    "credited_micros",
+    "unattributed_micros",
 )
 CRAWLERS = ("bot", "pinterestbot")
 DAY_MS = 86_400_000
@@ -82,8 +94,13 @@ def _site_truth(events: list[AnyEvent], site: Site) -> dict[str, list[Row]]:
         "pins": pin_rows,
         "visits": [_visit_row(visit, pins) for visit in visits],
         "orders": [_order_row(order, buyers[order.order_id]) for order in orders],
-        "order_lines": [_line_row(order, line) for order in orders for line in order.lines],
+        "order_lines": [
+            _line_row(order, line, is_credited=bool(touches[order.order_id]))
+            for order in orders
+            for line in order.lines
+        ],
         "order_credits": credits,
+        "sales_daily": _sales_rows(orders, touches, site),
         "pinner_spheres": spheres,
         "sphere_edges": edges,
         "cascades": measure_cascades(pins, visits, credits),
@@ -156,40 +173,38 @@ def credit(
     pins: Mapping[str, Node],
     site: Site,
 ) -> list[Row]:
-    """Every model's rows of one order: credits and unattributed add up to its net."""
-    rows = []
-    for model in MODELS:
-        pairs: list[tuple[Touched | None, int | None, Node | None]] = [(None, None, None)]
-        weights = [1.0]
-        if touches:
-            pairs, weights = [], []
-            shares = share_touches(model, touches, order.ordered_at, site.half_life_days * DAY_MS)
-            for touch, of_order in zip(touches, shares, strict=True):
-                chain = [pins[pin_id] for pin_id in pins[touch.pin_id].chain]
-                for distance, of_touch in enumerate(share_chain(chain, site.necessity)):
-                    if of_order * of_touch > 0:
-                        pairs.append((touch, distance, chain[distance]))
-                        weights.append(of_order * of_touch)
+    """Every model's rows of one order: they add up to its net; none without touches."""
+    rows: list[Row] = []
+    for model in MODELS if touches else ():
+        pairs: list[tuple[Touched, int, Node]] = []
+        weights = []
+        shares = share_touches(model, touches, order.ordered_at, site.half_life_days * DAY_MS)
+        for touch, of_order in zip(touches, shares, strict=True):
+            chain = [pins[pin_id] for pin_id in pins[touch.pin_id].chain]
+            for distance, of_touch in enumerate(share_chain(chain, site.necessity)):
+                if of_order * of_touch > 0:
+                    pairs.append((touch, distance, chain[distance]))
+                    weights.append(of_order * of_touch)
         for line in order.lines:
             net, gross = split(line.net, weights), split(line.gross, weights)
             for (landed, edges, node), earned, before in zip(pairs, net, gross, strict=True):
-                if landed is not None and earned == before == 0:
+                if earned == before == 0:
                     continue
                 rows.append(
                     {
                         "model": model,
                         "order_id": order.order_id,
                         "line_id": line.line_id,
-                        "touch_id": landed and landed.event_id,
-                        "pin_id": node and node.pin_id,
-                        "pinner_id": node and node.person_id,
+                        "touch_id": landed.event_id,
+                        "pin_id": node.pin_id,
+                        "pinner_id": node.person_id,
                         "distance": edges,
                         "credit_micros": earned,
                         "refunded_micros": before - earned,
                         "currency": order.currency,
-                        "is_self": node is not None and node.person_id == buyer,
-                        "is_same_item": node is not None and node.item_id == line.item_id,
-                        "touched_at": landed and landed.at,
+                        "is_self": node.person_id == buyer,
+                        "is_same_item": node.item_id == line.item_id,
+                        "touched_at": landed.at,
                     }
                 )
     return rows
@@ -218,7 +233,7 @@ def _order_row(order: Order, buyer: str | None) -> Row:
     }
 
 
-def _line_row(order: Order, line: Line) -> Row:
+def _line_row(order: Order, line: Line, *, is_credited: bool) -> Row:
     return {
         "order_id": order.order_id,
         "line_id": line.line_id,
@@ -227,4 +242,24 @@ def _line_row(order: Order, line: Line) -> Row:
         "gross_micros": line.gross,
         "refunded_micros": line.refunded,
         "net_micros": line.net,
+        "is_credited": is_credited,
     }
+
+
+def _sales_rows(
+    orders: Iterable[Order], touches: Mapping[str, Sequence[Touched]], site: Site
+) -> list[Row]:
+    """Every model's sales by the shop's own day of the order."""
+    days: dict[str, Row] = {}
+    zone = zoneinfo.ZoneInfo(site.time_zone)
+    for order in orders:
+        when = datetime.datetime.fromtimestamp(order.ordered_at / 1000, zone)
+        row = days.setdefault(when.date().isoformat(), dict.fromkeys(SALES_SUMS, 0))
+        has_touch = bool(touches[order.order_id])
+        row["orders"] += 1
+        row["credited_orders"] += has_touch
+        row["gross_micros"] += sum(line.gross for line in order.lines)
+        row["refunded_micros"] += sum(line.refunded for line in order.lines)
+        row["net_micros"] += order.net
+        row["credited_micros" if has_touch else "unattributed_micros"] += order.net
+    return [{"day": day, "model": model, **row} for day, row in days.items() for model in MODELS]

@@ -91,10 +91,14 @@ def mug_and_vase() -> Story:
 
 
 def credits(tables: Tables, model: str = "time_decay") -> dict[tuple[str, str | None], int]:
-    """(line, pin) -> micros."""
+    """(line, pin) -> micros; what is unattributed under no pin."""
     rows = [row for row in tables["order_credits"] if row["model"] == model]
-    found = {(row["line_id"], row["pin_id"]): row["credit_micros"] for row in rows}
-    assert len(found) == len(rows)
+    found: dict[tuple[str, str | None], int] = {
+        (row["line_id"], row["pin_id"]): row["credit_micros"] for row in rows
+    }
+    rest = [row for row in tables["order_lines"] if not row["is_credited"]]
+    found |= {(row["line_id"], None): row["net_micros"] for row in rest}
+    assert len(found) == len(rows) + len(rest)
     return found
 
 
@@ -435,6 +439,11 @@ def assert_conserved(tables: Tables) -> None:
                 key = row["site_id"], row["order_id"], row["line_id"]
                 net[key] += row["credit_micros"]
                 refunded[key] += row["refunded_micros"]
+        for key, line in lines.items():
+            if not line["is_credited"]:  # unattributed
+                assert key not in net
+                net[key] += line["net_micros"]
+                refunded[key] += line["refunded_micros"]
         assert {key: net[key] for key in lines} == {k: r["net_micros"] for k, r in lines.items()}
         assert {key: refunded[key] for key in lines} == {
             key: row["refunded_micros"] for key, row in lines.items()
@@ -445,9 +454,7 @@ def assert_conserved(tables: Tables) -> None:
         assert len(set(keys)) == len(keys)
     earned = sum(row["credited_micros"] for row in tables["cascades"])
     assert earned == sum(
-        row["credit_micros"]
-        for row in tables["order_credits"]
-        if row["model"] == "time_decay" and row["pin_id"] is not None
+        row["credit_micros"] for row in tables["order_credits"] if row["model"] == "time_decay"
     )
 
 

@@ -22,8 +22,8 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipelines import progress
 from pipelines.io.lake import LakeFile
-from pipelines.io.publish import ResultFile
 from pipelines.io.quarantine import QUARANTINE, quarantine_files, rejects_table
+from pipelines.io.staging import ResultFile
 from pipelines.kernels.columns import Tables
 from pipelines.transforms.cascades import attach_landings, measure_cascades
 from pipelines.transforms.credits import credit_shard
@@ -210,6 +210,9 @@ def routes() -> dict[str, Route]:
         "cascade_shapes": Route("Summarize", ("site_id", "root_pin_id"), batches.CASCADE_SHAPES),
         "daily_parts": Route(
             "Summarize", ("site_id", "key", "day"), batches.DAILY_PARTS, batches.DAILY_COUNTS
+        ),
+        "sales_parts": Route(
+            "Summarize", ("site_id", "day"), batches.SALES_PARTS, batches.SALES_SUMS
         ),
         "quality_parts": Route(
             "Summarize", ("site_id", "day"), batches.QUALITY_PARTS, batches.QUALITY_COUNTS

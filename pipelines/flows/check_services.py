@@ -15,11 +15,13 @@ from sqlalchemy import Connection, select, text
 
 from pipelines.flows.check_data import LATE_SECONDS
 from pipelines.flows.findings import Finding, age, broken, ok, warning
-from pipelines.io.database import alembic_config, broken_invariants, open_database
+from pipelines.io.audit import audit, told
+from pipelines.io.database import alembic_config, open_database
 from pipelines.io.deliveries import sources_of
+from pipelines.io.runs import shown_run
 from schemas.errors import PubSubError, SettingsError
 from schemas.settings import Home, Settings
-from schemas.tables import CurrentRun, Run
+from schemas.tables import Run
 
 _WAIT_SECONDS = 5
 _CLOCK_SECONDS = 60
@@ -138,9 +140,7 @@ def _check_roles(connection: Connection) -> Finding:
 def _check_runs(connection: Connection, now: float) -> Iterator[Finding]:
     """How old the newest run is, whether one failed since, and whether its sums hold."""
     published = connection.execute(
-        select(Run.run_id, Run.published_at)
-        .where(Run.published_at.is_not(None))
-        .order_by(Run.published_at.desc())
+        select(Run.run_id, Run.published_at).order_by(Run.run_number.desc())
     ).first()
     if published is None:
         yield warning("run", "none is published yet", "pinsphere run")
@@ -154,18 +154,21 @@ def _check_runs(connection: Connection, now: float) -> Iterator[Finding]:
         yield warning("run", says, "see that it still runs, and that events come: pinsphere run")
     else:
         yield ok("run", says)
-    shown = connection.scalar(select(CurrentRun.run_id))
-    if shown != published.run_id:
+    shown = shown_run(connection)
+    if shown is None:
+        yield broken("run", "the views show none", "pinsphere run --full")
+        return
+    if shown.run_id != published.run_id:
         yield warning(
             "run",
-            f"shown is the earlier run {shown}",
+            f"shown is the earlier run {shown.run_id}",
             "brought back by hand; pinsphere run ends it",
         )
-    wrong = broken_invariants(connection, str(shown))
+    wrong = told(audit(connection, shown))
     for text_of in wrong:
         yield broken("sums", text_of, "pinsphere db restore, and tell us")
     if not wrong:
-        yield ok("sums", f"all checks hold on run {shown}")
+        yield ok("sums", f"all checks hold on run {shown.run_id}")
 
 
 def check_last_run(path: Path | None) -> Iterator[Finding]:

@@ -20,8 +20,10 @@ from pipelines.flows.options import check_options
 from pipelines.flows.plan import Plan, plan_run
 from pipelines.io.database import open_database, upgrade_database
 from pipelines.io.drain import Drained, drain_spool
-from pipelines.io.publish import ResultFile, publish, published_run
+from pipelines.io.publish import LEDGER, publish
 from pipelines.io.quarantine import QUARANTINE
+from pipelines.io.runs import PublishedRun, latest_run, only_publisher, shown_run
+from pipelines.io.staging import ResultFile
 from pipelines.io.state import (
     Input,
     State,
@@ -38,6 +40,8 @@ from schemas.lock import only_one
 from schemas.settings import Home, Settings
 
 Progress = Callable[[str], object]
+# Credits beyond which the ledger stays in the lake alone, unless the settings say otherwise.
+_MOST_CREDITS = 5_000_000
 
 
 class RunReport(NamedTuple):
@@ -89,7 +93,11 @@ def run(
     begin, started_at = time.monotonic(), time.time_ns() // 1_000_000
     options = check_options(options)
     settings = home.settings()
-    with only_one(home.path / "run.lock", "run"), _upgraded_database(home) as engine:
+    with (
+        only_one(home.path / "run.lock", "run"),
+        _upgraded_database(home) as engine,
+        only_publisher(engine),
+    ):
         progress("Draining")
         events_drained, unread = 0, None
         try:
@@ -97,14 +105,15 @@ def run(
         except (LakeError, BusyError, PubSubError) as error:
             unread = error  # told at the end: one bad spool file keeps nothing else away
         progress("Reading the lake")
-        published = published_run(engine)
-        last = find_state(home, published)
+        with engine.connect() as connection:
+            newest, shown = latest_run(connection), shown_run(connection)
+        last = find_state(home, newest.run_id if newest else None)
         forget_states(home, but=last)
         inputs = look_at(home, last.sources if last and not is_full else ())
         record = _record(inputs, settings, code_version)
         report = RunReport(
             run_id=record["run_id"],
-            is_new=is_full or record["run_id"] != published,
+            is_new=is_full or shown is None or record["run_id"] != shown.run_id,
             drained=events_drained,
             events=record["events"],
             unknown_sites=_unknown_sites(inputs, settings),
@@ -123,6 +132,10 @@ def run(
                 progress("Publishing")
                 record |= {
                     "continues": state.run_id if state else None,
+                    "ledger": _ledger(settings, newest if state else None, report.rows),
+                    "counts": _json(
+                        {"rows": report.rows, "rows_taken_back": report.rows_taken_back}
+                    ),
                     "rows": sum(report.rows.values()),
                     "duration_seconds": time.monotonic() - begin,
                     "peak_memory_mb": peak_memory_mb(),
@@ -178,13 +191,15 @@ def peak_memory_mb() -> float:
 
 def _record(inputs: Sequence[Input], settings: Settings, code_version: str) -> dict[str, Any]:
     """What is known of a run before it begins; the id is a digest of what decides its tables."""
+    deciding = _deciding(settings)
     record = {
         "input_digest": digest_of(inputs),
-        "settings_digest": _settings_digest(settings),
+        "settings_digest": hashlib.blake2b(deciding.encode(), digest_size=32).hexdigest(),
         "code_version": code_version,
     }
     run_id = hashlib.blake2b("\n".join(record.values()).encode(), digest_size=8).hexdigest()
-    return {**record, "run_id": run_id, "events": sum(each.source.rows for each in inputs)}
+    events = sum(each.source.rows for each in inputs)
+    return {**record, "run_id": run_id, "settings": deciding, "events": events}
 
 
 def _unknown_sites(inputs: Sequence[Input], settings: Settings) -> list[str]:
@@ -229,22 +244,37 @@ def _counted(report: RunReport, plan: Plan, results: Sequence[ResultFile]) -> Ru
     )
 
 
-def _settings_digest(settings: Settings) -> str:
-    """Digest of what decides results; keys, origins and limits do not."""
-    deciding = {
-        name: (
-            site.currency,
-            site.time_zone,
-            site.orders_from,
-            site.window_days,
-            site.half_life_days,
-            site.necessity,
-            site.sphere_decay,
-        )
+def _ledger(settings: Settings, continued: PublishedRun | None, rows: dict[str, int]) -> str:
+    """Where the credits go: with those of the run that is continued, else by their number."""
+    if continued is not None:
+        return continued.ledger
+    if settings.ledger == "auto":
+        return "sql" if rows.get(LEDGER, 0) < _MOST_CREDITS else "lake"
+    return settings.ledger
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _deciding(settings: Settings) -> str:
+    """What of the settings decides results, as JSON; keys, origins and limits do not."""
+    sites = {
+        name: {
+            setting: getattr(site, setting)
+            for setting in (
+                "currency",
+                "time_zone",
+                "orders_from",
+                "window_days",
+                "half_life_days",
+                "necessity",
+                "sphere_decay",
+            )
+        }
         for name, site in sorted(settings.sites.items())
     }
-    text = msgspec.json.encode((settings.engine, deciding))
-    return hashlib.blake2b(text, digest_size=32).hexdigest()
+    return _json({"engine": settings.engine, "ledger": settings.ledger, "sites": sites})
 
 
 @contextlib.contextmanager

@@ -1,180 +1,125 @@
-"""Publishing: rows staged under their run, audited, then shown by flipping one pointer."""
+"""Publishing: a run's changes written, audited, and shown by flipping one pointer.
 
-import itertools
+All in one transaction: whatever ends it early leaves the database as it was.
+"""
+
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
-import pyarrow as pa
+import msgspec
 import pyarrow.parquet as pq
-from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, func, insert, select
 
 from pipelines import progress
-from pipelines.io.database import broken_invariants
+from pipelines.io.audit import SQL_LEDGER, TOUCHED_ORDERS, audit, told
+from pipelines.io.runs import PublishedRun, forget_runs, latest_run, show_run
+from pipelines.io.staging import ResultFile, add_rows, end_rows, fill
 from schemas.errors import AuditError
-from schemas.results import result_key, result_schema
-from schemas.tables import RESULTS, Base, CurrentRun, Run
+from schemas.tables import RESULTS, Run
 
-_BATCH = 50_000
-
-
-class ResultFile(NamedTuple):
-    """A finished file of one result table."""
-
-    table: str
-    path: str
-    rows: int
-    is_removal: bool = False
+LEDGER = "order_credits"
+_BY_ORDER = ("orders", "order_lines", LEDGER)
 
 
-def published_run(engine: Engine) -> str | None:
-    """The run that the views show."""
-    with engine.connect() as connection:
-        return connection.scalar(select(CurrentRun.run_id))
-
-
-def publish(engine: Engine, run: dict[str, Any], results: Sequence[ResultFile], keep: int) -> None:
-    """Stages a run's rows, audits them, and shows them to readers in one transaction.
+def publish(
+    engine: Engine, record: dict[str, Any], results: Sequence[ResultFile], keep: int
+) -> PublishedRun:
+    """Writes a run's changes, audits them, and shows them to readers, in one transaction.
 
     Args:
       engine: an upgraded database.
-      run: columns of `runs` but `published_at`; and `continues`, the run whose rows stand but
-        for the removals among the results, or None.
+      record: columns of `runs` that the caller knows; and `continues`, the id of the run whose
+        rows stand but for the removals among the results, or None for a full run.
       results: the run's files.
       keep: how many published runs to keep, this one included.
 
+    Returns:
+      The run as it was published.
+
     Raises:
-      AuditError: a count or an invariant does not hold; readers still see the last run.
+      AuditError: a count or an invariant does not hold, or the newest run is not the one
+        continued; readers still see the last run.
     """
-    run = dict(run)
-    run_id, continued = run["run_id"], run.pop("continues", None)
+    record = dict(record)
+    continued = record.pop("continues")
     progress.expect("Publishing", sum(file.rows for file in results))
     with engine.begin() as connection:
-        _forget(connection, run_id)
-        connection.execute(insert(Run).values(**run, published_at=None))
-        wanted = {}
-        for name in RESULTS:
-            files = [file for file in results if file.table == name]
-            standing = _carry_over(connection, name, continued, run_id)
-            _take_back(connection, name, run_id, [file for file in files if file.is_removal])
-            _stage(connection, name, run_id, [file for file in files if not file.is_removal])
-            wanted[name] = standing + sum(-f.rows if f.is_removal else f.rows for f in files)
-        broken = [
-            *_missing_rows(connection, run_id, wanted),
-            *broken_invariants(connection, run_id),
-        ]
-        if broken:
-            raise AuditError(f"run {run_id} is not published: {'; '.join(broken)}")
-        show_run(connection, run_id)
+        last = latest_run(connection)
+        number = last.run_number + 1 if last else 1
+        if continued is not None and (last is None or last.run_id != continued):
+            there = f"run {last.run_id}" if last else "no run"
+            raise AuditError(f"run {record['run_id']} continues {continued}, but {there} is newest")
+        base = last.base_run if continued is not None and last else number
+        run = PublishedRun(record["run_id"], number, base, record["ledger"])
+        written = [file for file in results if file.table != LEDGER or run.ledger == SQL_LEDGER]
+        _write(connection, run, written)
+        if continued is not None:
+            _name_touched(connection, results)
+        found = audit(connection, run, touched=continued is not None)
+        if told(found):
+            raise AuditError(f"run {run.run_id} is not published: {'; '.join(told(found))}")
         # After the last one, even if the machine's clock was set back in between.
-        last = connection.scalar(select(func.max(Run.published_at))) or 0
-        published_at = max(time.time_ns() // 1_000_000, last + 1)
-        connection.execute(
-            update(Run).where(Run.run_id == run_id).values(published_at=published_at)
+        latest = connection.scalar(select(func.max(Run.published_at))) or 0
+        values = {
+            **record,
+            "run_number": number,
+            "base_run": base,
+            "previous_run": last.run_number if last else None,
+            "is_full": continued is None,
+            "invariants": _json({promise: row is None for promise, row in found.items()}),
+            "published_at": max(time.time_ns() // 1_000_000, latest + 1),
+        }
+        connection.execute(insert(Run).values(**values))
+        show_run(connection, run)
+    if continued is None:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("ANALYZE")
+    forget_runs(engine, keep)
+    return run
+
+
+def _write(connection: Connection, run: PublishedRun, results: Sequence[ResultFile]) -> None:
+    """Ends and adds rows; removals first, since a row that changes is both."""
+    for name in RESULTS:
+        files = [file for file in results if file.table == name]
+        for file in files:
+            if file.is_removal:
+                ended = end_rows(connection, file, run.base_run, run.run_number)
+                if ended != file.rows:
+                    raise AuditError(
+                        f"run {run.run_id} is not published: {name} had {ended} of"
+                        f" {file.rows} rows to take back"
+                    )
+        for file in files:
+            if not file.is_removal:
+                add_rows(connection, file, run.base_run, run.run_number)
+        if run.base_run == run.run_number:
+            _check_rows(connection, run, name, sum(file.rows for file in files))
+
+
+def _check_rows(connection: Connection, run: PublishedRun, name: str, wanted: int) -> None:
+    table = RESULTS[name]
+    count = select(func.count()).select_from(table).where(table.base_run == run.base_run)
+    there = connection.scalar(count)
+    if there != wanted:
+        raise AuditError(
+            f"run {run.run_id} is not published: {name} holds {there} rows of {wanted}"
         )
-    with engine.begin() as connection:
-        for old in _past_runs(connection, keep):
-            _forget(connection, old)
 
 
-def show_run(connection: Connection, run_id: str) -> None:
-    """Points the views at a run, in the caller's transaction."""
-    shown = connection.execute(update(CurrentRun).values(run_id=run_id))
-    if shown.rowcount == 0:
-        connection.execute(insert(CurrentRun).values(pointer=1, run_id=run_id))
-
-
-def restore_run(engine: Engine) -> str:
-    """Shows the run published before the current one again.
-
-    Raises:
-      AuditError: there is no other run.
-    """
-    with engine.begin() as connection:
-        current = connection.scalar(select(CurrentRun.run_id))
-        earlier = connection.scalar(
-            select(Run.run_id)
-            .where(Run.published_at.is_not(None), Run.run_id != current)
-            .order_by(Run.published_at.desc())
-        )
-        if earlier is None:
-            raise AuditError("there is no earlier run to bring back")
-        show_run(connection, earlier)
-        return earlier
-
-
-def _carry_over(connection: Connection, name: str, continued: str | None, run_id: str) -> int:
-    """Copies the rows of the run that is continued; gives their number."""
-    columns = ", ".join(result_schema(name).names)
-    copied = connection.execute(
-        text(
-            f"INSERT INTO {name} (run_id, {columns})"  # noqa: S608 (our own names)
-            f" SELECT :run, {columns} FROM {name} WHERE run_id = :continued"
-        ),
-        {"run": run_id, "continued": continued},
+def _name_touched(connection: Connection, results: Sequence[ResultFile]) -> None:
+    """Lists the orders of which a row came or went, for the audit."""
+    connection.exec_driver_sql(f"DROP TABLE IF EXISTS {TOUCHED_ORDERS}")
+    connection.exec_driver_sql(
+        f"CREATE TEMP TABLE {TOUCHED_ORDERS} (site_id VARCHAR(64), order_id VARCHAR(128))"
     )
-    return copied.rowcount
+    keys = ["site_id", "order_id"]
+    for file in results:
+        if file.table in _BY_ORDER:
+            rows = pq.read_table(file.path, columns=keys)
+            fill(connection, TOUCHED_ORDERS, rows.group_by(keys).aggregate([]))
 
 
-def _take_back(connection: Connection, name: str, run_id: str, files: Sequence[ResultFile]) -> None:
-    key = result_key(name)
-    where = " AND ".join(f"{column} = :{column}" for column in ("run_id", *key))
-    statement = text(f"DELETE FROM {name} WHERE {where}")  # noqa: S608 (our own names)
-    for file in files:
-        rows = pq.read_table(file.path, columns=list(key)).to_pylist()
-        connection.execute(statement, [{"run_id": run_id, **row} for row in rows])
-
-
-def _stage(connection: Connection, name: str, run_id: str, files: Sequence[ResultFile]) -> None:
-    schema = result_schema(name)
-    for file in files:
-        for batch in pq.ParquetFile(file.path).iter_batches(_BATCH):
-            table = pa.Table.from_batches([batch]).select(schema.names)
-            _insert(connection, name, ("run_id", *schema.names), _rows(run_id, table))
-            progress.tick("Publishing", len(table), rows=len(table))
-
-
-def _rows(run_id: str, table: pa.Table) -> Iterator[tuple[Any, ...]]:
-    columns = [column.to_pylist() for column in table.columns]
-    return zip(itertools.repeat(run_id, len(table)), *columns, strict=True)
-
-
-def _insert(
-    connection: Connection, name: str, columns: tuple[str, ...], rows: Iterator[tuple[Any, ...]]
-) -> None:
-    """Bulk insert by the fastest way of each driver."""
-    driver: Any = connection.connection.driver_connection
-    if connection.dialect.name == "postgresql":
-        statement = f"COPY {name} ({', '.join(columns)}) FROM STDIN"
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
-        return
-    marks = ", ".join("?" * len(columns))
-    driver.executemany(f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks})", rows)  # noqa: S608 (our own names)
-
-
-def _missing_rows(connection: Connection, run_id: str, wanted: dict[str, int]) -> Iterator[str]:
-    for name, result in RESULTS.items():
-        count = select(func.count()).select_from(result).where(result.run_id == run_id)
-        there = connection.scalar(count)
-        if there != wanted[name]:
-            yield f"{name} holds {there} rows of {wanted[name]}"
-
-
-def _past_runs(connection: Connection, keep: int) -> list[str]:
-    """Runs beyond those to keep, and runs that were staged but never published."""
-    current = connection.scalar(select(CurrentRun.run_id))
-    earlier = connection.scalars(
-        select(Run.run_id)
-        .where(Run.published_at.is_not(None), Run.run_id != current)
-        .order_by(Run.published_at.desc())
-    ).all()
-    staged = connection.scalars(select(Run.run_id).where(Run.published_at.is_(None))).all()
-    return [*earlier[keep - 1 :], *staged]
-
-
-def _forget(connection: Connection, run_id: str) -> None:
-    for table in reversed(Base.metadata.sorted_tables):
-        if "run_id" in table.c and table.name != CurrentRun.__tablename__:
-            connection.execute(delete(table).where(table.c.run_id == run_id))
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -22,7 +22,14 @@ from pipelines.kernels.columns import (
 from pipelines.kernels.credit import Paths, build_paths, weigh_touches
 from pipelines.kernels.money import split_micros
 from pipelines.transforms.daily import DIMENSIONS, add_up, days_of
-from schemas.batches import CREDIT_SUMS, DAILY_COUNTS, DAILY_PARTS, INFLUENCE
+from schemas.batches import (
+    CREDIT_SUMS,
+    DAILY_COUNTS,
+    DAILY_PARTS,
+    INFLUENCE,
+    SALES_PARTS,
+    SALES_SUMS,
+)
 from schemas.models import DEFAULT_MODEL, MODELS
 from schemas.settings import Site
 
@@ -68,13 +75,14 @@ def credit_shard(tables: Tables, sites: Mapping[str, Site]) -> Tables:
             _credits(model, weight[links.pair] * links.share, links, lines, orders, touches, paths)
         )
     credit = _with_pins(pa.concat_tables(credited), flat)
-    unattributed = _unattributed(lines.filter(pa.array(~has_path)))
-    rows = pa.concat_tables([credit, unattributed.select(credit.column_names)])
+    lines = lines.append_column("is_credited", pa.array(has_path))
     day = days_of(orders, sites)
+    order_rows = _order_rows(orders, lines)
     return {
-        "orders": _order_rows(orders, lines),
+        "orders": order_rows,
         "order_lines": lines,
-        "order_credits": rows,
+        "order_credits": credit,
+        "sales_parts": _sales(order_rows, np.diff(links.start) > 0, day),
         "influence": _influence(links, flat, orders, lines),
         "credit_sums": _credit_sums(credit),
         "daily_parts": _daily(credit.append_column("day", take(day, ints(credit["order"])))),
@@ -174,36 +182,6 @@ def _with_pins(credit: pa.Table, flat: pa.Table) -> pa.Table:
     return credit.append_column("is_self", is_self).append_column("is_same_item", same)
 
 
-def _unattributed(lines: pa.Table) -> pa.Table:
-    """One row per model for each line that no touch came before."""
-    count = len(lines)
-    row = np.tile(np.arange(count), len(MODELS))
-    texts = pa.nulls(len(row), pa.string())
-    numbers = pa.nulls(len(row), pa.int64())
-    no = pa.array(np.zeros(len(row), dtype=np.bool_))
-    return pa.table(
-        {
-            "site_id": take(lines["site_id"], row),
-            "model": pa.array(np.repeat(np.array(MODELS, dtype=object), count), pa.string()),
-            "order_id": take(lines["order_id"], row),
-            "line_id": take(lines["line_id"], row),
-            "place": np.zeros(len(row), dtype=np.int64),
-            "credit_micros": take(lines["net_micros"], row),
-            "refunded_micros": take(lines["refunded_micros"], row),
-            "currency": take(lines["currency"], row),
-            "order": take(lines["order"], row),
-            "line": row,
-            "buyer_id": take(lines["person_id"], row),
-            "bought_item_id": take(lines["item_id"], row),
-            "quantity": take(lines["quantity"], row),
-            **dict.fromkeys(("touch_id", "pin_id", "pinner_id", "root_pin_id"), texts),
-            **dict.fromkeys(DIMENSIONS.values(), texts),
-            **dict.fromkeys(("touched_at", "distance", "flat"), numbers),
-            **dict.fromkeys(("is_self", "is_same_item"), no),
-        }
-    )
-
-
 def _order_rows(orders: pa.Table, lines: pa.Table) -> pa.Table:
     order = ints(lines["order"])
     sums = {}
@@ -215,6 +193,25 @@ def _order_rows(orders: pa.Table, lines: pa.Table) -> pa.Table:
     for name, total in sums.items():
         rows = rows.append_column(name, total)
     return rows
+
+
+def _sales(orders: pa.Table, is_credited: Bools, day: pa.Array) -> pa.Table:
+    """SALES_PARTS: all lines of an order are credited, or none is."""
+    net = ints(orders["net_micros"])
+    table = pa.table(
+        {
+            "site_id": orders["site_id"],
+            "day": day,
+            "orders": np.ones(len(orders), dtype=np.int64),
+            "credited_orders": is_credited.astype(np.int64),
+            "gross_micros": orders["gross_micros"],
+            "refunded_micros": orders["refunded_micros"],
+            "net_micros": net,
+            "credited_micros": np.where(is_credited, net, 0),
+            "unattributed_micros": np.where(is_credited, 0, net),
+        }
+    )
+    return add_up(table, SALES_PARTS, ("site_id", "day"), SALES_SUMS)
 
 
 def _influence(links: Links, flat: pa.Table, orders: pa.Table, lines: pa.Table) -> pa.Table:

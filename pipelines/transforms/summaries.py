@@ -8,7 +8,14 @@ from pipelines.kernels.columns import Floats, Ints, Tables, codes, group_starts,
 from pipelines.kernels.uncertainty import gamma_interval
 from pipelines.transforms.daily import add_up
 from pipelines.transforms.rejects import once
-from schemas.batches import DAILY_COUNTS, DAILY_PARTS, QUALITY_COUNTS, QUALITY_PARTS
+from schemas.batches import (
+    DAILY_COUNTS,
+    DAILY_PARTS,
+    QUALITY_COUNTS,
+    QUALITY_PARTS,
+    SALES_PARTS,
+    SALES_SUMS,
+)
 from schemas.models import DEFAULT_MODEL, MODELS
 from schemas.settings import Site
 
@@ -31,6 +38,9 @@ def summarize(tables: Tables, sites: dict[str, Site]) -> Tables:
         "cascades": _cascades(tables["cascade_shapes"], default),
         "model_credits": _model_credits(sums.filter(pc.invert(is_cascade))),
         **_daily_tables(tables["daily_parts"]),
+        "sales_daily": _for_each_model(
+            add_up(tables["sales_parts"], SALES_PARTS, ("site_id", "day"), SALES_SUMS)
+        ),
         "data_quality_daily": add_up(
             tables["quality_parts"],
             QUALITY_PARTS,
@@ -195,10 +205,7 @@ def _rounded(value: Floats) -> pa.Array:
 def _daily_tables(parts: pa.Table) -> Tables:
     """Counts that hold for every model are repeated for each, so that one filter reads a row."""
     shared = parts.filter(pc.is_null(parts["model"]))
-    row = np.tile(np.arange(len(shared)), len(MODELS))
-    place = parts.schema.get_field_index("model")
-    model = pa.array(np.repeat(np.array(MODELS, dtype=object), len(shared)), pa.string())
-    repeated = shared.take(pa.array(row)).set_column(place, "model", model)
+    repeated = _for_each_model(shared.drop_columns("model")).select(parts.column_names)
     parts = pa.concat_tables([parts.filter(pc.is_valid(parts["model"])), repeated])
     keys = ("site_id", "dimension", "key", "day", "model")
     summed = add_up(parts, DAILY_PARTS, keys, DAILY_COUNTS)
@@ -208,3 +215,9 @@ def _daily_tables(parts: pa.Table) -> Tables:
         )
         for dimension, (table, column) in _DAILY_TABLES.items()
     }
+
+
+def _for_each_model(table: pa.Table) -> pa.Table:
+    row = np.tile(np.arange(len(table)), len(MODELS))
+    model = pa.array(np.repeat(np.array(MODELS, dtype=object), len(table)), pa.string())
+    return table.take(pa.array(row)).append_column("model", model)

@@ -4,7 +4,7 @@ import hypothesis
 import pytest
 
 from tests.flow.truth import as_truth, run_beam, run_steps
-from tests.oracle import truth
+from tests.oracle import SALES_SUMS, truth
 from tests.strategies import TinyWorld, tiny_worlds
 from tests.world import arrivals, simulate
 
@@ -24,8 +24,9 @@ COLUMNS = {
     ),
     "order_lines": (
         "site_id", "order_id", "line_id", "item_id", "quantity", "gross_micros",
-        "refunded_micros", "net_micros",
+        "refunded_micros", "net_micros", "is_credited",
     ),
+    "sales_daily": ("site_id", "day", "model", *SALES_SUMS),
     "order_credits": (
         "site_id", "model", "order_id", "line_id", "touch_id", "pin_id", "pinner_id", "distance",
         "credit_micros", "refunded_micros", "currency", "is_self", "is_same_item", "touched_at",

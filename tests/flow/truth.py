@@ -21,8 +21,8 @@ from schemas.tables import RESULTS
 Rows = dict[str, list[dict[str, Any]]]
 # What the oracle knows of; its floats are compared to nine decimals.
 ORACLE_TABLES = (
-    "pins", "visits", "orders", "order_lines", "order_credits", "pinner_spheres",
-    "sphere_edges", "cascades",
+    "pins", "visits", "orders", "order_lines", "order_credits", "sales_daily",
+    "pinner_spheres", "sphere_edges", "cascades",
 )  # fmt: skip
 
 

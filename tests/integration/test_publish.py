@@ -10,24 +10,27 @@ from pathlib import Path
 import alembic.command
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine, inspect, text
 
 from pipelines.flows.run import RunReport, run
+from pipelines.io import staging
+from pipelines.io.audit import audit, told
 from pipelines.io.database import (
     alembic_config,
-    broken_invariants,
     downgrade_database,
     open_database,
     upgrade_database,
 )
 from pipelines.io.lake import LakeWriter
-from pipelines.io.publish import published_run, restore_run
 from pipelines.io.quarantine import write_rejects
+from pipelines.io.runs import PublishedRun, restore_run, shown_run
 from schemas.errors import AuditError, BusyError, LakeError, SettingsError
 from schemas.events import AnyEvent
 from schemas.lock import only_one
+from schemas.results import result_schema
 from schemas.settings import Home
 from schemas.spool import Reject
 from schemas.tables import RESULTS, Base
@@ -70,14 +73,22 @@ def attribute(home: Home) -> RunReport:
 
 
 def contents(engine: Engine) -> dict[str, list[tuple[object, ...]]]:
-    """The published rows of every result table, without their run."""
+    """The published rows of every result table."""
     rows = {}
     with engine.connect() as connection:
-        for name, result in RESULTS.items():
-            columns = ", ".join(c.name for c in result.__table__.columns if c.name != "run_id")
+        for name in RESULTS:
+            columns = ", ".join(result_schema(name).names)
             answer = connection.execute(text(f"SELECT {columns} FROM current_{name}"))
             rows[name] = sorted((tuple(row) for row in answer), key=str)
     return rows
+
+
+def shown(engine: Engine) -> PublishedRun:
+    """The run that readers see."""
+    with engine.connect() as connection:
+        found = shown_run(connection)
+    assert found is not None
+    return found
 
 
 def test_deleted_tables_come_back_the_same(home: Home) -> None:
@@ -138,22 +149,20 @@ def test_a_run_that_breaks_an_invariant_is_not_shown(
     good = attribute(home).run_id
     fill(home, events[-1:], "two")
 
-    def lose_a_micro(run_id: str, table: object) -> object:
-        rows = list(honest(run_id, table))
-        place = [c.name for c in RESULTS["order_lines"].__table__.columns].index("net_micros")
-        if rows and len(rows[0]) == len(RESULTS["order_lines"].__table__.columns):
-            rows[0] = (*rows[0][:place], rows[0][place] + 1, *rows[0][place + 1 :])
-        return iter(rows)
+    def lose_a_micro(rows: pa.Table, base_run: int, run_number: int) -> pa.Table:
+        if rows.schema.equals(result_schema("order_lines")):
+            place = rows.schema.get_field_index("net_micros")
+            less = pc.subtract(rows["net_micros"], 1)
+            rows = rows.set_column(place, rows.schema.field(place), less)
+        return honest(rows, base_run, run_number)
 
-    from pipelines.io import publish
-
-    honest = publish._rows
-    monkeypatch.setattr(publish, "_rows", lose_a_micro)
-    with pytest.raises(AuditError, match="credits \\+ unattributed = net"):
+    honest = staging._between
+    monkeypatch.setattr(staging, "_between", lose_a_micro)
+    with pytest.raises(AuditError, match="is the sum of its lines"):
         run(home, code_version="test", shards=2, is_full=True)
 
     engine = open_database(home)
-    assert published_run(engine) == good
+    assert shown(engine).run_id == good
     engine.dispose()
 
 
@@ -208,10 +217,13 @@ def test_old_runs_are_cleared_away(home: Home) -> None:
 
     engine = open_database(home)
     with engine.connect() as connection:
-        kept = connection.scalar(text("SELECT COUNT(DISTINCT run_id) FROM pins"))
-        listed = connection.scalar(text("SELECT COUNT(*) FROM runs"))
+        listed = connection.scalars(text("SELECT run_number FROM runs ORDER BY 1")).all()
+        ended = [
+            connection.scalar(text(f"SELECT COUNT(*) FROM {name} WHERE until_run <= 3"))
+            for name in RESULTS
+        ]
     engine.dispose()
-    assert (kept, listed) == (2, 2)
+    assert (listed, sum(map(int, ended))) == ([3, 4], 0)
 
 
 def test_a_clock_set_back_does_not_cost_the_published_run(
@@ -227,7 +239,7 @@ def test_a_clock_set_back_does_not_cost_the_published_run(
         last = attribute(home).run_id
 
     engine = open_database(home)
-    assert published_run(engine) == last
+    assert shown(engine).run_id == last
     assert contents(engine)["orders"]
     engine.dispose()
 
@@ -269,16 +281,17 @@ def test_readers_never_see_half_a_run_though_publishers_are_killed(home: Home) -
         while process.poll() is None:
             # One transaction: a reader's queries see one state.
             with engine.connect() as connection:
-                run_id = connection.scalar(text("SELECT run_id FROM current_run"))
-                assert broken_invariants(connection, str(run_id)) == []
+                now = shown_run(connection)
+                assert now is not None
+                assert told(audit(connection, now)) == []
                 assert connection.scalar(text("SELECT COUNT(*) FROM current_orders"))
             reads += 1
             if attempt < 3 and time.monotonic() - begin > 1.2 + attempt * 0.4:
                 process.send_signal(signal.SIGKILL)
         process.wait()
-    last = published_run(engine)
+    last = shown(engine)
     assert not attribute(home).is_new  # the last publisher was left alive and finished
-    assert published_run(engine) == last
+    assert shown(engine) == last
     assert reads > 20
     engine.dispose()
 
@@ -286,13 +299,13 @@ def test_readers_never_see_half_a_run_though_publishers_are_killed(home: Home) -
 def test_the_reader_would_notice_a_publisher_that_works_in_place(home: Home) -> None:
     """The control of the test above: delete, commit, insert, commit is seen half done."""
     fill(home, simulate(8).events)
-    run_id = attribute(home).run_id
+    attribute(home)
     engine = open_database(home)
     with engine.begin() as publisher:
         publisher.execute(text("DELETE FROM order_credits"))
 
     with engine.connect() as connection:
-        broken = broken_invariants(connection, run_id)
+        broken = told(audit(connection, shown(engine)))
 
     engine.dispose()
     assert any("credits + unattributed = net" in promise for promise in broken)
@@ -383,7 +396,7 @@ def test_a_spool_file_that_cannot_be_read_keeps_nothing_else_away(tmp_path: Path
             attribute(here)
 
     engine = open_database(here, must_exist=True)
-    assert published_run(engine)
+    assert shown(engine)
     assert contents(engine)["orders"]
     engine.dispose()
 

@@ -1,0 +1,109 @@
+"""Rows into result tables, and rows of theirs ended, by the fastest way of each database."""
+
+import io
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from sqlalchemy import Connection
+
+from pipelines import progress
+from schemas.results import result_key, result_schema
+from schemas.tables import OPEN_RUN
+
+_BATCH = 50_000
+_TAKEN_BACK = "taken_back"
+
+
+class ResultFile(NamedTuple):
+    """A finished file of one result table: rows that come, or keys of rows that go."""
+
+    table: str
+    path: str
+    rows: int
+    is_removal: bool = False
+
+
+def add_rows(connection: Connection, file: ResultFile, base_run: int, run_number: int) -> None:
+    """Inserts a file's rows; they stand from this run on."""
+    schema = result_schema(file.table)
+    columns = ("base_run", *schema.names, "since_run", "until_run")
+    for batch in pq.ParquetFile(file.path).iter_batches(_BATCH):
+        rows = pa.Table.from_batches([batch]).select(schema.names)
+        _insert(connection, file.table, columns, _between(rows, base_run, run_number))
+        progress.tick("Publishing", len(rows), rows=len(rows))
+
+
+def end_rows(connection: Connection, file: ResultFile, base_run: int, run_number: int) -> int:
+    """Ends the rows of a file's keys with this run; gives how many of them stood."""
+    names = list(result_key(file.table))
+    keys = pq.read_table(file.path, columns=names)
+    progress.tick("Publishing", len(keys), rows=len(keys))
+    if connection.dialect.name == "postgresql":
+        return _end_by_join(connection, file.table, keys, base_run, run_number)
+    same = " AND ".join(f"{name} = ?" for name in names)
+    statement = (
+        f"UPDATE {file.table} SET until_run = {run_number}"  # noqa: S608 (our own names)
+        f" WHERE base_run = {base_run} AND until_run = {OPEN_RUN} AND {same}"
+    )
+    driver: Any = connection.connection.driver_connection
+    return int(driver.executemany(statement, _tuples(keys)).rowcount)
+
+
+def fill(connection: Connection, table: str, rows: pa.Table) -> None:
+    """Inserts rows into a table of the same column names."""
+    _insert(connection, table, tuple(rows.column_names), rows)
+
+
+def _end_by_join(
+    connection: Connection, table: str, keys: pa.Table, base_run: int, run_number: int
+) -> int:
+    names = ", ".join(keys.column_names)
+    run = connection.exec_driver_sql
+    run(f"CREATE TEMP TABLE {_TAKEN_BACK} AS SELECT {names} FROM {table} LIMIT 0")  # noqa: S608 (our own names)
+    fill(connection, _TAKEN_BACK, keys)
+    run(f"ANALYZE {_TAKEN_BACK}")
+    same = " AND ".join(f"t.{name} = gone.{name}" for name in keys.column_names)
+    ended = run(
+        f"UPDATE {table} t SET until_run = {run_number} FROM {_TAKEN_BACK} gone"  # noqa: S608 (our own names)
+        f" WHERE t.base_run = {base_run} AND t.until_run = {OPEN_RUN} AND {same}"
+    )
+    run(f"DROP TABLE {_TAKEN_BACK}")
+    return ended.rowcount
+
+
+def _between(rows: pa.Table, base_run: int, run_number: int) -> pa.Table:
+    """The rows with the columns of their runs, in the order of the table's."""
+
+    def each(number: int) -> pa.Array:
+        return pa.repeat(pa.scalar(number, pa.int64()), len(rows))
+
+    rows = rows.add_column(0, "base_run", each(base_run))
+    rows = rows.append_column("since_run", each(run_number))
+    return rows.append_column("until_run", each(OPEN_RUN))
+
+
+def _insert(connection: Connection, table: str, columns: Sequence[str], rows: pa.Table) -> None:
+    driver: Any = connection.connection.driver_connection
+    listed = ", ".join(columns)
+    if connection.dialect.name == "postgresql":
+        # Arrow's CSV tells null (nothing) from an empty text (""), as COPY reads it.
+        text = io.BytesIO()
+        pyarrow.csv.write_csv(rows, text, pyarrow.csv.WriteOptions(include_header=False))
+        with (
+            driver.cursor() as cursor,
+            cursor.copy(f"COPY {table} ({listed}) FROM STDIN (FORMAT csv)") as copy,
+        ):
+            copy.write(text.getbuffer())
+        return
+    marks = ", ".join("?" * len(columns))
+    statement = f"INSERT INTO {table} ({listed}) VALUES ({marks})"  # noqa: S608 (our own names)
+    driver.executemany(statement, _tuples(rows))
+
+
+def _tuples(rows: pa.Table) -> Iterator[tuple[Any, ...]]:
+    columns = [column.to_pylist() for column in rows.columns]
+    return zip(*columns, strict=True) if columns else itertools.repeat((), len(rows))
