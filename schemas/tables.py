@@ -187,9 +187,7 @@ class SalesDaily(Result):
     refunded_micros: Mapped[int] = _count("Given back")
     net_micros: Mapped[int] = _count("Gross less refunded")
     credited_micros: Mapped[int] = _count("Of the net value, credited to pins")
-    unattributed_micros: Mapped[int] = _count(
-        "Of the net value, of lines that no touch came before"
-    )
+    unattributed_micros: Mapped[int] = _count("Of the net value, of lines without a touch")
 
 
 class PinnerSphere(Result):
