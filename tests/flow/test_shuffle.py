@@ -179,7 +179,7 @@ def test_a_piece_with_another_number_of_rows_is_refused() -> None:
     with shuffled(1) as shuffle:
         ((piece,),) = by_shard(shuffle, [{"words": words([Word("a", "x", 1)] * 3)}]).values()
 
-        with pytest.raises(ValueError, match=r"from byte 0: 3 rows, not 4"):
+        with pytest.raises(ValueError, match="3 rows, not 4"):
             gather([piece._replace(rows=4)], shuffle.given("Count"))
 
 
@@ -206,9 +206,7 @@ def run_beam(shuffle: Shuffle, batches: Sequence[Tables], step: Step) -> dict[st
             rows["report"] += pq.read_table(path).to_pylist()
         else:
             with pa.OSFile(str(path)) as file:
-                while file.tell() < file.size():
-                    batch = pa.ipc.read_record_batch(pa.ipc.read_message(file), TOTALS)
-                    rows["totals"] += batch.to_pylist()
+                rows["totals"] += pa.ipc.open_stream(file).read_all().to_pylist()
     return {name: sorted(each, key=str) for name, each in rows.items()}
 
 
