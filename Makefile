@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 # Half of the time tests wait, for a lease or a browser: three of them keep two cores busy. Each
-# file stays in one process. The long ones come first, by the names of their folders.
+# file stays in one process, and begins in the order in which it was collected.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 # Each candidate is run, not only looked for: a version manager's shim may be there and refuse.
 IS_RIGHT_VERSION := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null

@@ -5,9 +5,8 @@ lands and buys. Moments, amounts and ways are drawn from the few that meet every
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import hypothesis
 import msgspec
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
@@ -208,7 +207,11 @@ def _come_by_several_ways(tale: Tale) -> None:
     tale.stage()
     for _ in range(tale.pick(2, 3, 5)):
         source = tale.pick("webhook", "file", "server", "web_js")
-        way: dict[str, Any] = {"source": source, "is_signed": source != "web_js"}
+        way = {
+            "source": source,
+            "is_signed": source != "web_js",
+            "updated_time_ms": tale.pick(None, tale.updated()),
+        }
         if tale.pick(True, True, False):
             lines = tale.lines(tale.pick("1", "12", "3"))
             tale.state(tale.soon(), items=lines, visitor_id=tale.pick("u", "w", None), **way)
@@ -216,15 +219,27 @@ def _come_by_several_ways(tale: Tale) -> None:
             tale.refund(tale.soon(), source=source, **tale.part())
 
 
+def _lend_a_visitor(tale: Tale) -> None:
+    """Only browsers know who bought: at the time of the order, long after it, or not the same."""
+    tale.delays = (0, 1, 40)
+    tale.stage()
+    tale.state(visitor_id=None, customer_id=tale.pick(None, "a"))
+    for _ in range(tale.pick(1, 1, 2)):
+        who, session = tale.pick("u", "u", "w"), tale.pick("s1", None)
+        claim = {"visitor_id": who, "session_id": session, "source": "web_js", "is_signed": False}
+        tale.state(tale.soon(), **claim)
+
+
 def _correct_statements(tale: Tale) -> None:
     """Prices, lines and discounts told again, the newer word at times before the older."""
     tale.stage()
     tale.delays = (0, 40, HOUR_MS, None)
-    source = tale.pick("server", "file", "webhook")
+    source = tale.pick("server", "file", "webhook", "web_js")
     for _ in range(tale.pick(2, 3, 4)):
         tale.state(
             tale.soon(),
             source=source,
+            is_signed=source != "web_js",
             items=tale.lines(tale.pick("1", "12", "2")),
             discount=tale.pick("0", "0.000001", "3.33"),
             updated_time_ms=tale.updated(),
@@ -271,6 +286,7 @@ HAZARDS: dict[str, Callable[[Tale], None]] = {
     "cancellations meet refunds": _cancel_and_refund,
     "currencies change": _change_currency,
     "statements come by several ways": _come_by_several_ways,
+    "browsers lend their visitors": _lend_a_visitor,
     "statements are corrected": _correct_statements,
     "lines are deleted": _delete_lines,
     "repeats differ": _repeat_and_differ,
@@ -297,55 +313,3 @@ def troubled_worlds(draw: DrawFn, *hazards: str) -> TinyWorld:
             HAZARDS[name](tale)
             events += tale.events
     return TinyWorld(events, sites)
-
-
-class History(NamedTuple):
-    """A raw set of events with its sites, and what of it arrived run by run."""
-
-    world: TinyWorld
-    runs: list[list[AnyEvent]]
-
-    def __repr__(self) -> str:
-        """Short: a failing test prints what `histories` notes."""
-        return f"<{len(self.world.events)} events in {len(self.runs)} runs>"
-
-
-@st.composite
-def deliveries(
-    draw: DrawFn, events: Sequence[AnyEvent], *, copies: int = 3, runs: int = 4
-) -> list[list[AnyEvent]]:
-    """One careless delivery of all these events: shuffled, up to so many times, in some runs.
-
-    Repeats are received later than the original, so that they count for nothing.
-    """
-    random = draw(st.randoms(use_true_random=False, note_method_calls=False))
-    arrived: list[list[AnyEvent]] = [[] for _ in range(draw(st.integers(1, runs)))]
-    for event in events:
-        for copy in range(draw(st.integers(1, copies))):
-            arrived[random.randrange(len(arrived))].append(_again(event, copy, random.random()))
-    for run in arrived:
-        random.shuffle(run)
-    return [run for run in arrived if run]
-
-
-def _again(event: AnyEvent, copy: int, chance: float) -> AnyEvent:
-    """What a sender repeats who heard no answer; she may have lost the time when she sent it."""
-    if copy == 0:
-        return event
-    late_ms = copy * (1 if chance < 0.25 else 2 * DAY_MS)
-    received = (event.received_time_ms or event.event_time_ms) + late_ms
-    sent = event.sent_time_ms
-    if sent is not None:
-        sent = None if chance < 0.5 else sent + late_ms
-    return msgspec.structs.replace(event, received_time_ms=received, sent_time_ms=sent)
-
-
-@st.composite
-def histories(draw: DrawFn, *hazards: str, copies: int = 3, runs: int = 4) -> History:
-    """A troubled world as it arrives: what an incremental flow gets to see, run by run."""
-    world = draw(troubled_worlds(*hazards))
-    arrived = draw(deliveries(world.events, copies=copies, runs=runs))
-    for number, events in enumerate(arrived):
-        for event in events:
-            hypothesis.note(f"run {number}: {msgspec.json.encode(event).decode()}")
-    return History(world, arrived)

@@ -7,8 +7,8 @@ import hypothesis
 
 from schemas.events import AnyEvent
 from schemas.settings import Site
+from tests.deliveries import History, histories
 from tests.flow.truth import ORACLE_TABLES, Rows, as_truth, run_steps
-from tests.hazards import History, histories
 from tests.oracle import truth
 
 Runs = Sequence[Sequence[AnyEvent]]

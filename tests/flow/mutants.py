@@ -161,6 +161,14 @@ def _adds_versions_of_refunds(event: Refund) -> Refund:
     return replace(event, refund_id=event.event_id)
 
 
+def _came_sooner(event: Purchase) -> Purchase:
+    """Takes a claim for a millisecond older than it is."""
+    if event.is_signed or event.received_time_ms is None:
+        return event
+    sooner, received = event.event_time_ms - 1, event.received_time_ms - 1
+    return replace(event, event_time_ms=sooner, received_time_ms=received)
+
+
 def _is_all_one_way(event: Any) -> Any:
     return replace(event, source="server") if event.is_signed else event
 
@@ -262,12 +270,15 @@ MUTANTS = [
             "a browser's word is as good": _flow(
                 _of_each(lambda event: replace(event, is_signed=True), Purchase)
             ),
+        },
+        "browsers lend their visitors": {
             "a browser names no visitor": _flow(
                 _of_each(
                     lambda event: event if event.is_signed else replace(event, visitor_id=None),
                     Purchase,
                 )
             ),
+            "the hour of a loan is a millisecond off": _flow(_of_each(_came_sooner, Purchase)),
         },
         "statements are corrected": {
             "the first word stands": _flow(_keeps_the_first_word),

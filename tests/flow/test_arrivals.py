@@ -5,9 +5,10 @@ import pytest
 from hypothesis import Phase
 from msgspec.structs import replace
 
+from tests.deliveries import History, histories
 from tests.flow.arriving import at_once, check_arrivals, without_repeats
 from tests.flow.truth import run_beam
-from tests.hazards import HAZARDS, History, histories
+from tests.hazards import HAZARDS
 from tests.oracle_orders import happened
 
 
