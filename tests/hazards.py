@@ -202,8 +202,8 @@ def _change_currency(tale: Tale) -> None:
     for place in range(tale.pick(0, 0, 1, 2)):
         tale.state(ORDERED + place, currency=tale.pick("GBP", "USD"))
     for place in range(tale.pick(1, 2, 3)):
-        refund_id = tale.pick("r0", f"r{place}")
-        what = {"currency": tale.pick("GBP", "USD", None), **tale.part()}
+        refund_id = tale.pick(f"r{place}", f"r{place}", "r0")
+        what = {"currency": tale.pick("GBP", "GBP", "USD", "USD", None), **tale.part()}
         tale.refund(ORDERED + HOUR_MS + place, refund_id, **what)
 
 
@@ -229,8 +229,8 @@ def _lend_a_visitor(tale: Tale) -> None:
     tale.delays = (0, 1, 40)
     tale.stage()
     tale.state(visitor_id=None, customer_id=tale.pick(None, "a"))
-    for _ in range(tale.pick(1, 1, 2)):
-        who, session = tale.pick("u", "u", "w"), tale.pick("s1", None)
+    for _ in range(tale.pick(1, 2)):
+        who, session = tale.pick("u", "w"), tale.pick("s1", None)
         claim = {"visitor_id": who, "session_id": session, "source": "web_js", "is_signed": False}
         tale.state(tale.soon(), **claim)
 
