@@ -153,7 +153,10 @@ def _say_late_who_they_are(tale: Tale) -> None:
         tale.tell(Identify, ORDERED + DAY_MS, visitor_id="u", email_sha256=address)
         known = {"customer_id": tale.pick("a", "b"), "email_sha256": address}
         tale.tell(Identify, ORDERED + tale.pick(0, DAY_MS, 2 * DAY_MS), **known)
-    for _ in range(tale.pick(0, 1, 2, 4, 7)):
+    for customer in tale.pick("", "", "abcd"):  # four of them share a device
+        at, session = ORDERED + tale.pick(-1, 0, DAY_MS), tale.pick("s1", "s2", None)
+        tale.tell(Identify, at, visitor_id="u", session_id=session, customer_id=customer)
+    for _ in range(tale.pick(0, 1, 2, 4)):
         customer = tale.pick(None, "a", "b", "c", "d")
         tale.tell(
             Identify,
@@ -201,7 +204,7 @@ def _change_currency(tale: Tale) -> None:
     tale.stage()
     for place in range(tale.pick(0, 0, 1, 2)):
         tale.state(ORDERED + place, currency=tale.pick("GBP", "USD"))
-    for place in range(tale.pick(1, 2, 3)):
+    for place in range(tale.pick(1, 3, 3)):
         refund_id = tale.pick(f"r{place}", f"r{place}", "r0")
         what = {"currency": tale.pick("GBP", "GBP", "USD", "USD", None), **tale.part()}
         tale.refund(ORDERED + HOUR_MS + place, refund_id, **what)
