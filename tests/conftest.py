@@ -26,12 +26,14 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """tests/flow/... is marked flow, and so on."""
+    """tests/flow/... is marked flow, and so on; files that take minutes come first."""
     root = Path(__file__).parent
     for item in items:
         folder = item.path.relative_to(root).parts[0] if item.path.is_relative_to(root) else ""
         if folder in MARKED_FOLDERS:
             item.add_marker(folder)
+    # Else one process would still be at them when the others have nothing left to do.
+    items.sort(key=lambda item: item.path.parent != root / "integration")
 
 
 @pytest.hookimpl(wrapper=True)

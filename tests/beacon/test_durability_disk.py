@@ -7,8 +7,9 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests import services
 from tests.beacon.kept import lost
 from tests.beacon.load import Answer, Load, full
 from tests.beacon.powercut import Kind, Watch
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -33,13 +35,6 @@ for row in (1, 2, 3):
 """
 
 
-def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 15
-    while not is_so():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.005)
-
-
 def answers_of(load: Load, seconds: float) -> list[Answer]:
     """What is answered to requests that are sent from now on."""
     begin = time.monotonic_ns()
@@ -48,6 +43,27 @@ def answers_of(load: Load, seconds: float) -> list[Answer]:
     found = [answer for answer in load.answers if answer.sent >= begin and answer.received <= end]
     assert found, "nothing was answered at all"
     return found
+
+
+def wait_for_refusal(load: Load) -> None:
+    wait_until(lambda: load.answers[-1].status == 503, "nothing was refused")
+
+
+def break_under_load(start, watch: Watch, operation: str, error: int) -> tuple[Any, Load]:
+    """A beacon that has served and now refuses, for this fails on its log until it is healed."""
+    server = start(environment=watch.environment)
+    load = Load(server)
+    load.wait_for(50)
+    watch.fail(operation, "-wal", error, "always")
+    wait_for_refusal(load)
+    return server, load
+
+
+def serve_and_end(server: Any, load: Load) -> None:
+    """Serves on, and ends."""
+    load.wait_for(50)
+    load.stop()
+    server.stop()
 
 
 def is_refusal(answer: Answer) -> bool:
@@ -100,18 +116,12 @@ def test_a_failed_flush_costs_a_file_and_no_event(
 
 def test_a_disk_that_fails_for_ever_promises_nothing_and_leaves_nothing(start, watch, tmp_path):
     """Once a second a new file is tried; when the disk is well again, one of them serves."""
-    server = start(environment=watch.environment)
-    load = Load(server)
-    load.wait_for(50)
+    server, load = break_under_load(start, watch, "sync", errno.EIO)
 
-    watch.fail("sync", "-wal", errno.EIO, "always")
-    wait_until(lambda: load.answers[-1].status == 503, "a flush succeeded")
     failing = answers_of(load, 2.5 * REOPEN_SECONDS)
     files = spool_files(watch)
     watch.heal()
-    load.wait_for(50)
-    load.stop()
-    server.stop()
+    serve_and_end(server, load)
 
     assert all(map(is_refusal, failing))
     assert len(files) == 1, "files that never served are removed"
@@ -121,18 +131,12 @@ def test_a_disk_that_fails_for_ever_promises_nothing_and_leaves_nothing(start, w
 
 def test_a_file_without_a_durable_name_takes_nothing(start, watch, tmp_path):
     """After a failed flush a new file is needed, and now the directory cannot be flushed."""
-    server = start(environment=watch.environment)
-    load = Load(server)
-    load.wait_for(50)
+    server, load = break_under_load(start, watch, "sync", errno.EIO)
 
-    watch.fail("sync", "-wal", errno.EIO, "always")
-    wait_until(lambda: load.answers[-1].status == 503, "a flush succeeded")
     watch.fail("sync", "/spool", errno.EIO, "always")
     failing = answers_of(load, 2.5 * REOPEN_SECONDS)
     watch.heal()
-    load.wait_for(50)
-    load.stop()
-    server.stop()
+    serve_and_end(server, load)
 
     assert all(map(is_refusal, failing))
     assert lost(load, Home(watch.cut(tmp_path / "cut"))) == set()
@@ -237,7 +241,7 @@ def test_a_full_disk_promises_nothing_and_recovers_by_itself(start, tmp_path, wo
         load.wait_for(50)
 
         fill(home / "ballast")
-        wait_until(lambda: load.answers[-1].status == 503, "there is room left")
+        wait_for_refusal(load)
         time.sleep(0.3)  # what is left in blocks that are only partly used
         while_full = answers_of(load, 1.0)
         (home / "ballast").unlink()
@@ -272,9 +276,7 @@ def test_a_beacon_that_starts_on_a_full_disk_waits_for_room(start, watch):
     load = Load(server)
     while_full = answers_of(load, 0.5)
     watch.heal()
-    load.wait_for(50)
-    load.stop()
-    server.stop()
+    serve_and_end(server, load)
 
     assert all(map(is_refusal, while_full))
     assert lost(load, Home(watch.home)) == set()
@@ -298,17 +300,11 @@ def test_a_log_that_cannot_be_folded_in_serves_on(start, watch, tmp_path):
 
 def test_a_log_that_cannot_grow_promises_nothing_and_recovers(start, watch, tmp_path):
     """The same without a mount: "no space left" from each write to the log."""
-    server = start(environment=watch.environment)
-    load = Load(server)
-    load.wait_for(50)
+    server, load = break_under_load(start, watch, "write", errno.ENOSPC)
 
-    watch.fail("write", "-wal", errno.ENOSPC, "always")
-    wait_until(lambda: load.answers[-1].status == 503, "a write succeeded")
     while_full = answers_of(load, 0.5)
     watch.heal()
-    load.wait_for(50)
-    load.stop()
-    server.stop()
+    serve_and_end(server, load)
 
     assert all(map(is_refusal, while_full))
     assert len(spool_files(watch)) == 1, "nothing was flushed, so the file serves on"

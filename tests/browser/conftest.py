@@ -80,8 +80,12 @@ class Visitor:
 NewVisitor = Callable[..., Visitor]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One Chromium a module, gone with it: while Playwright lives, no other loop runs beside it.
+
+    Tests elsewhere run loops of their own, and any file may follow in a process of `make test`.
+    """
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:

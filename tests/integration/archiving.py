@@ -80,6 +80,10 @@ class Line:
         reply = self.subscriber.pull(subscription=self.subscription(name), max_messages=limit)
         return list(reply.received_messages)
 
+    def waiting(self) -> int:
+        """How many messages another consumer could still get."""
+        return len(self.pull())
+
     def give_back(self, received: Any, name: str = "pinsphere-archive") -> None:
         """Ends a lease: the message comes again."""
         request = {

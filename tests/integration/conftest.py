@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests import services
+from tests.integration import archiving
 from tests.integration.forwarding import Line
 from tests.pubsub_fake import FakePubSub
 from tests.services import PubSubServer
@@ -77,3 +78,14 @@ def make_line(tmp_path: Path) -> Iterator[Callable[..., Line]]:
     yield make
     for each in lines:
         each.close()
+
+
+@pytest.fixture
+def line(
+    fake_pubsub: FakePubSub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[archiving.Line]:
+    """A home whose news come by our Pub/Sub, for archives; forwarders have lines of their own."""
+    monkeypatch.setattr("tests.pubsub_fake.PULL_SECONDS", 0.2)
+    line = archiving.Line(tmp_path / "home")
+    yield line
+    line.close()

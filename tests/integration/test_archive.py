@@ -22,19 +22,6 @@ from tests.integration.archiving import EVENTS, IDS, REJECT, Line, batches, ids,
 from tests.schemas.avro_revisions import older, written_in
 
 
-@pytest.fixture
-def line(fake_pubsub, tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.pubsub_fake.PULL_SECONDS", 0.2)
-    line = Line(tmp_path / "home")
-    yield line
-    line.close()
-
-
-def waiting(line) -> int:
-    """How many messages another consumer could still get, now or when leases run out."""
-    return len(line.pull())
-
-
 def test_every_event_reaches_the_lake_and_comes_no_more(line):
     line.publish(*batches(EVENTS, 4))
 
@@ -42,7 +29,7 @@ def test_every_event_reaches_the_lake_and_comes_no_more(line):
 
     assert ids(line.home) == IDS
     assert line.drain() == Drained()
-    assert waiting(line) == 0
+    assert line.waiting() == 0
 
 
 def test_one_empty_answer_is_not_the_end(line, fake_pubsub, monkeypatch):
@@ -110,7 +97,7 @@ def test_poison_is_kept_whole_and_comes_no_more(line):
     (body,) = (line.home.quarantine / "messages").iterdir()
     assert reject.place.endswith(f"whole in messages/{body.name}")
     assert body.read_bytes() == poison
-    assert waiting(line) == 0
+    assert line.waiting() == 0
 
 
 def test_a_batch_of_another_release_is_told_and_kept_whole(line):

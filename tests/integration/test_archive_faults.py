@@ -16,21 +16,9 @@ from pipelines.io.quarantine import read_rejects
 from schemas.avro import encode_batch
 from schemas.errors import PubSubError
 from tests.integration.archiving import EVENTS, IDS, REJECT, Line, batches, ids, touch
+from tests.waiting import wait_until
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
-
-
-@pytest.fixture
-def line(fake_pubsub, tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.pubsub_fake.PULL_SECONDS", 0.2)
-    line = Line(tmp_path / "home")
-    yield line
-    line.close()
-
-
-def waiting(line) -> int:
-    """How many messages another consumer could still get, now or when leases run out."""
-    return len(line.pull())
 
 
 class Broken:
@@ -135,16 +123,14 @@ def test_a_service_waits_for_room_on_the_disk_and_goes_on(line, monkeypatch):
         target=archive, args=(line.home, line.settings), kwargs={"stop": stop, "tell": told.append}
     )
     service.start()
-    deadline = time.monotonic() + 20
-    while not lake_files(line.home) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: lake_files(line.home), "nothing was written")
     stop.set()
     service.join(20)
 
     assert ids(line.home) == IDS
     assert "nothing is acked: [Errno 28] No space left on device; trying again" in told[0]
     assert told[1].startswith("going on")
-    assert waiting(line) == 0
+    assert line.waiting() == 0
 
 
 def test_a_service_that_is_told_to_stop_writes_and_acks_what_it_holds(line, monkeypatch):
@@ -161,7 +147,7 @@ def test_a_service_that_is_told_to_stop_writes_and_acks_what_it_holds(line, monk
     archive(line.home, line.settings, stop=stop)
 
     assert ids(line.home) == IDS
-    assert waiting(line) == 0
+    assert line.waiting() == 0
 
 
 @pytest.mark.parametrize("method", ["Pull", "Acknowledge", "ModifyAckDeadline"])

@@ -38,9 +38,9 @@ def line(pubsub, tmp_path):
     line.close()
 
 
-def start(line: Line, variant: str) -> subprocess.Popen[str]:
+def start(line: Line, variant: str, pause_seconds: float) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, VARIANTS, line.home.path, variant],
+        [sys.executable, VARIANTS, line.home.path, variant, str(pause_seconds)],
         env=environment(),
         stdout=subprocess.PIPE,
         text=True,
@@ -50,7 +50,7 @@ def start(line: Line, variant: str) -> subprocess.Popen[str]:
 def kill_between(line: Line, variant: str) -> None:
     """Kills an archive between its two steps, five times."""
     for _ in range(KILLS):
-        with start(line, variant) as process:
+        with start(line, variant, pause_seconds=60) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "between\n"
             process.kill()
@@ -61,7 +61,7 @@ def finish(line: Line, variant: str) -> None:
     time.sleep(line.ack_deadline_seconds + 2)
     last = ""
     while last != "done 0":
-        with start(line, variant) as process:
+        with start(line, variant, pause_seconds=0) as process:
             assert process.stdout is not None
             last = process.stdout.read().splitlines()[-1]
             assert last.startswith("done ")

@@ -28,12 +28,9 @@ BEFORE = older("network_hash")
 
 
 @pytest.fixture
-def line(fake_pubsub, tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.pubsub_fake.PULL_SECONDS", 0.2)
+def line(line, monkeypatch):
     monkeypatch.setattr(archiving, "_FIRST_PAUSE_SECONDS", 0.05)
-    line = Line(tmp_path / "home")
-    yield line
-    line.close()
+    return line
 
 
 def commit(line: Line, schema: Any = BEFORE) -> None:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Self
 
 import httpx
@@ -20,6 +20,7 @@ from beacon.lag import ForwardMetrics
 from beacon.spool import Entry
 from tests.integration.forwarding import ROOT, Line, event, now_ms
 from tests.services import PubSubServer, free_port
+from tests.waiting import wait_until
 
 KILLS = 5
 MESSAGE_BYTES = 8_000
@@ -109,10 +110,10 @@ def test_an_outage_costs_one_message_a_try_without_answer(line, emulator, monkey
     sent = line.fill(1000, 10)
     with line.running() as metrics:
         value = metrics.registry.get_sample_value
-        wait_until(lambda: (value("pinsphere_forward_events_total") or 0) > 500)
+        wait_until(lambda: (value("pinsphere_forward_events_total") or 0) > 500, "few were sent")
         with emulator.frozen():
-            wait_until(lambda: failures(metrics) >= 5)
-        wait_until(lambda: value("pinsphere_forward_events_total") == len(sent))
+            wait_until(lambda: failures(metrics) >= 5, "few have failed")
+        wait_until(lambda: value("pinsphere_forward_events_total") == len(sent), "some are missing")
         unanswered = failures(metrics)
 
     received = Counter(line.received())
@@ -131,13 +132,6 @@ def failures(metrics: ForwardMetrics) -> float:
     )
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not is_so():
-        assert time.monotonic() < deadline, "waited for 30 seconds"
-        time.sleep(0.01)
-
-
 @contextlib.contextmanager
 def running_beacon(line: Line, *, is_taking: bool = True) -> Iterator[httpx.Client]:
     """A real beacon on the line's home."""
@@ -146,7 +140,7 @@ def running_beacon(line: Line, *, is_taking: bool = True) -> Iterator[httpx.Clie
     process = subprocess.Popen([*command, f"--home={line.home.path}"], cwd=ROOT)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-            wait_until(lambda: _answers(client, "/readyz" if is_taking else "/healthz"))
+            wait_until(lambda: _answers(client, "/readyz" if is_taking else "/healthz"), "no start")
             yield client
     finally:
         process.terminate()
@@ -182,7 +176,9 @@ def test_acks_go_on_while_pubsub_is_frozen(line, emulator):
     with running_beacon(line) as client, line.running():
         with emulator.frozen():
             answers = [post(client, f"{n}-a", f"{n}-b") for n in range(100)]
-        wait_until(lambda: sum(1 for _ in line.home.forwarded.glob("*.json")) == 1)
+        wait_until(
+            lambda: sum(1 for _ in line.home.forwarded.glob("*.json")) == 1, "nothing was forwarded"
+        )
 
     assert answers == [204] * 100
     line.forward()

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import httpx
 import msgspec
@@ -22,6 +22,7 @@ from pipelines.io.drain import write_events
 from schemas.settings import Home
 from tests.integration.archiving import SITES, environment, touch
 from tests.services import free_port
+from tests.waiting import wait_until
 
 WAIT_SECONDS = 60.0
 BROWSER = {
@@ -51,7 +52,7 @@ class Page:
 
     def __init__(self, port: int) -> None:
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
-        wait_for(self._is_up)
+        wait_until(self._is_up, "no start", WAIT_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -74,13 +75,6 @@ class Page:
         }
         body = msgspec.json.encode({"site_key": "key-of-acme", "events": [event]})
         assert self._client.post("/v1/events", content=body, headers=BROWSER).status_code == 204
-
-
-def wait_for(is_so: Any) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def pins(home: Home) -> set[str]:
@@ -111,9 +105,9 @@ def test_a_pin_is_in_the_tables_without_anyone_calling_run(home):
         Page(port) as page,
     ):
         page.pin("first")
-        wait_for(lambda: pins(home) == {"first"})
+        wait_until(lambda: pins(home) == {"first"}, "no pin", WAIT_SECONDS)
         page.pin("second")
-        wait_for(lambda: pins(home) == {"first", "second"})
+        wait_until(lambda: pins(home) == {"first", "second"}, "one pin", WAIT_SECONDS)
 
         time.sleep(2.5)  # some rounds without news
         rounds.send_signal(signal.SIGTERM)
@@ -139,7 +133,7 @@ def test_the_whole_road_by_pubsub_ends_in_the_tables(home, pubsub):
         Page(port) as page,
     ):
         page.pin("first")
-        wait_for(lambda: pins(home) == {"first"})
+        wait_until(lambda: pins(home) == {"first"}, "no pin", WAIT_SECONDS)
         for process in (forwarder, rounds):
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=60)
@@ -159,7 +153,7 @@ def test_the_archive_as_a_service_ends_well_on_sigterm(home, pubsub):
         Page(port) as page,
     ):
         page.pin("first")
-        wait_for(lambda: list(home.lake.glob("pin/*/*/*.parquet")))
+        wait_until(lambda: list(home.lake.glob("pin/*/*/*.parquet")), "no file", WAIT_SECONDS)
         service.send_signal(signal.SIGTERM)
         said, _ = service.communicate(timeout=60)
 
