@@ -175,9 +175,7 @@ def answer(home: Path, out: Path) -> None:
     """Does the job; writes `credits.parquet` and `items.parquet`."""
     import duckdb
 
-    engine: Any = duckdb.connect(
-        config={"threads": 2, "autoinstall_known_extensions": False}
-    )
+    engine: Any = duckdb.connect(config={"threads": 2, "autoinstall_known_extensions": False})
     for statement in statements(home):
         engine.execute(statement)
     engine.execute(f"COPY ({SUMS}) TO '{out}/credits.parquet'")
