@@ -206,7 +206,7 @@ def _pin_rows(
         **_slots(slot),
         "index": generator.integers(0, _ITEMS, len(number)),
     }
-    return world.pinned_at[number], columns
+    return world.pinned_at[number].astype(np.int64), columns
 
 
 def _slots(slot: Ints) -> dict[str, Any]:
@@ -223,7 +223,8 @@ def _visit_rows(
 ) -> tuple[Ints, dict[str, Any]]:
     visitor, pin, at = (_made(column) for column in world.landings(day))
     has_token = (pin >= 0).astype(np.int64)
-    item = world.item[np.where(pin >= UNKNOWN_PIN, pin - UNKNOWN_PIN, np.maximum(pin, 0))]
+    known = np.where(pin >= UNKNOWN_PIN, pin - UNKNOWN_PIN, np.maximum(pin, 0))
+    item = world.item[known].astype(np.int64)
     return at, _who(visitor, day) | {
         "page_location": _pages(world, item),
         "pin_id": texts(pin, "pin"),

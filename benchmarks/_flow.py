@@ -4,6 +4,7 @@ import inspect
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +19,7 @@ def answer(home: Path, out: Path) -> None:
     from pipelines.io.lake import lake_files
     from schemas.settings import Home
 
-    wanted = {"results": ("model_credits", "item_daily"), "models": MODELS}
+    wanted: dict[str, Any] = {"results": ("model_credits", "item_daily"), "models": MODELS}
     # Until the flow can be asked for less than everything.
     wanted = {n: v for n, v in wanted.items() if n in inspect.signature(attribute).parameters}
     place = Home(home)

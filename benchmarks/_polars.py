@@ -1,6 +1,5 @@
 """The job in Polars: lazy frames, the streaming engine."""
 
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -93,15 +92,13 @@ def _owners(identifies: pl.LazyFrame, orders: pl.LazyFrame) -> pl.LazyFrame:
 
 def _stitched(events: pl.LazyFrame, owners: pl.LazyFrame) -> pl.LazyFrame:
     """The events with `person_id`. Nearly every visitor has one owner and joins once."""
-    at, person = pl.col("at"), pl.col("person_id")
+    at = pl.col("at")
     named = events.join(owners, on="visitor_id", how="left").filter(
         pl.col("owner").is_null() | ((at >= pl.col("since")) & (at < pl.col("until")))
     )
     said = pl.coalesce("customer_id", "owner", pl.lit("v:") + pl.col("visitor_id"))
-    return (
-        named.with_columns(person_id=said)
-        .drop("visitor_id", "customer_id", "owner", "since", "until")
-        .with_columns(person)
+    return named.with_columns(person_id=said).drop(
+        "visitor_id", "customer_id", "owner", "since", "until"
     )
 
 
@@ -174,7 +171,3 @@ def _sums(credits: pl.LazyFrame) -> pl.LazyFrame:
 def _count(rows: pl.LazyFrame, what: str) -> pl.LazyFrame:
     counted = rows.drop_nulls("item_id").group_by("item_id")
     return counted.agg(n=pl.len().cast(pl.Int64)).select("item_id", pl.lit(what).alias("what"), "n")
-
-
-if __name__ == "__main__":
-    answer(Path(sys.argv[1]), Path(sys.argv[2]))

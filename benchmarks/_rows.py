@@ -8,6 +8,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
+from apache_beam.transforms.combiners import Count
 
 WINDOW_MS = 30 * 86_400_000
 CRAWLERS = ("bot", "pinterestbot")
@@ -78,7 +79,7 @@ def answer(home: Path, out: Path) -> None:
             )
             | "AllCounts" >> beam.Flatten()
             | beam.Filter(lambda c: c[0] is not None)
-            | "CountItems" >> beam.combiners.Count.PerElement()
+            | "CountItems" >> Count.PerElement()
             | "ItemRow" >> beam.Map(lambda row: (row[0][0], row[0][1], row[1]))
         )
         _write(counts, ("item_id", "what", "n"), out / "items.parquet")

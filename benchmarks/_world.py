@@ -100,7 +100,7 @@ class World:
         below, above = np.zeros(len(parent), np.bool_), parent.copy()
         while (above >= 0).any():
             known = above >= 0
-            below |= known & (owner(self.author[above]) == owner(author))
+            below |= known & (owner(self.author[above].astype(np.int64)) == owner(author))
             above = np.where(known, self.parent[above], -1)
         return below
 

@@ -1,6 +1,6 @@
 """The `attribute` flow beside DuckDB, Polars and row-at-a-time Beam: same files, same answers.
 
-    python -m benchmarks.attribution [--sizes 100k,1M,10M] [--rounds 3] [--lakes FOLDER] [--engines ...]
+    python -m benchmarks.attribution [--sizes 100k,1M,10M] [--rounds 3] [--lakes FOLDER]
 
 The job, by docs/attribution.md: repeats and crawlers dropped, orders less their refunds, visitors
 stitched to customers, touches within 30 days, three models, credit by pinner and by product, and
@@ -22,6 +22,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from benchmarks._lakes import made_lake, named, number
 
 ENGINES = ("duckdb", "polars", "rows", "flow")
 _ROWS_UP_TO, _OTHERS_UP_TO = 1_000_000, 10_000_000
@@ -73,38 +75,18 @@ def main() -> None:
     arguments.add_argument("--engines", default=",".join(ENGINES))
     arguments.add_argument("--lakes", type=Path, help="folder where lakes are kept for next time")
     given = arguments.parse_args()
-    sizes = [_number(size) for size in given.sizes.split(",")]
+    sizes = [number(size) for size in given.sizes.split(",")]
     engines = given.engines.split(",")
     with tempfile.TemporaryDirectory() as scratch:
         lakes = given.lakes or Path(scratch)
         measured = {
-            size: _measure(_lake(lakes, size), size, engines, given.rounds) for size in sizes
+            size: _measure(made_lake(lakes, size), size, engines, given.rounds) for size in sizes
         }
     costs = {size: cost for size, (cost, _) in measured.items()}
     _print_bars(costs)
     differ = [text for _, texts in measured.values() for text in texts]
     if differ:
         sys.exit("\n".join(differ))
-
-
-def _number(text: str) -> int:
-    scale = {"k": 1_000, "M": 1_000_000}
-    return int(text[:-1]) * scale[text[-1]] if text[-1] in scale else int(text)
-
-
-def _named(size: int) -> str:
-    return f"{size // 1_000_000}M" if size >= 1_000_000 else f"{size // 1_000}k"
-
-
-def _lake(lakes: Path, size: int) -> Path:
-    """The home directory of that size, made if it is not there."""
-    home = lakes / f"bench{_named(size).lower()}"
-    if not (home / "complete").exists():
-        code = "import sys, pathlib; from benchmarks._events import write_lake;"
-        code += " write_lake(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
-        subprocess.run([sys.executable, "-c", code, str(home), str(size)], check=True)
-        (home / "complete").touch()
-    return home
 
 
 def _measure(
@@ -121,20 +103,18 @@ def _measure(
                 continue
             with tempfile.TemporaryDirectory(dir=home) as out:
                 turns.setdefault(engine, []).append(_turn(engine, home, Path(out)))
-                answers[engine] = {
-                    name: pq.read_table(f"{out}/{name}.parquet") for name in _ANSWERS
-                }
+                answers[engine] = read_answers(Path(out))
     costs = {
         engine: Cost(*map(statistics.median, zip(*of_engine, strict=True)))
         for engine, of_engine in turns.items()
     }
-    print(f"\n| {_named(size)} events | CPU s | wall s | peak MB | CPU s, each turn |")
+    print(f"\n| {named(size)} events | CPU s | wall s | peak MB | CPU s, each turn |")
     print("|---|--:|--:|--:|---|")
     for engine, cost in costs.items():
         each = ", ".join(f"{turn.cpu:.2f}" for turn in turns[engine])
         print(f"| {engine} | {cost.cpu:.2f} | {cost.wall:.2f} | {cost.peak:.0f} | {each} |")
     sys.stdout.flush()
-    return costs, list(_differences(_named(size), answers))
+    return costs, differences(named(size), answers)
 
 
 def _turn(engine: str, home: Path, out: Path) -> Cost:
@@ -153,7 +133,12 @@ def _turn(engine: str, home: Path, out: Path) -> Cost:
     return Cost(usage.ru_utime + usage.ru_stime, wall, peak)
 
 
-def _differences(size: str, answers: dict[str, Answers]) -> list[str]:
+def read_answers(out: Path) -> Answers:
+    """What an engine has written."""
+    return {name: pq.read_table(out / f"{name}.parquet") for name in _ANSWERS}
+
+
+def differences(size: str, answers: dict[str, Answers]) -> list[str]:
     """A line for each engine and table that does not say what the first engine says."""
     found = []
     (first, expected), *others = answers.items() if answers else [("", {})]
@@ -199,7 +184,7 @@ def _bars(costs: dict[int, dict[str, Cost]]) -> list[Bar]:
     for size, of_size in costs.items():
         if {"flow", "duckdb"} <= of_size.keys():
             ours, theirs = of_size["flow"], of_size["duckdb"]
-            at = _named(size)
+            at = named(size)
             bars += [
                 Bar(f"{at}: CPU, flow / DuckDB", ours.cpu / theirs.cpu, 1.1),
                 Bar(f"{at}: wall, flow / DuckDB", ours.wall / theirs.wall, 1.4),
