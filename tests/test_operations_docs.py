@@ -34,10 +34,16 @@ AS_ROOT = {"bash", "cp", "install", "journalctl", "python3", "sudo", "systemctl"
 OLD_ORDERS = "order_id,ordered_at,item_id,quantity,price\n7,2025-03-01 10:00:00,mug,1,2.00\n"
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return make_home(tmp_path_factory.mktemp("model") / "home")
+
+
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+def home(model: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     """A shop at work: a published run, a beacon that holds its spool open, files to import."""
-    home = make_home(tmp_path / "home")
+    shutil.copytree(model.path, tmp_path / "home")
+    home = Home(tmp_path / "home")
     monkeypatch.setenv(*SECRET)
     monkeypatch.setenv("PINSPHERE_HOME", str(home.path))
     monkeypatch.setenv("BACKUP", str(tmp_path / "backup"))
