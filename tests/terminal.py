@@ -20,6 +20,7 @@ def on_a_terminal(*command: str) -> tuple[int, str]:
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
+        start_new_session=True,  # its hang-up reaches nobody else
         env={**os.environ, **SHELL},
     ) as process:
         os.close(theirs)
