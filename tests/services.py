@@ -231,7 +231,12 @@ def main(arguments: list[str]) -> None:
     chromium, postgres, emulator = find_chromium(), find_postgres(), find_emulator()
     compiler = find_compiler()
     if arguments == ["--missing"]:
-        missing = {"chromium": chromium, "postgresql": postgres, "gcc libc6-dev": compiler}
+        missing = {
+            "chromium": chromium,
+            "postgresql": postgres,
+            "gcc libc6-dev": compiler,
+            "sqlite3": shutil.which("sqlite3"),
+        }
         print(*(package for package, found in missing.items() if found is None))
         return
     print("Chromium:  ", chromium or "none; browser tests are skipped (Debian: chromium)")

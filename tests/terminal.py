@@ -1,4 +1,4 @@
-"""A command on a real terminal: a pseudo-terminal, as people have one."""
+"""A command on a real terminal (a pseudo-terminal, as people have one), and on a pipe."""
 
 import os
 import pty
@@ -9,18 +9,19 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+SHELL = {"PYTHONPATH": str(ROOT), "COLUMNS": "100", "TERM": "xterm"}
 
 
 def on_a_terminal(*command: str) -> tuple[int, str]:
     """Exit code and all that a real terminal of 100 columns was sent."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "TERM": "xterm"}
     with subprocess.Popen(
         [sys.executable, "-m", "pinsphere", *command],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=environment,
+        start_new_session=True,  # its hang-up reaches nobody else
+        env={**os.environ, **SHELL},
     ) as process:
         os.close(theirs)
         said, deadline = b"", time.monotonic() + 60
@@ -33,3 +34,16 @@ def on_a_terminal(*command: str) -> tuple[int, str]:
                 break
     os.close(ours)
     return process.returncode, said.decode()
+
+
+def on_a_pipe(*command: str) -> tuple[int, str]:
+    """Exit code and all that was said where no terminal is, as under cron."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pinsphere", *command],
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **SHELL},
+        text=True,
+    )
+    return done.returncode, done.stdout

@@ -35,7 +35,8 @@ def check_spool(home: Home, settings: Settings, now: float) -> Iterator[Finding]
         yield broken("spool", text, "docs/operations.md, Troubleshooting")
     size, limit = folder_bytes(home.spool), settings.beacon.spool_max_mb * 1_000_000
     lag = backlog.lag_seconds(now)
-    says = f"{backlog.rows} rows to move, the oldest {age(lag)} old; {megabytes(size)}"
+    waiting = f"{backlog.rows} rows to move, the oldest {age(lag)} old"
+    says = f"{waiting if backlog.rows else 'nothing to move'}; {megabytes(size)}"
     mover = "pinsphere run" if settings.pubsub is None else "pinsphere forward"
     if size >= limit:
         yield broken(

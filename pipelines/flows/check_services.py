@@ -1,6 +1,7 @@
 """Checks of beacon, database, runs and Pub/Sub, for `pinsphere doctor`."""
 
 import email.utils
+import http.client
 import stat
 import time
 import urllib.error
@@ -47,7 +48,7 @@ def check_beacon(url: str) -> Iterator[Finding]:
             )
             yield broken("beacon", says, way_out)
             return
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             yield broken(
                 "beacon", f"{address}: {error}", "start it: pinsphere beacon; or the proxy"
             )

@@ -48,6 +48,7 @@ class Reporter:
             self._bars.stop()
         self._has_failed = kind is not None
         progress.end()
+        progress.restart()
 
     def step(self, name: str) -> None:
         """Tells the name of a step that begins."""

@@ -1,6 +1,5 @@
 """How far a run is: bars on a real terminal, JSON lines where none is."""
 
-import contextlib
 import json
 import os
 import re
@@ -16,7 +15,7 @@ from pipelines.flows.setup import add_site
 from pipelines.io.import_events import import_events
 from pipelines.io.import_orders import import_orders
 from schemas.settings import Home
-from tests.terminal import on_a_terminal
+from tests.terminal import on_a_pipe, on_a_terminal
 
 STAGES = ["ReadLake", *steps({})]
 PIN = {"event_name": "pin", "event_id": "1", "visitor_id": "anna", "pin_id": "p"}
@@ -39,12 +38,9 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-def json_lines(home: Home, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """What a run says where there is no terminal."""
-    with contextlib.suppress(SystemExit):
-        pinsphere.main(["run", "--shards", "2", "--home", os.fspath(home.path)])
-    lines = capsys.readouterr().err.splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
+def json_lines(said: str) -> list[dict[str, Any]]:
+    """What is said to programs."""
+    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
 
 
 def last_screen(said: str) -> list[str]:
@@ -70,12 +66,13 @@ def test_a_terminal_shows_a_bar_for_each_step_and_stage(home: Home) -> None:
     assert not re.search(r"^\{", said, re.MULTILINE)
 
 
-def test_a_pipe_gets_a_line_when_a_stage_begins_and_one_when_it_is_done(
-    home: Home, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_pipe_gets_a_line_when_a_stage_begins_and_one_when_it_is_done(home: Home) -> None:
     """A scheduler's log tells which stage was slow, and which one a dead run was at."""
-    lines = json_lines(home, capsys)
+    code, said = on_a_pipe("run", "--shards", "2", "--home", os.fspath(home.path))
+    lines = json_lines(said)
 
+    assert code == 0, said
+    assert "\x1b" not in said
     for state in ("begun", "done"):
         told = [line["stage"] for line in lines if "stage" in line and line["state"] == state]
         assert told == STAGES
@@ -95,7 +92,9 @@ def test_the_stage_that_failed_is_named(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pipelines.flows.run.publish", fail)
-    lines = json_lines(home, capsys)
+    with pytest.raises(SystemExit):
+        pinsphere.main(["run", "--shards", "2", "--home", os.fspath(home.path)])
+    lines = json_lines(capsys.readouterr().err)
 
     states = {line.get("stage") or line["step"]: line["state"] for line in lines}
     assert states.pop("Publishing") == "failed"
