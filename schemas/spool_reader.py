@@ -27,16 +27,18 @@ from schemas.spool_rows import TABLES, Row, Table, decode_rows
 # A delete holds the write lock: it stays short for the beacon.
 _ROWS_A_DELETE = 500
 _BUSY_SECONDS = 5.0
+_ALL_MS = 2**63 - 1
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """The last row of a spool table that is done with: its number and a digest of its content.
+    """The last row of a spool table that is done with: its number, and when it was received.
 
-    The digest tells a spool file made anew under an old name, whose numbers begin again.
+    The time tells a spool file made anew under an old name, whose numbers begin again. Not the
+    content: an erasure changes that.
     """
 
     seq: int = 0
-    digest: str = ""
+    received_time_ms: int = 0
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -219,6 +221,19 @@ class SpoolReader:
             self._spool.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._spool.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000:.0f}")
 
+    def delete_done(self, done: Checkpoint) -> None:
+        """Deletes all rows that are done with, for good; but not the last one.
+
+        Raises:
+          BusyError: a busy beacon did not let all of them go.
+        """
+        self._spool.execute("PRAGMA secure_delete = ON")
+        self._delete_old(done, _ALL_MS)
+        for table in TABLES if self._has_tables else ():
+            seq = self._trusted(table, done.mark(table)).seq
+            if self._spool.execute(_QUERIES[table].ages, (seq, 1)).fetchall():
+                raise BusyError(f"spool file {self.stem} is busy; try again")
+
     def is_over(self, done: Checkpoint, limit_ms: int) -> bool:
         """Whether all is done with, and its last rows were received before `limit_ms`."""
         if not self._has_tables or self.backlog(done).rows:
@@ -274,7 +289,7 @@ def write_checkpoint(file: Path, checkpoint: Checkpoint) -> None:
 
 
 def _mark(row: Row) -> Mark:
-    return Mark(row.seq, hashlib.blake2b(row.content, digest_size=16).hexdigest())
+    return Mark(row.seq, row.received_time_ms)
 
 
 def _chunk_name(stem: str, table: Table, rows: Sequence[Row]) -> str:

@@ -301,7 +301,7 @@ def test_a_spool_made_anew_under_an_old_name_is_drained_from_its_beginning(home)
     drain_spool(home, SETTINGS, NOON)
     for path in home.spool.iterdir():
         path.unlink()
-    append(make_spool(home), touch(2))
+    append(make_spool(home), touch(2), received=NOON + 1)
 
     assert drain_spool(home, SETTINGS, NOON).events == 1
     assert ids(home) == ["e1", "e2"]
