@@ -22,7 +22,7 @@ from command_line import (
     tell,
     tell_failure,
 )
-from upkeep import db_app, doctor
+from upkeep import db_app, doctor, erase, lake_app
 
 VERSION = "0.1.0"
 BEACON_URL = "https://pins.shop.example"
@@ -38,6 +38,8 @@ import_app = App(name="import", help="Bring orders or events from files into the
 pubsub_app = App(name="pubsub", help="Look after Google Pub/Sub.")
 app.command(import_app)
 app.command(db_app)
+app.command(lake_app)
+app.command(erase)
 app.command(pubsub_app)
 app.command(doctor)
 

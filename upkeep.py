@@ -1,4 +1,4 @@
-"""Commands that look after an installation: `pinsphere doctor`, `pinsphere db ...`.
+"""Commands that look after an installation: `doctor`, `db ...`, `lake compact`, `erase`.
 
 `pinsphere.py` shows them; like its own they import what they need when they run.
 """
@@ -9,9 +9,10 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from command_line import HomePath, tell
+from command_line import HomePath, quiet_beam, tell
 
 db_app = App(name="db", help="Look after the database.")
+lake_app = App(name="lake", help="Look after the lake.")
 
 
 def doctor(
@@ -92,3 +93,64 @@ def restore(*, home: HomePath = None) -> None:
     from schemas.settings import Home
 
     print(f"published again: {restore_run(open_database(Home(home), must_exist=True))}")
+
+
+@lake_app.command
+def compact(*, home: HomePath = None) -> None:
+    """Merge the lake's small files of each day before today into one; tables stay as they are."""
+    from pipelines.io.compact import compact as compact_lake
+    from schemas.lock import only_one
+    from schemas.settings import Home
+
+    where = Home(home)
+    with only_one(where.path / "run.lock", "run"):
+        done = compact_lake(where)
+    print(f"{done.before} files of {done.folders} days are {done.after} now")
+
+
+def erase(
+    *,
+    site: str | None = None,
+    visitor: str | None = None,
+    customer: str | None = None,
+    request_id: str | None = None,
+    requested: bool = False,
+    home: HomePath = None,
+) -> None:
+    """Erase a person from all files and tables; sums stay. Ends what was cut off before.
+
+    Parameters
+    ----------
+    site
+        Shop she is erased from.
+    visitor
+        Visitor id (a device) to erase.
+    customer
+        Customer id to erase, with the devices and e-mails that are hers alone.
+    request_id
+        Your name for the request, in the table `erasures`; made up if left out.
+    requested
+        Erase all whom the shop's signed `erase` events name.
+    """
+    from pinsphere import VERSION
+    from pipelines.flows.erase import erase as erase_people
+    from pipelines.flows.erase import subjects_of
+    from pipelines.flows.report import Reporter
+    from schemas.settings import Home
+
+    quiet_beam()
+    where = Home(home)
+    subjects = subjects_of(
+        where, site=site, visitor=visitor, customer=customer, request_id=request_id
+    )
+    with Reporter() as reporter:
+        done = erase_people(
+            where, subjects, is_requested=requested, code_version=VERSION, progress=reporter.step
+        )
+    if not done.subjects:
+        print("nothing to erase: name --site and --visitor or --customer, or --requested")
+        return
+    for subject in done.subjects:
+        print(f"erased: {subject.kind} of site {subject.site_id}, request {subject.request_id}")
+    counts = (f"{count} {what.replace('_', ' ')}" for what, count in sorted(done.counts.items()))
+    print(", ".join(counts) or "her ids were found nowhere")

@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks._events import write_day, write_lake
 from sqlalchemy import text
 
+from benchmarks._events import write_day, write_lake
 from pipelines.io.database import open_database
 from schemas.results import result_key, result_schema
 from schemas.settings import Home

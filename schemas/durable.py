@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and stay after a power cut."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,8 @@ class DurableFolder:
     """Places files below one folder: written aside, flushed, renamed, folders flushed.
 
     A file stands under its name only once its bytes are on disk. When the `with` block ends
-    well, the names are on disk too; the folders are flushed once, however many files went in.
+    well, the names are on disk too, and those removed are gone; the folders are flushed once,
+    however many files went in.
     """
 
     def __init__(self, root: Path) -> None:
@@ -56,8 +58,21 @@ class DurableFolder:
         self._folders.add(self.root.parent)
         return size
 
+    def remove(self, path: Path) -> None:
+        """Removes a file or a folder, if it is there, for good once the block has ended well.
+
+        Raises:
+          OSError: the disk refused.
+        """
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        if path.parent.exists():
+            self._folders.add(path.parent)
+
     def flush(self) -> None:
-        """Makes the names of all files placed so far durable."""
+        """Makes the names of all files placed or removed so far durable."""
         for folder in sorted(self._folders, reverse=True):
             handle = os.open(folder, os.O_RDONLY)
             try:

@@ -24,3 +24,25 @@ def only_one(file: Path, what: str) -> Iterator[None]:
                 f"another {what} is at work in {file.parent}; wait for it to end"
             ) from None
         yield
+
+
+@contextlib.contextmanager
+def together(file: Path) -> Iterator[None]:
+    """Holds a lock file with others of this kind; waits for who holds it `alone`."""
+    with _held(file, fcntl.LOCK_SH):
+        yield
+
+
+@contextlib.contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Holds a lock file alone; waits for everybody who holds it, and keeps all away."""
+    with _held(file, fcntl.LOCK_EX):
+        yield
+
+
+@contextlib.contextmanager
+def _held(file: Path, how: int) -> Iterator[None]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as lock:
+        fcntl.flock(lock, how)
+        yield

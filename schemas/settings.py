@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas.errors import MoneyError, SettingsError, UsageError
+from schemas.events import EVENTS
 from schemas.ids import is_site_id
 from schemas.money import check_currency
 
@@ -31,6 +32,9 @@ _WAYS_OUT = {
     "field `currency`": '; write into the site\'s section: currency = "GBP", or which it is',
 }
 _SHORTEST_SECRET = 16
+# A request to erase is gone once it is carried out, never before.
+RETAINED = (frozenset(EVENTS) - {"erase"}) | {"quarantine"}
+CREDITED = frozenset(("identify", "pin", "pin_visit", "purchase", "refund"))
 Limit = Annotated[int, Meta(ge=0, description="Requests a minute; 0 for no limit")]
 
 
@@ -90,6 +94,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=
     ledger: Literal["auto", "sql", "lake"] = "auto"
     spool_keep_days: Annotated[float, Meta(ge=0, le=3650)] = 7.0
     metrics_file: str | None = None
+    retention: dict[str, Annotated[float, Meta(gt=0)]] = {}
 
     def site(self, site_id: str) -> Site:
         """The settings of a site, or a UsageError that lists the known ones."""
@@ -133,6 +138,21 @@ class Home:
     def lake(self) -> Path:
         """Parquet by event name, site and date: all tables are a function of it."""
         return self.path / "lake"
+
+    @property
+    def lake_lock(self) -> Path:
+        """Who writes lake or quarantine holds it with others; who rewrites them, alone."""
+        return self.path / "lake.lock"
+
+    @property
+    def erased(self) -> Path:
+        """Keyed hashes of the ids that were erased: what comes late is known by them."""
+        return self.path / "erased.json"
+
+    @property
+    def erasing(self) -> Path:
+        """What an erasure at work looks for; gone when it is done."""
+        return self.path / "erasing.json"
 
     @property
     def state(self) -> Path:
@@ -264,7 +284,23 @@ def parse_settings(values: dict[str, Any]) -> Settings:
         _check_site(site_id, site)
     for proxy in settings.beacon.trusted_proxies:
         _check_proxy(proxy)
+    _check_retention(settings)
     return settings
+
+
+def _check_retention(settings: Settings) -> None:
+    """Raises when a kind is unknown, or would be gone while orders still need it for credit."""
+    window_days = max((site.window_days for site in settings.sites.values()), default=0.0)
+    for kind, days in settings.retention.items():
+        if kind not in RETAINED:
+            raise SettingsError(
+                f"retention: {kind!r} is no event name; known: {', '.join(sorted(RETAINED))}"
+            )
+        if kind in CREDITED and days < window_days:
+            raise SettingsError(
+                f"retention: {kind} = {days:g} days is shorter than the longest credit window,"
+                f" window_days = {window_days:g}: orders would lose credit that is due"
+            )
 
 
 def _refuse_secrets(values: Any, where: str) -> None:

@@ -343,8 +343,8 @@ class Run(Base):
     )
     invariants: Mapped[str] = mapped_column(Text, comment="JSON: each check and whether it held")
     ledger: Mapped[str] = _text("Where order_credits lies: sql (and lake), or lake alone", 8)
-    events: Mapped[int] = _count("Events in its input")
-    rows: Mapped[int] = _count("Result rows that stand in it")
+    events: Mapped[int] = _count("Events in its whole input")
+    rows: Mapped[int] = _count("Result rows it wrote")
     duration_seconds: Mapped[float] = _number("Wall time")
     peak_memory_mb: Mapped[float] = _number("Peak resident memory of the run's process")
     is_full: Mapped[bool] = _flag("It computed everything; else it continued the run before")
@@ -362,6 +362,22 @@ class CurrentRun(Base):
     run_id: Mapped[str] = _text("Run shown by the views", 16)
     run_number: Mapped[int] = _count("Its number")
     base_run: Mapped[int] = _count("Number of the full run it goes back to")
+
+
+class Erasure(Base):
+    """One row per request to erase a person that was carried out. It holds no id of hers."""
+
+    __tablename__ = "erasures"
+    site_id: Mapped[str] = _key("Shop she was erased from", 64)
+    request_id: Mapped[str] = _key("Request, as the shop named it", 64)
+    kind: Mapped[str] = _key("visitor or customer", 16)
+    requested_at: Mapped[int] = _count("When it was asked for")
+    erased_at: Mapped[int] = _count("What happened until then lost its names")
+    counts: Mapped[str] = mapped_column(
+        Text,
+        comment="JSON: files rewritten, events blanked and dropped, bytes; of all requests"
+        " carried out with it",
+    )
 
 
 RESULTS: dict[str, type[Result]] = {

@@ -241,6 +241,8 @@ def test_help_names_every_command_and_waits_for_nothing() -> None:
         "run",
         "import",
         "db",
+        "lake",
+        "erase",
         "doctor",
         "snippet",
         "version",

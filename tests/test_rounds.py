@@ -25,6 +25,8 @@ REPORT = RunReport(
     rows={},
     rows_taken_back={},
     unknown_sites=[],
+    expired={},
+    erasures_waiting=0,
     seconds=1.0,
     peak_memory_mb=1.0,
 )

@@ -77,6 +77,12 @@ class Reporter:
                 self._console.print(f"Taken back: {_told(report.rows_taken_back)}")
         else:
             self._console.print(f"Nothing new: run {report.run_id} is published already")
+        for kind, days in sorted(report.expired.items()):
+            self._console.print(f"Removed as [retention] says: {days} days of {kind}")
+        if report.erasures_waiting:
+            self._console.print(
+                f"{report.erasures_waiting} erasures wait: pinsphere erase --requested"
+            )
         for site in report.unknown_sites:
             self._console.print(f"Left out: site {site}, which pinsphere.toml does not name")
         self._console.print(

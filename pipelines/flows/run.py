@@ -20,8 +20,10 @@ from pipelines.flows.options import check_options
 from pipelines.flows.plan import Plan, plan_run
 from pipelines.io.database import open_database, upgrade_database
 from pipelines.io.drain import Drained, drain_spool
+from pipelines.io.erasures import count_waiting
 from pipelines.io.publish import LEDGER, publish
 from pipelines.io.quarantine import QUARANTINE
+from pipelines.io.retention import remove_expired
 from pipelines.io.runs import PublishedRun, latest_run, only_publisher, shown_run
 from pipelines.io.staging import ResultFile
 from pipelines.io.state import (
@@ -54,6 +56,8 @@ class RunReport(NamedTuple):
     unknown_sites: list[str]
     rows: dict[str, int]  # written, by table
     rows_taken_back: dict[str, int]
+    expired: dict[str, int]
+    erasures_waiting: int
     is_full: bool = False
     events_read: int = 0  # by this run
     seconds: float = 0.0
@@ -95,7 +99,7 @@ def run(
     settings = home.settings()
     with (
         only_one(home.path / "run.lock", "run"),
-        _upgraded_database(home) as engine,
+        open_upgraded(home) as engine,
         only_publisher(engine),
     ):
         progress("Draining")
@@ -105,6 +109,7 @@ def run(
         except (LakeError, BusyError, PubSubError) as error:
             unread = error  # told at the end: one bad spool file keeps nothing else away
         progress("Reading the lake")
+        expired, waiting = remove_expired(home, settings), count_waiting(home)
         with engine.connect() as connection:
             newest, shown = latest_run(connection), shown_run(connection)
         last = find_state(home, newest.run_id if newest else None)
@@ -119,6 +124,8 @@ def run(
             unknown_sites=_unknown_sites(inputs, settings),
             rows={},
             rows_taken_back={},
+            expired=expired,
+            erasures_waiting=waiting,
         )
         if report.is_new:
             state = None if is_full else _continued(last, record)
@@ -278,7 +285,8 @@ def _deciding(settings: Settings) -> str:
 
 
 @contextlib.contextmanager
-def _upgraded_database(home: Home) -> Iterator[Engine]:
+def open_upgraded(home: Home) -> Iterator[Engine]:
+    """The home's database, brought to this release; closed when the block ends."""
     engine = open_database(home)
     try:
         upgrade_database(engine)

@@ -24,6 +24,7 @@ from pipelines.io.revisions import HiddenSchemaError, Revisions
 from pipelines.io.subscription import Subscription
 from schemas.durable import DurableFolder
 from schemas.errors import PinSphereError, PubSubError, SettingsError
+from schemas.lock import together
 from schemas.pubsub import one_line
 from schemas.settings import Home, Settings
 
@@ -261,7 +262,7 @@ def write_chunk(home: Home, chunk: Chunk) -> int:
       OSError: the disk refused.
     """
     files = write_events(home, chunk.events, chunk.name)
-    with DurableFolder(home.quarantine) as folder:
+    with together(home.lake_lock), DurableFolder(home.quarantine) as folder:
         for name, body in chunk.bodies.items():
             folder.place(home.quarantine / "messages" / name, functools.partial(_write, body))
     if chunk.rejects:

@@ -5,10 +5,13 @@ the derived event time: what the sender's clock said, corrected by how wrong it 
 sent. Files whose names begin with a dot are unfinished and belong to nobody.
 """
 
+import contextlib
 import functools
 import hashlib
 import itertools
-from collections.abc import Sequence
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,15 +22,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.io.erased import read_erased
 from pipelines.kernels.calendar import derived_time_ms
 from schemas.durable import DurableFolder
 from schemas.errors import LakeError
 from schemas.events import EVENTS
 from schemas.ids import is_site_id
-from schemas.lake import lacking_columns, lake_schema
+from schemas.lake import ADDED_COLUMNS, lacking_columns, lake_schema
+from schemas.lock import together
 from schemas.settings import Home
 
 DAY_MS = 86_400_000
+# How the name of a compacted file begins, and under what its footer names those it replaces.
+COMPACTED = "compact-"
+REPLACED = b"pinsphere_replaces"
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -47,15 +55,23 @@ class LakeFile:
 
 
 class LakeWriter:
-    """Writes tables of events into the lake; durable when the `with` block ends well."""
+    """Writes tables of events into the lake; durable when the `with` block ends well.
+
+    Everything that enters the lake comes through here, so here late events of people who were
+    erased lose their names (`pipelines.io.erased`).
+    """
 
     def __init__(self, home: Home) -> None:
         self.files: list[LakeFile] = []
+        self._home = home
         self._lake = home.lake
         self._folder = DurableFolder(home.lake)
+        self._held = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        """The writer itself."""
+        """The writer itself; an erasure at work is waited for."""
+        self._held.enter_context(together(self._home.lake_lock))
+        self._erased = read_erased(self._home)
         return self
 
     def __exit__(
@@ -65,7 +81,8 @@ class LakeWriter:
         at: TracebackType | None,
     ) -> None:
         """Flushes the names of the files; not when the block failed."""
-        self._folder.__exit__(kind, error, at)
+        with self._held:
+            self._folder.__exit__(kind, error, at)
 
     def write(self, event_name: str, table: pa.Table, name: str) -> None:
         """Writes events of one name as `<name>.parquet`, one file a site and date.
@@ -84,16 +101,39 @@ class LakeWriter:
         """
         if not table.schema.equals(lake_schema(event_name)):
             raise LakeError(f"a table for {event_name!r} has another schema: {table.schema}")
-        for site_id, date, rows in _partitions(table):
+        table = self._erased.without(event_name, table)
+        for site_id, date, rows in partitions(table):
             path = self._lake / event_name / f"site={site_id}" / f"date={date}" / f"{name}.parquet"
-            size = self._folder.place(
-                path, functools.partial(pq.write_table, rows, compression="zstd")
-            )
+            size = place_table(self._folder, path, rows)
             self.files.append(LakeFile(event_name, site_id, date, path, size))
+
+
+def place_table(folder: DurableFolder, path: Path, table: pa.Table) -> int:
+    """Writes one file of the lake durably, over an older one; gives its size in bytes."""
+    return folder.place(path, functools.partial(pq.write_table, table, compression="zstd"))
+
+
+def read_lake_file(file: LakeFile) -> pa.Table:
+    """[events] one file in the schema of its event name; columns of later releases are null.
+
+    Raises:
+      LakeError: it is not Parquet, or has not the columns of its event name.
+    """
+    schema = lake_schema(file.event_name)
+    try:
+        table = pq.ParquetFile(file.path).read()
+        for name in ADDED_COLUMNS.intersection(schema.names).difference(table.column_names):
+            column = schema.field(name)
+            table = table.append_column(column, pa.nulls(table.num_rows, column.type))
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        raise LakeError(f"{file.path} is not a lake file of {file.event_name!r}: {error}") from None
 
 
 def lake_files(home: Home) -> list[LakeFile]:
     """All finished files of the lake, sorted by event name, site, date and file name.
+
+    Files that a compacted one beside them replaces are not among them.
 
     Raises:
       LakeError: a folder is named after an event this release does not know.
@@ -117,7 +157,40 @@ def lake_files(home: Home) -> list[LakeFile]:
                 path.stat().st_size,
             )
         )
-    return sorted(files)
+    return sorted(_standing(files))
+
+
+def _standing(files: Iterable[LakeFile]) -> Iterator[LakeFile]:
+    """Leaves out what a compaction has merged already, and was killed before it removed it."""
+    folders: defaultdict[Path, list[LakeFile]] = defaultdict(list)
+    for file in files:
+        folders[file.path.parent].append(file)
+    for folder in folders.values():
+        gone: set[str] = set()
+        for file in folder if len(folder) > 1 else ():
+            if file.path.name.startswith(COMPACTED):
+                gone.update(replaced_names(file.path))
+        yield from (file for file in folder if file.path.name not in gone)
+
+
+def replaced_names(path: Path) -> list[str]:
+    """Names of the files that a compacted one was merged from; it says them in its footer.
+
+    Raises:
+      LakeError: it is not Parquet.
+    """
+    try:
+        names = (pq.read_metadata(path).metadata or {}).get(REPLACED)
+    except (pa.ArrowException, OSError) as error:
+        raise LakeError(f"{path} is no readable Parquet file: {error}") from None
+    return [] if names is None else json.loads(names)
+
+
+def remove_replaced(writer: DurableFolder, folder: Path) -> None:
+    """Removes what a compacted file replaces and a kill has left; nobody may be writing."""
+    compacted = list(folder.glob(f"{COMPACTED}*.parquet"))
+    for name in {name for path in compacted for name in replaced_names(path)}:
+        writer.remove(folder / name)
 
 
 def count_rows(file: LakeFile) -> int:
@@ -142,8 +215,12 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
 
 
-def _partitions(table: pa.Table) -> Sequence[tuple[str, str, pa.Table]]:
-    """(site, date, its rows) for each site and date, each one slice of one sorted table."""
+def partitions(table: pa.Table) -> Sequence[tuple[str, str, pa.Table]]:
+    """(site, date, its rows) for each site and date, each one slice of one sorted table.
+
+    Raises:
+      LakeError: a site that cannot name a folder.
+    """
     if table.num_rows == 0:
         return []
     derived = derived_time_ms(table)

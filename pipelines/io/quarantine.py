@@ -14,10 +14,13 @@ from typing import BinaryIO
 import msgspec
 import pyarrow as pa
 
+from pipelines.io.blanking import Words
+from pipelines.io.erased import read_erased
 from pipelines.io.lake import LakeFile
 from schemas.durable import DurableFolder
 from schemas.errors import LakeError
 from schemas.ids import is_site_id
+from schemas.lock import together
 from schemas.results import result_schema
 from schemas.settings import Home
 from schemas.spool import UNKNOWN_SITE, Reject
@@ -30,13 +33,22 @@ def write_rejects(home: Home, rejects: Iterable[Reject], name: str) -> list[Path
     """Writes rejects durably as `<name>.jsonl`, one file a site and date, in the given order.
 
     A file of that name is replaced. A site that cannot name a folder goes to `_unknown`;
-    a reason is cut to 500 characters.
+    a reason is cut to 500 characters. A record that names someone who was erased after it came
+    loses its text (`pipelines.io.erased`).
 
     Raises:
       OSError: the disk refused.
     """
+    with together(home.lake_lock):
+        return _write(home, rejects, name)
+
+
+def _write(home: Home, rejects: Iterable[Reject], name: str) -> list[Path]:
+    erased = read_erased(home)
     lines: defaultdict[Path, list[bytes]] = defaultdict(list)
     for reject in rejects:
+        if names := erased.late_names(reject):
+            scrub(reject, Words(names))
         site = reject.site_id if is_site_id(reject.site_id) else UNKNOWN_SITE
         moment = datetime.datetime.fromtimestamp(reject.received_time_ms / 1000, datetime.UTC)
         folder = home.quarantine / f"site={site}" / f"date={moment.date().isoformat()}"
@@ -109,6 +121,17 @@ def _rejects_in(path: Path) -> Iterator[Reject]:
                 yield _cut(decode(line))
             except (msgspec.DecodeError, UnicodeError) as error:
                 raise LakeError(f"{path} line {number}: not a rejected record: {error}") from None
+
+
+def scrub(reject: Reject, words: Words) -> bool:
+    """Takes words out of a record; its text goes as a whole. Says whether they were there."""
+    said = (reject.record, reject.reason, reject.place)
+    if not any(words.stand_in(text) for text in said):
+        return False
+    reject.record = ""
+    reject.reason = words.taken_out(reject.reason)
+    reject.place = words.taken_out(reject.place)
+    return True
 
 
 def _cut(reject: Reject) -> Reject:

@@ -192,8 +192,8 @@ def _upgrade_runs() -> None:
     columns["published_at"].nullable = False
     columns["published_at"].comment = "When readers saw it"
     columns["settings_digest"].comment = "Digest of the settings that decide results"
-    columns["events"].comment = "Events in its input"
-    columns["rows"].comment = "Result rows that stand in it"
+    columns["events"].comment = "Events in its whole input"
+    columns["rows"].comment = "Result rows it wrote"
     _make(
         "runs",
         ("run_number",),
