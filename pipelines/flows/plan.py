@@ -60,7 +60,7 @@ def plan_run(
     notes |= {each: note_of[os.fspath(each.file.path)] for each in fresh}
     steps = state.steps if state else ()
     # What little comes may concern much that is there.
-    least = max((step.shards // 8 for step in steps), default=0)
+    least = max((step.shards // 4 for step in steps), default=0)
     work = Work(
         groups=groups,
         shards=max(least, shards_for((each.file for each in fresh), shards)),
