@@ -4,9 +4,15 @@ One SQLite database a worker process, in WAL mode with `synchronous=FULL`. A row
 `requests` is one accepted request with all its good events; a row of `rejects` is one bad
 event with its reason. Both are committed before the beacon answers. `seq` only grows
 (AUTOINCREMENT never gives a number twice), so "drained up to seq" is a safe checkpoint.
+
+The events of a row are a JSON array. Its elements are complete events, or parcels: a batch as
+its sender wrote it, with the receiver's words once for all of it (`pack`). Who reads the row
+gives each event of a parcel these words (`stamp`).
 """
 
 import msgspec
+
+from schemas.events import AnyEvent, Source, UserAgentClass
 
 SPOOL_GLOB = "*.spool"
 # The file beside it that its writer holds a lock on (`schemas.spool_upkeep`).
@@ -15,7 +21,7 @@ SPOOL_DDL = """
 CREATE TABLE IF NOT EXISTS requests (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     received_time_ms INTEGER NOT NULL,
-    events BLOB NOT NULL  -- JSON array of complete events (schemas.events)
+    events BLOB NOT NULL  -- JSON array of complete events and parcels (schemas.spool)
 );
 CREATE TABLE IF NOT EXISTS rejects (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -23,6 +29,57 @@ CREATE TABLE IF NOT EXISTS rejects (
     reject BLOB NOT NULL  -- JSON of schemas.spool.Reject
 );
 """
+PARCEL_START = b'{"words":'
+
+
+class Words(msgspec.Struct, array_like=True, gc=False):
+    """What the receiver knows of a request, and says of each of its events."""
+
+    site_id: str
+    source: Source
+    sent_time_ms: int | None
+    received_time_ms: int
+    user_agent_class: UserAgentClass = "human"
+    is_signed: bool = False
+    network_hash: str | None = None
+    cookie_visitor_id: str | None = None
+    """For events that name no visitor themselves."""
+
+
+# Fields of an event that are the receiver's alone.
+WORDS = frozenset(Words.__struct_fields__) - {"cookie_visitor_id"}
+_encode = msgspec.json.Encoder().encode
+
+
+def stamp(event: AnyEvent, words: Words) -> None:
+    """Writes the receiver's words over whatever the sender put there."""
+    event.site_id = words.site_id
+    event.source = words.source
+    event.sent_time_ms = words.sent_time_ms
+    event.received_time_ms = words.received_time_ms
+    event.user_agent_class = words.user_agent_class
+    event.is_signed = words.is_signed
+    event.network_hash = words.network_hash
+    if event.visitor_id is None:
+        event.visitor_id = words.cookie_visitor_id
+
+
+class ParcelBatch(msgspec.Struct):
+    """What counts of a parcel's batch: its events, still unread."""
+
+    events: list[msgspec.Raw]
+
+
+class Parcel(msgspec.Struct):
+    """A batch as its sender wrote it, and the receiver's words for all its events."""
+
+    words: Words
+    batch: ParcelBatch
+
+
+def pack(words: Words, batch: bytes) -> bytes:
+    """A row with one parcel, around the JSON of a batch."""
+    return b"".join((b"[", PARCEL_START, _encode(words), b',"batch":', batch, b"}]"))
 
 
 class Reject(msgspec.Struct, kw_only=True):
