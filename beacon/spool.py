@@ -119,10 +119,12 @@ class SpoolFile:
             (entry.received_time_ms, reject) for entry in entries for reject in entry.rejects
         ]
         connection = self._connection
+        is_one_statement = len(requests) <= ROWS and bool(requests) and not rejects
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            # One statement for many rows: each one more would give the interpreter up to the
-            # event loop and wait for it again.
+            # Each statement gives the interpreter up to the event loop and waits for it again:
+            # one alone is a transaction by itself.
+            if not is_one_statement:
+                connection.execute("BEGIN IMMEDIATE")
             for start in range(0, len(requests), ROWS):
                 rows = requests[start : start + ROWS]
                 connection.execute(
@@ -137,7 +139,8 @@ class SpoolFile:
             if not requests and not rejects:
                 self._probe = (self._probe + 1) % 2**31
                 connection.execute(f"PRAGMA user_version={self._probe}")
-            connection.execute("COMMIT")
+            if not is_one_statement:
+                connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
