@@ -9,12 +9,23 @@ import msgspec
 from schemas.errors import EventError
 from schemas.events import EARLIEST_MS, LATEST_MS, AnyEvent, decode_event
 from schemas.ids import is_site_id
-from schemas.spool import PARCEL_START, UNKNOWN_SITE, Parcel, Reject, Words, record_text, stamp
+from schemas.spool import (
+    PARCEL_START,
+    UNKNOWN_SITE,
+    Parcel,
+    Reject,
+    Words,
+    record_text,
+    size_of,
+    stamp,
+    text_of,
+)
 
 Table = Literal["requests", "rejects"]
 TABLES: tuple[Table, ...] = ("requests", "rejects")
 ORIGIN = "spool"
-_BROKEN = (msgspec.DecodeError, UnicodeError, RecursionError)
+# LZ4 says RuntimeError, as does a nesting too deep.
+_BROKEN = (msgspec.DecodeError, UnicodeError, RuntimeError)
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _open_parcel = msgspec.json.Decoder(Parcel).decode
 
@@ -26,6 +37,14 @@ class Row:
     seq: int
     received_time_ms: int
     content: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of what it holds; of a damaged one, what it takes."""
+        try:
+            return size_of(self.content)
+        except RuntimeError:
+            return len(self.content)
 
 
 def decode_rows(
@@ -65,7 +84,7 @@ def _decode_requests(stem: str, rows: Sequence[Row]) -> tuple[list[AnyEvent], li
 
 def _unpack(content: bytes) -> Iterator[tuple[bytes, Words | None]]:
     """Each event of a row, with the words that are still to be written on it."""
-    for element in _split(content):
+    for element in _split(text_of(content)):
         text = bytes(element)
         if text.startswith(PARCEL_START):
             parcel = _open_parcel(text)

@@ -111,6 +111,16 @@ def test_a_flood_is_refused_before_its_events_are_read(collector: Collector) -> 
         collector._read(request(), body(view()), is_signed=False)
 
 
+def test_a_batch_is_of_one_site(start) -> None:
+    """Let in by the limits of one site, its events must not be another's."""
+    server = start()
+    content = body(view()).removesuffix(b"}") + b',"site_key":"nobody"}'
+
+    answer = server.client.post("/v1/events", content=content, headers=FROM)
+
+    assert (answer.status_code, "two site keys" in answer.text) == (400, True)
+
+
 def test_unknown_keys_count_for_their_network(start) -> None:
     """A stranger has no site whose limit could hold her. Her neighbour goes on."""
     server = start(beacon=NARROW)
