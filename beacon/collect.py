@@ -12,6 +12,7 @@ from beacon.intake import (
     Intake,
     Rejected,
     Sender,
+    find_site_key,
     read_batch,
     read_pixel,
     read_site_key,
@@ -91,13 +92,19 @@ class Collector:
         self, request: Request, body: bytes, *, is_signed: bool
     ) -> tuple[str, Batch | WholeBatch]:
         """The site and the batch; who is refused is refused before the work, where it can be."""
-        site_key = read_site_key(body)
-        if site_key is not None:
-            site_id = self._admit(request, site_key, body, is_signed=is_signed)
-            return site_id, _batch(request, body, is_signed=is_signed)
-        self._door.check_careful(request)
-        batch = _batch(request, body, is_signed=is_signed)
-        return self._admit(request, batch.site_key, body, is_signed=is_signed), batch
+        site_key = find_site_key(body) or read_site_key(body)
+        if site_key is None:
+            self._door.check_careful(request)
+            careful = _batch(body)
+            return self._admit(request, careful.site_key, body, is_signed=is_signed), careful
+        site_id = self._admit(request, site_key, body, is_signed=is_signed)
+        whole = None if request.is_gpc else read_whole(body, is_signed=is_signed)
+        if whole is None and read_site_key(body) is None:
+            self._door.check_careful(request)
+        batch = whole or _batch(body)
+        if batch.site_key != site_key:
+            raise Refusal(400, "the body has two site keys")
+        return site_id, batch
 
     def _admit(self, request: Request, site_key: str, body: bytes, *, is_signed: bool) -> str:
         site_id = self._door.identify_site(request, site_key)
@@ -165,10 +172,7 @@ def receipt(intake: Intake) -> Response:
     return json_response(200, Receipt(accepted=intake.accepted, quarantined=quarantined))
 
 
-def _batch(request: Request, body: bytes, *, is_signed: bool) -> Batch | WholeBatch:
-    whole = None if request.is_gpc else read_whole(body, is_signed=is_signed)
-    if whole is not None:
-        return whole
+def _batch(body: bytes) -> Batch:
     try:
         return read_batch(body)
     except EventError as error:

@@ -55,7 +55,7 @@ class Door:
 
     def check_origin(self, request: Request) -> None:
         """Refuses (403) a page that is not on the site's list."""
-        origin = request.header("origin")
+        origin = request.origin
         if origin and not self._is_allowed(request, origin):
             raise Refusal(403, f"origin {origin[:200]!r} is not on the list of this site")
 
@@ -114,7 +114,7 @@ class Door:
         """What lets a page of an allowed origin read the answer."""
         if request.path != "/v1/events":
             return ()
-        origin = request.header("origin")
+        origin = request.origin
         # Listed, in lower case as browsers send it: nearly every request.
         readable = self._readers.get((request.site_id or "", origin))
         if readable is None:

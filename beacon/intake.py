@@ -23,13 +23,14 @@ from schemas.events import (
     decode_event,
 )
 from schemas.ids import new_event_id
-from schemas.spool import MAX_RECORD, Reject
+from schemas.spool import MAX_RECORD, Reject, Words, stamp
 
 ReasonClass = Literal["not_json", "event_name", "shape", "contract", "unsigned", "time"]
 # How far a sender's clock may run ahead.
 _LEAD_MS = 86_400_000
 # As the drain cuts it: the spool need not hold more.
 _MAX_REASON = 500
+_FIRST_KEY = re.compile(rb'{"site_key":"([\w-]{1,64})"', re.ASCII)
 _BROKEN = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
@@ -73,6 +74,19 @@ class Sender(NamedTuple):
         now_ms = self.received_time_ms if sent_time_ms is None else sent_time_ms
         return now_ms - self.max_age_ms, now_ms + _LEAD_MS
 
+    def words(self, sent_time_ms: int | None) -> Words:
+        """What each event of the request is told to have come by."""
+        return Words(
+            self.site_id,
+            self.source,
+            sent_time_ms,
+            self.received_time_ms,
+            self.user_agent_class,
+            self.is_signed,
+            self.network_hash,
+            self.cookie_visitor_id,
+        )
+
 
 class Rejected(NamedTuple):
     """One bad event: its place in the request, a class for counting, and what to keep."""
@@ -89,7 +103,7 @@ class Intake(NamedTuple):
     """
 
     events: bytes
-    """JSON array of the good events, complete; empty when there are none."""
+    """JSON array of the good events, as a row of the spool holds them; empty without any."""
     stored: int
     rejected: list[Rejected]
     withheld: int
@@ -151,6 +165,12 @@ def known_time(sent_time_ms: int | None) -> int | None:
     return sent_time_ms if is_known else None
 
 
+def find_site_key(body: bytes) -> str | None:
+    """The site's key where the snippet writes it; what follows may be no JSON, or say otherwise."""
+    found = _FIRST_KEY.match(body)
+    return found[1].decode() if found else None
+
+
 def read_site_key(body: bytes) -> str | None:
     """The site's key alone; None for a body that only `read_batch` can read, or judge."""
     try:
@@ -195,6 +215,7 @@ def take(raws: Iterable[msgspec.Raw], sent_time_ms: int | None, sender: Sender) 
     events: list[bytes] = []
     rejected: list[Rejected] = []
     withheld = 0
+    words = sender.words(sent_time_ms)
     for index, raw in enumerate(raws):
         reading = _apply_consent(bytes(raw), sender)
         if reading.is_withheld:
@@ -207,27 +228,12 @@ def take(raws: Iterable[msgspec.Raw], sent_time_ms: int | None, sender: Sender) 
             reject = _reject(record, index, str(fault), sender)
             rejected.append(Rejected(index, fault.reason_class, reject))
             continue
-        stamp([event], sent_time_ms, sender)
+        stamp(event, words)
         if reading.is_denied:
             event.visitor_id = event.network_hash = None
         events.append(_encoder.encode(event))
     text = b"[" + b",".join(events) + b"]" if events else b""
     return Intake(text, len(events), rejected, withheld)
-
-
-def stamp(events: list[AnyEvent], sent_time_ms: int | None, sender: Sender) -> None:
-    """Writes the receiver's words over whatever the sender put there."""
-    site_id, source, _, received_time_ms, agent, is_signed, _, visitor_id, network_hash, _ = sender
-    for event in events:
-        event.site_id = site_id
-        event.source = source
-        event.sent_time_ms = sent_time_ms
-        event.received_time_ms = received_time_ms
-        event.user_agent_class = agent
-        event.is_signed = is_signed
-        event.network_hash = network_hash
-        if event.visitor_id is None:
-            event.visitor_id = visitor_id
 
 
 def _split_leniently(body: bytes) -> Batch:

@@ -21,13 +21,15 @@ from typing import NamedTuple
 
 from beacon.notices import Trouble
 from schemas.errors import PinSphereError
-from schemas.spool import LOCK_SUFFIX, SPOOL_DDL
+from schemas.spool import LOCK_SUFFIX, SPOOL_DDL, join
 
 MAX_PENDING_BYTES = 64 * 1024 * 1024
 MAX_PENDING_ENTRIES = 8192
 CHECKPOINT_BYTES = 4 * 1024 * 1024
 REOPEN_SECONDS = 1.0
 PAGE_BYTES = 8192
+# Of JSON in one row, which is compressed as a whole.
+ROW_BYTES = 128 * 1024
 # In one statement; each number of rows is a statement that SQLite must keep ready.
 ROWS = 64
 BUSY_MILLISECONDS = 5000
@@ -119,10 +121,12 @@ class SpoolFile:
             (entry.received_time_ms, reject) for entry in entries for reject in entry.rejects
         ]
         connection = self._connection
+        is_one_statement = len(requests) <= ROWS and bool(requests) and not rejects
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            # One statement for many rows: each one more would give the interpreter up to the
-            # event loop and wait for it again.
+            # Each statement gives the interpreter up to the event loop and waits for it again:
+            # one alone is a transaction by itself.
+            if not is_one_statement:
+                connection.execute("BEGIN IMMEDIATE")
             for start in range(0, len(requests), ROWS):
                 rows = requests[start : start + ROWS]
                 connection.execute(
@@ -137,12 +141,14 @@ class SpoolFile:
             if not requests and not rejects:
                 self._probe = (self._probe + 1) % 2**31
                 connection.execute(f"PRAGMA user_version={self._probe}")
-            connection.execute("COMMIT")
+            if not is_one_statement:
+                connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        self._unflushed += sum(entry.size for entry in entries)
+        # However little is written, the last pages of the table and of its numbers are.
+        self._unflushed += sum(entry.size for entry in entries) + 2 * PAGE_BYTES
 
     def checkpoint_if_due(self) -> None:
         """Moves the log into the database now and then, so that it does not grow for ever."""
@@ -264,7 +270,7 @@ class Spool:
         error: SpoolError | None = None
         started = time.perf_counter()
         try:
-            self._writable().commit([waiting.entry for waiting in group])
+            self._writable().commit(_merge([waiting.entry for waiting in group]))
         except SpoolError as closed:
             error = closed
         except Exception as cause:  # noqa: BLE001 - whatever it is, senders get an answer
@@ -315,6 +321,28 @@ class Spool:
                 future.set_exception(error)
         if error is None and self._on_commit is not None:
             self._on_commit(len(group), seconds)
+
+
+def _merge(entries: Sequence[Entry]) -> list[Entry]:
+    """The same in fewer rows, at most `ROW_BYTES` each unless one request has more."""
+    merged = [entry._replace(events=b"") for entry in entries if entry.rejects]
+    row: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if not entry.events:
+            continue
+        if row and size + len(entry.events) > ROW_BYTES:
+            merged.append(_joined(row))
+            row, size = [], 0
+        row.append(entry)
+        size += len(entry.events)
+    if row:
+        merged.append(_joined(row))
+    return merged
+
+
+def _joined(entries: Sequence[Entry]) -> Entry:
+    return Entry(entries[0].received_time_ms, join([entry.events for entry in entries]))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

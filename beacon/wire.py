@@ -100,10 +100,11 @@ _awaited = _Awaited()
 
 
 class Request:
-    """One HTTP request; body and headers are read on demand."""
+    """One HTTP request; its body, and headers that few calls ask for, are read on demand."""
 
     __slots__ = (
-        *("_exchange", "_lines", "_scope", "is_placed", "method", "network", "path", "site_id"),
+        *("_exchange", "_lines", "_scope", "is_gpc", "is_last", "is_placed", "method", "network"),
+        *("origin", "path", "site_id"),
     )
 
     def __init__(self, scope: Scope, exchange: Exchange) -> None:
@@ -117,6 +118,16 @@ class Request:
         self._scope = scope
         self._lines = scope.headers
         self._exchange = exchange
+        # Each look at the headers costs some 0.4 us: what is asked for twice is looked up once.
+        self.origin = self.header("origin")
+        self.is_gpc = "sec-gpc" in self._lines and _is_yes(self.lines("sec-gpc"))
+        """Whether the browser asks not to be tracked (Global Privacy Control)."""
+        self.is_last = "transfer-encoding" in self._lines
+        """Whether the connection must end with this request.
+
+        Only `Transfer-Encoding` leaves proxies in doubt where a request ends; no browser sends
+        it. With nothing read after such a request, nothing can be smuggled behind it.
+        """
 
     @property
     def scheme(self) -> str:
@@ -143,26 +154,6 @@ class Request:
     def lines(self, name: str) -> str:
         """A header that may stand on several lines, as one, "" when it is missing."""
         return ",".join(self._lines.get_all(name)) or self.header(name)
-
-    @property
-    def is_gpc(self) -> bool:
-        """Whether the browser asks not to be tracked (Global Privacy Control).
-
-        The standard knows only `1`; whatever else is not plainly a no is taken as a yes.
-        """
-        if "sec-gpc" not in self._lines:
-            return False
-        said = self.lines("sec-gpc").lower()
-        return any(word.strip(' "?') not in _NO for word in said.split(","))
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the connection must end with this request.
-
-        Only `Transfer-Encoding` leaves proxies in doubt where a request ends; no browser sends
-        it. With nothing read after such a request, nothing can be smuggled behind it.
-        """
-        return "transfer-encoding" in self._lines
 
     def check_content_type(self) -> None:
         """Takes JSON under the two names senders use, whatever charset they add.
@@ -223,6 +214,11 @@ class Request:
         finally:
             _awaited.bytes -= held
         return bytes(body)
+
+
+def _is_yes(gpc: str) -> bool:
+    """The standard knows only `1`; whatever else is not plainly a no is taken as a yes."""
+    return any(word.strip(' "?') not in _NO for word in gpc.lower().split(","))
 
 
 def _is_json_type(content_type: str) -> bool:

@@ -306,7 +306,7 @@ def check_event(event: AnyEvent) -> None:
             f"customer_id {event.customer_id!r} starts with 'v:' or 'e:', which mark people"
             " known only by a visitor id or an e-mail hash"
         )
-    check = _CHECKS.get(type(event))
+    check = CHECKS.get(type(event))
     if check is not None:
         check(event)
 
@@ -376,7 +376,7 @@ def _check_erase(request: Erase) -> None:
 
 
 # By type, for `match` tries one pattern after the other: most events have no check of their own.
-_CHECKS: dict[type[Event], Callable[[Any], None]] = {
+CHECKS: dict[type[Event], Callable[[Any], None]] = {
     Pin: _check_pin,
     PinVisit: _check_visit,
     Purchase: _check_purchase,

@@ -11,6 +11,7 @@ MAX_MICROS = 2**52 - 1
 _DECIMAL = re.compile(r"([+-]?)([0-9]{1,30})(?:\.([0-9]{0,30}))?", re.ASCII)
 
 
+@functools.lru_cache(maxsize=4096)  # amounts repeat; one costs 1 us to read
 def parse_money(text: str) -> int:
     """Turns a decimal string such as ``"12.34"`` into micros, exactly.
 

@@ -174,7 +174,7 @@ class SpoolReader:
             try:
                 for values in found:
                     row = Row(*values)
-                    size += len(row.content)
+                    size += row.size
                     if rows and size > max_bytes:
                         is_last = False
                         break

@@ -1,6 +1,6 @@
 """Rows of the spool into events, and into rejects what does not decode."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,11 +9,25 @@ import msgspec
 from schemas.errors import EventError
 from schemas.events import EARLIEST_MS, LATEST_MS, AnyEvent, decode_event
 from schemas.ids import is_site_id
-from schemas.spool import UNKNOWN_SITE, Reject, record_text
+from schemas.spool import (
+    PARCEL_START,
+    UNKNOWN_SITE,
+    Parcel,
+    Reject,
+    Words,
+    record_text,
+    size_of,
+    stamp,
+    text_of,
+)
 
 Table = Literal["requests", "rejects"]
 TABLES: tuple[Table, ...] = ("requests", "rejects")
 ORIGIN = "spool"
+# LZ4 says RuntimeError, as does a nesting too deep.
+_BROKEN = (msgspec.DecodeError, UnicodeError, RuntimeError)
+_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_open_parcel = msgspec.json.Decoder(Parcel).decode
 
 
 @dataclass(frozen=True)
@@ -23,6 +37,14 @@ class Row:
     seq: int
     received_time_ms: int
     content: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of what it holds; of a damaged one, what it takes."""
+        try:
+            return size_of(self.content)
+        except RuntimeError:
+            return len(self.content)
 
 
 def decode_rows(
@@ -44,25 +66,38 @@ def decode_rows(
 
 def _decode_requests(stem: str, rows: Sequence[Row]) -> tuple[list[AnyEvent], list[Reject]]:
     """Good events and what did not decode; one bad event spares its neighbours."""
-    split = msgspec.json.Decoder(list[msgspec.Raw]).decode
     events: list[AnyEvent] = []
     rejects: list[Reject] = []
     for row in rows:
         try:
-            parts = [bytes(part) for part in split(row.content)]
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            parts = list(_unpack(row.content))
+        except _BROKEN as error:
             rejects.append(_reject(stem, row, "", row.content, f"not a list of events: {error}"))
             continue
-        for index, part in enumerate(parts):
+        for index, (part, words) in enumerate(parts):
             try:
-                events.append(_decode_event(part))
+                events.append(_decode_event(part, words))
             except EventError as error:
                 rejects.append(_reject(stem, row, f" event {index}", part, str(error)))
     return events, rejects
 
 
-def _decode_event(raw: bytes) -> AnyEvent:
+def _unpack(content: bytes) -> Iterator[tuple[bytes, Words | None]]:
+    """Each event of a row, with the words that are still to be written on it."""
+    for element in _split(text_of(content)):
+        text = bytes(element)
+        if text.startswith(PARCEL_START):
+            parcel = _open_parcel(text)
+            for event in parcel.batch.events:
+                yield bytes(event), parcel.words
+        else:
+            yield text, None
+
+
+def _decode_event(raw: bytes, words: Words | None) -> AnyEvent:
     event = decode_event(raw)
+    if words is not None:
+        stamp(event, words)
     if not is_site_id(event.site_id):
         raise EventError(f"site_id {event.site_id!r} is no site id")
     return event
@@ -71,7 +106,7 @@ def _decode_event(raw: bytes) -> AnyEvent:
 def _decode_reject(stem: str, row: Row) -> Reject:
     try:
         reject = msgspec.json.decode(row.content, type=Reject)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except _BROKEN as error:
         return _reject(stem, row, " reject", row.content, f"not a rejected record: {error}")
     reject.received_time_ms = _within_time(reject.received_time_ms)
     return reject
@@ -84,7 +119,7 @@ class _Claim(msgspec.Struct):
 def _reject(stem: str, row: Row, part: str, record: bytes, reason: str) -> Reject:
     try:
         site_id = msgspec.json.decode(record, type=_Claim).site_id
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except _BROKEN:
         site_id = ""
     return Reject(
         reject_id=f"{stem}-{row.seq}{part.replace(' ', '-')}",

@@ -8,10 +8,10 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from tests import services
+from tests.spooled import events_in
 
 FOLDER = Path(__file__).parents[1] / "docs" / "install"
 PAGES = sorted(FOLDER.glob("*.md"))
@@ -48,5 +48,5 @@ def stored(spool: Path) -> list[dict[str, Any]]:
     for path in sorted(spool.glob("*.spool")):
         with contextlib.closing(sqlite3.connect(path)) as connection:
             for (row,) in connection.execute("SELECT events FROM requests ORDER BY seq"):
-                events += msgspec.json.decode(row)
+                events += events_in(row)
     return events

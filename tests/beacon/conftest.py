@@ -18,6 +18,7 @@ import pytest
 
 from tests import services
 from tests.beacon.powercut import Watch
+from tests.spooled import events_in
 
 ROOT = Path(__file__).parents[2]
 VARIANTS = Path(__file__).parent / "variants.py"
@@ -183,7 +184,7 @@ def stored() -> Callable[[Path], list[dict[str, Any]]]:
     return lambda spool: [
         event
         for events in _column(spool, "SELECT events FROM requests ORDER BY seq")
-        for event in msgspec.json.decode(events)
+        for event in events_in(events)
     ]
 
 

@@ -14,6 +14,7 @@ from pipelines.io.quarantine import read_rejects
 from schemas.settings import Home
 from schemas.spool import Reject
 from tests.beacon.load import Load
+from tests.spooled import events_in
 
 
 def in_spool(home: Home) -> tuple[set[str], set[str]]:
@@ -25,7 +26,7 @@ def in_spool(home: Home) -> tuple[set[str], set[str]]:
             spool.execute("PRAGMA synchronous=OFF")
             assert spool.execute("PRAGMA integrity_check").fetchall() == [("ok",)], path
             for (content,) in spool.execute("SELECT events FROM requests"):
-                events.update(event["event_id"] for event in msgspec.json.decode(content))
+                events.update(event["event_id"] for event in events_in(content))
             for (content,) in spool.execute("SELECT reject FROM rejects"):
                 bad.add(_bad_id(msgspec.json.decode(content, type=Reject)))
     return events, bad

@@ -1,7 +1,10 @@
 """The spool by itself: its files, groups and bounds, and full and busy databases."""
 
 import asyncio
+import base64
 import contextlib
+import json
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +16,7 @@ from beacon import spool as spool_module
 from beacon.room import Room
 from beacon.spool import Entry, Spool, SpoolError, SpoolFile
 from schemas.settings import BeaconSettings
+from schemas.spool import size_of, text_of
 from tests.beacon.load import Load, single
 
 
@@ -40,6 +44,28 @@ def rows(directory: Path, table: str = "requests", column: str = "events") -> li
     return found
 
 
+def requests(directory: Path) -> list[Any]:
+    """What the rows hold, one after the other."""
+    return [each for row in rows(directory) for each in json.loads(text_of(row))]
+
+
+def noise(size: int) -> bytes:
+    """Events that cannot be compressed."""
+    return b'["%s"]' % base64.b64encode(os.urandom(size * 3 // 4))
+
+
+def test_rows_of_a_flush_are_bounded(tmp_path: Path):
+    """Who reads the spool takes whole rows: one of many megabytes would not fit a message."""
+
+    async def story(spool: Spool) -> None:
+        await asyncio.gather(*(spool.write(Entry(1, noise(30_000))) for _ in range(100)))
+
+    run(tmp_path, story)
+
+    assert len(requests(tmp_path)) == 100
+    assert max(size_of(row) for row in rows(tmp_path)) <= spool_module.ROW_BYTES
+
+
 def test_a_group_is_one_commit(tmp_path: Path):
     """All that queued up while the disk was busy shares its next flush."""
 
@@ -50,7 +76,8 @@ def test_a_group_is_one_commit(tmp_path: Path):
 
     assert sum(requests for requests, _ in groups) == 200
     assert len(groups) < 100
-    assert rows(tmp_path) == [b"[%d]" % n for n in range(200)]
+    assert requests(tmp_path) == [*range(200)]
+    assert len(rows(tmp_path)) == len(groups)
 
 
 def test_senders_share_flushes(start):
@@ -126,7 +153,7 @@ def test_a_really_full_database_recovers(tmp_path: Path):
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count={pages}")
         with pytest.raises(SpoolError, match="full"):
-            await spool.write(Entry(1, b"x" * 50_000))
+            await spool.write(Entry(1, noise(50_000)))
         connection.execute("PRAGMA max_page_count=1000000")
         await spool.write(Entry(1, b"[2]"))
 
@@ -147,7 +174,7 @@ def test_a_drain_that_deletes_does_not_disturb(tmp_path: Path):
 
     async def story(spool: Spool) -> None:
         for _ in range(40):
-            await asyncio.gather(*(spool.write(Entry(1, b"x" * 20_000)) for _ in range(10)))
+            await asyncio.gather(*(spool.write(Entry(1, noise(20_000))) for _ in range(10)))
             drain()
         await spool.write(Entry(1, b"[last]"))
 
@@ -168,7 +195,7 @@ def test_the_log_is_folded_in_now_and_then(tmp_path: Path):
 
     async def story(spool: Spool) -> None:
         for _ in range(300):
-            await spool.write(Entry(1, b"x" * 64_000))
+            await spool.write(Entry(1, noise(64_000)))
             look()
 
     run(tmp_path, story)
@@ -205,7 +232,7 @@ def test_closing_commits_what_is_queued_and_takes_nothing_more(tmp_path: Path):
 
     run(tmp_path, story)
 
-    assert len(rows(tmp_path)) == 50
+    assert requests(tmp_path) == [*range(50)]
 
 
 async def _nothing() -> None:

@@ -85,7 +85,8 @@ def test_events_beyond_the_limit_are_counted_and_not_written_again(
 def collector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Collector:
     """A collector that must not read an event."""
     monkeypatch.setenv("ACME_SECRET", "a secret")
-    monkeypatch.setattr(collect, "_batch", lambda *_, **__: pytest.fail("read"))
+    for read in ("_batch", "read_whole"):
+        monkeypatch.setattr(collect, read, lambda *_, **__: pytest.fail("read"))
     door = Door(parse_settings(SETTINGS), tmp_path / "network.key")
     return Collector(door, mock.Mock(), mock.Mock(), mock.Mock())
 
@@ -108,6 +109,16 @@ def test_a_flood_is_refused_before_its_events_are_read(collector: Collector) -> 
 
     with pytest.raises(Refusal, match="too many"):
         collector._read(request(), body(view()), is_signed=False)
+
+
+def test_a_batch_is_of_one_site(start) -> None:
+    """Let in by the limits of one site, its events must not be another's."""
+    server = start()
+    content = body(view()).removesuffix(b"}") + b',"site_key":"nobody"}'
+
+    answer = server.client.post("/v1/events", content=content, headers=FROM)
+
+    assert (answer.status_code, "two site keys" in answer.text) == (400, True)
 
 
 def test_unknown_keys_count_for_their_network(start) -> None:
@@ -145,7 +156,9 @@ def test_bodies_that_are_dear_to_read_count_for_their_network(start, call: str) 
     """Only the careful way tells whose they are: so they are limited before."""
     server = start(beacon=NARROW)
 
-    answers = [server.client.post(call, content=odd(9, "nobody"), headers=FROM) for _ in range(9)]
+    content = b" " + odd(9, "nobody")  # the key is not where the snippet writes it
+
+    answers = [server.client.post(call, content=content, headers=FROM) for _ in range(9)]
 
     assert {answer.status_code for answer in answers[:2]} == {401}
     assert {answer.status_code for answer in answers[5:]} == {429}

@@ -1,7 +1,6 @@
 """A beacon and a shop as they run in earnest: two processes on this machine."""
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from schemas.spool import SPOOL_GLOB
+from tests.spooled import events_in
 
 ROOT = Path(__file__).parents[2]
 SITE, KEY, SECRET, SECRET_ENV = "acme", "acme-public-key", "story-secret", "ACME_SECRET"
@@ -43,7 +43,7 @@ class Installation(NamedTuple):
         for path in sorted((self.home / "spool").glob(SPOOL_GLOB)):
             with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as spool:
                 rows = spool.execute("SELECT events FROM requests ORDER BY seq")
-                events.extend(event for (batch,) in rows for event in json.loads(batch))
+                events.extend(event for (batch,) in rows for event in events_in(batch))
         unique = {event["event_id"]: event for event in events}
         found = [e for e in unique.values() if event_name in ("", e["event_name"])]
         return sorted(found, key=lambda event: event["event_time_ms"])
