@@ -1,5 +1,6 @@
 """Rows of the spool into events, and into rejects what does not decode."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -92,6 +93,23 @@ def _unpack(content: bytes) -> Iterator[tuple[bytes, Words | None]]:
                 yield bytes(event), parcel.words
         else:
             yield text, None
+
+
+def whole_events(content: bytes) -> list[dict[str, object]]:
+    """The events of a row as JSON objects, the receiver's words in each; damaged ones left out.
+
+    Raises:
+      DecodeError, UnicodeError, RuntimeError: the whole row is damaged.
+    """
+    events: list[dict[str, object]] = []
+    for part, words in _unpack(content):
+        with contextlib.suppress(EventError):
+            events.append(
+                msgspec.json.decode(part, type=dict[str, object])
+                if words is None
+                else msgspec.to_builtins(_decode_event(part, words))
+            )
+    return events
 
 
 def _decode_event(raw: bytes, words: Words | None) -> AnyEvent:

@@ -1,6 +1,9 @@
 """A shop whose Cleo wants to be forgotten, and a search for what is left of her."""
 
+import contextlib
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from pipelines.io.drain import drain_spool
 from pipelines.io.lake import LakeFile, lake_files
 from pipelines.io.quarantine import write_rejects
 from schemas.settings import Home
-from schemas.spool import Reject
+from schemas.spool import Reject, text_of
 
 DAY_MS = 86_400_000
 MONDAY_MS = 1_790_000_000_000
@@ -115,7 +118,7 @@ class Shop:
 
 
 def places(home: Home, names: Iterable[str] = NAMES, dumps: Sequence[bytes] = ()) -> list[str]:
-    """Files below a home in which one of the names stands, inside Parquet's pages too."""
+    """Files below a home in which one of the names stands, compressed pages and rows too."""
     needles = [name.encode() for name in names]
     found = []
     for path in sorted(home.path.rglob("*")):
@@ -124,10 +127,22 @@ def places(home: Home, names: Iterable[str] = NAMES, dumps: Sequence[bytes] = ()
         content = path.read_bytes()
         if content.startswith(b"PAR1"):
             content += repr(pq.ParquetFile(path).read().to_pylist()).encode()
+        if path.suffix == ".spool":
+            content += b"".join(_spool_texts(path))
         if any(needle in content for needle in needles):
             found.append(path.relative_to(home.path).parts[0])
     found += ["dump" for dump in dumps if any(needle in dump for needle in needles)]
     return sorted(set(found))
+
+
+def _spool_texts(path: Path) -> list[bytes]:
+    """What the rows say, read from a copy: a reader would fold the log into the file."""
+    with tempfile.TemporaryDirectory() as folder:
+        for file in path.parent.glob(f"{path.name}*"):
+            shutil.copy(file, folder)
+        with contextlib.closing(sqlite3.connect(Path(folder) / path.name)) as spool:
+            rows = spool.execute("SELECT CAST(events AS BLOB) FROM requests").fetchall()
+    return [text_of(content) for (content,) in rows]
 
 
 def rows(home: Home, query: str) -> list[tuple[Any, ...]]:

@@ -35,8 +35,9 @@ from pipelines.io.traces import Traces, read_columns
 from schemas.durable import DurableFolder
 from schemas.errors import BusyError, LakeError
 from schemas.settings import Home
-from schemas.spool import UNKNOWN_SITE, Reject
+from schemas.spool import UNKNOWN_SITE, Reject, join, text_of
 from schemas.spool_reader import Checkpoint, open_spool
+from schemas.spool_rows import whole_events
 
 Counts = Counter[str]
 _LOOKED_AT = ("event_id", "customer_id", "visitor_id", "session_id", "email_sha256", "order_id")
@@ -181,7 +182,7 @@ def rewrite_spool(path: Path, done: Checkpoint, traces: Mapping[str, Traces]) ->
             changed = [
                 (clean, seq)
                 for seq, content in found
-                if any(name in content for name in names)
+                if _may_hold(content, names)
                 and (clean := _clean(table, content, left, words)) != content
             ]
             if changed:
@@ -239,6 +240,14 @@ def give_back(database: sqlite3.Connection, what: str) -> None:
         )
 
 
+def _may_hold(content: bytes, names: Sequence[bytes]) -> bool:
+    try:
+        text = text_of(content)
+    except RuntimeError:
+        return True  # damaged: nobody can say
+    return any(name in text for name in names)
+
+
 def _clean(table: str, content: bytes, left: Traces, words: Words) -> bytes:
     if table == "rejects":
         try:
@@ -247,10 +256,11 @@ def _clean(table: str, content: bytes, left: Traces, words: Words) -> bytes:
             return b""
         return msgspec.json.encode(reject) if scrub(reject, words) else content
     try:
-        events = msgspec.json.decode(content, type=list[dict[str, object]])
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        events = whole_events(content)
+    except (msgspec.DecodeError, UnicodeError, RuntimeError):
         return b"[]"  # it would be quarantined without its text
-    return msgspec.json.encode([kept for event in events if (kept := _blanked(event, left, words))])
+    kept = [left_over for event in events if (left_over := _blanked(event, left, words))]
+    return join([msgspec.json.encode(kept)])
 
 
 def _blanked(event: dict[str, object], left: Traces, words: Words) -> dict[str, object] | None:

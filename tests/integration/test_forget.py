@@ -5,8 +5,10 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from beacon.spool import Entry
 from pipelines.io import forget
 from pipelines.io.blanking import DEVICE, PERSON
 from pipelines.io.drain import checkpoint_file, drain_spool
@@ -15,12 +17,14 @@ from pipelines.io.traces import Traces, trace
 from schemas.errors import BusyError
 from schemas.events import EVENTS
 from schemas.lake import lake_schema
+from schemas.spool import FRAME_START, Words, join, pack
 from schemas.spool_reader import Checkpoint, open_spool, read_checkpoint
 from tests import erasing
 from tests.erasing import (
     CLEO,
     DORA,
     EMAIL,
+    MONDAY_MS,
     PHONE,
     SESSION,
     SHARED,
@@ -200,6 +204,36 @@ def test_what_is_not_forwarded_yet_is_forwarded_without_her(shop: Shop) -> None:
     assert [event.event_id for event in rest.events] == [
         *(f"event-{n:02}" for n in range(1, 17) if n not in {3, 4, 12}), "view-99",
     ]  # fmt: skip
+
+
+def test_a_batch_kept_as_it_came_loses_her_too(shop: Shop) -> None:
+    """The receiver's words stand once for a whole batch, and rows are compressed."""
+    words = Words("acme", "web_js", None, MONDAY_MS, cookie_visitor_id=PHONE)
+    events = [
+        {"event_name": "view_item", "event_id": f"e{n}", "event_time_ms": MONDAY_MS, **fields}
+        for n, fields in enumerate(
+            (
+                {"item_id": "a"},
+                {"item_id": "b", "customer_id": CLEO},
+                {"item_id": "c", "visitor_id": "other"},
+            )
+        )
+    ]
+    batch = msgspec.json.encode({"site_key": "k", "events": events + [view(n) for n in range(40)]})
+    row = join([pack(words, batch), msgspec.json.encode([view(99)])])
+    assert row.startswith(FRAME_START)
+    shop.spool.commit([Entry(MONDAY_MS, row)])
+    assert places(shop.home, [CLEO, PHONE]) == ["spool"]
+
+    rewrite_spool(shop.spool.path, Checkpoint(), {"acme": LEFT})
+
+    assert places(shop.home, [CLEO, PHONE]) == []
+    with open_spool(shop.spool.path) as spool:
+        left = spool.read("requests", Checkpoint(), 10**9)
+    assert left is not None
+    assert [event.visitor_id for event in left.events[:3]] == [None, None, "other"]
+    assert len(left.events) == 44
+    assert left.rejects == []
 
 
 def test_rows_that_are_drained_leave_the_spool(shop: Shop) -> None:
