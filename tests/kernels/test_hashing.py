@@ -120,3 +120,15 @@ def test_joint_keys_shard_by_the_whole_key() -> None:
     assert hash_text(joint_key(pa.array(["shop"]), pa.array(["order-1"]))).tolist() == [
         0xA75A7C0864AD9F0D
     ]
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 36, 64])
+def test_long_columns_of_even_and_uneven_texts_are_the_naive_loop(length: int) -> None:
+    """Texts of one length are read in strides, blocks of them apart: the same bytes count."""
+    even = [f"{number:0{length}d}"[:length] for number in range(20_000)]
+    uneven = [*even[:-1], "one more"]
+
+    for texts in (even, uneven, ["a", *even][1:]):
+        found = hash_text(pa.array(["", *texts], pa.string()).slice(1))
+        rows = [0, 1, 16_382, 16_383, 16_384, 19_998, 19_999]
+        assert found[rows].tolist() == [naive_hash(texts[row]) for row in rows]
