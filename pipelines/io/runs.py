@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, text, u
 
 from schemas.errors import AuditError, BusyError
 from schemas.lock import only_one
-from schemas.tables import RESULTS, CurrentRun, Run
+from schemas.tables import OPEN_RUN, RESULTS, CurrentRun, Run
 
 _LOCK = 0x70696E73  # "pins": one publisher a database
 
@@ -73,6 +73,8 @@ def forget_runs(engine: Engine, keep: int) -> None:
             connection.execute(delete(table).where(table.base_run.not_in(first)))
             for base, number in first.items():
                 ended = (table.base_run == base) & (table.until_run <= number)
+                # As the index of ended rows says it: SQLite wants the same words.
+                ended &= text(f"until_run < {OPEN_RUN}")
                 connection.execute(delete(table).where(ended))
 
 

@@ -207,6 +207,27 @@ def test_what_was_quarantined_is_counted_and_told_once(home: Home) -> None:
     assert counted == 1
 
 
+def test_texts_come_back_as_they_were(home: Home) -> None:
+    r"""A page of a shop may send anything; before PostgreSQL 17 `\\.` could end a COPY early."""
+    odd = ("a\n\\.\nb", "tab\there", "\\N", "back\\slash\\", "", "cr\rlf\n", 'q"uote', "ü\u2028")
+    rejects = [
+        Reject(
+            reject_id=f"r{n}", site_id="acme", received_time_ms=1_704_067_200_000, origin="beacon",
+            place=text_of_it, reason=text_of_it, record="{}",
+        )
+        for n, text_of_it in enumerate(odd)
+    ]  # fmt: skip
+    write_rejects(home, rejects, "odd")
+    attribute(home)
+
+    engine = open_database(home)
+    with engine.connect() as connection:
+        query = "SELECT place, reason FROM current_quarantine ORDER BY reject_id"
+        told = [tuple(row) for row in connection.execute(text(query))]
+    engine.dispose()
+    assert told == [(each, each) for each in odd]
+
+
 def test_old_runs_are_cleared_away(home: Home) -> None:
     """Daily runs must not fill the disk: two are kept."""
     events = simulate(6).events
