@@ -335,6 +335,7 @@ def test_refund_of_an_unknown_order_is_an_order_of_its_own_until_the_original_co
             "gross_micros": 0,
             "refunded_micros": 9_000_000,
             "net_micros": -9_000_000,
+            "is_credited": False,
         }
     ]
     assert credits(tables) == {("r1:1", None): -9_000_000}

@@ -22,7 +22,7 @@ from schemas.events import AnyEvent, Touch
 from schemas.pubsub import connect
 from schemas.settings import Home
 from schemas.spool import Reject
-from schemas.tables import RESULTS
+from schemas.tables import RESULTS, RUN_COLUMNS
 
 NOON = 1_790_000_000_000
 # Copies are counted here, as they should be; everywhere else they must leave no trace.
@@ -137,7 +137,7 @@ def tables(home: Home) -> dict[str, list[tuple[object, ...]]]:
     rows = {}
     with engine.connect() as connection:
         for name, result in RESULTS.items():
-            left_out = {"run_id"} | COUNTS_OF_COPIES.get(name, set())
+            left_out = set(RUN_COLUMNS) | COUNTS_OF_COPIES.get(name, set())
             columns = ", ".join(c.name for c in result.__table__.columns if c.name not in left_out)
             answer = connection.execute(text(f"SELECT {columns} FROM current_{name}"))
             rows[name] = sorted((tuple(row) for row in answer), key=str)

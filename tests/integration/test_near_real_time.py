@@ -17,7 +17,7 @@ import pytest
 
 from beacon.topics import create_topics
 from pipelines.flows.run import run
-from pipelines.io import lake
+from pipelines.io import state
 from pipelines.io.drain import write_events
 from schemas.settings import Home
 from tests.integration.archiving import SITES, environment, touch
@@ -171,7 +171,7 @@ def test_a_round_without_news_reads_no_file_of_the_lake_again(home, monkeypatch)
         read.append(path)
         return "digest"
 
-    monkeypatch.setattr(lake, "file_digest", watched)
+    monkeypatch.setattr(state, "file_digest", watched)
 
     again = run(home, code_version="test", shards=2)
     assert (first.is_new, again.is_new, read) == (True, False, [])
