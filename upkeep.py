@@ -89,10 +89,15 @@ def restore(*, home: HomePath = None) -> None:
     The next `pinsphere run` that finds news, or other input than that run's, undoes it.
     """
     from pipelines.io.database import open_database
+    from pipelines.io.ledger import settle_ledger
     from pipelines.io.runs import restore_run
     from schemas.settings import Home
 
-    print(f"published again: {restore_run(open_database(Home(home), must_exist=True))}")
+    where = Home(home)
+    engine = open_database(where, must_exist=True)
+    run_id = restore_run(engine)
+    settle_ledger(engine, where.ledger)
+    print(f"published again: {run_id}")
 
 
 @lake_app.command
