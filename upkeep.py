@@ -100,6 +100,40 @@ def restore(*, home: HomePath = None) -> None:
     print(f"published again: {run_id}")
 
 
+@db_app.command
+def vacuum(*, home: HomePath = None) -> None:
+    """Forget runs beyond `keep_runs`, and give the room of what is gone back."""
+    from pipelines.io.database import open_database
+    from pipelines.io.runs import only_publisher
+    from pipelines.io.vacuum import vacuum as give_back
+    from schemas.lock import only_one
+    from schemas.settings import Home
+
+    where = Home(home)
+    keep = where.settings().keep_runs
+    engine = open_database(where, must_exist=True)
+    with only_one(where.path / "run.lock", "run"), only_publisher(engine):
+        freed = give_back(engine, where.ledger, keep)
+    print(f"{max(freed, 0):,} bytes given back")
+
+
+@db_app.command
+def grant(*, role: str, home: HomePath = None) -> None:
+    """Let a role of PostgreSQL read every view, and nothing else.
+
+    Parameters
+    ----------
+    role
+        A role that is there. Upgrades keep its rights.
+    """
+    from pipelines.io.database import open_database
+    from pipelines.io.roles import grant_views
+    from schemas.settings import Home
+
+    engine = open_database(Home(home), must_exist=True)
+    print(f"{role} reads {len(grant_views(engine, role))} views")
+
+
 @lake_app.command
 def compact(*, home: HomePath = None) -> None:
     """Merge the lake's small files of each day before today into one; tables stay as they are."""
