@@ -89,10 +89,49 @@ def restore(*, home: HomePath = None) -> None:
     The next `pinsphere run` that finds news, or other input than that run's, undoes it.
     """
     from pipelines.io.database import open_database
+    from pipelines.io.ledger import settle_ledger
     from pipelines.io.runs import restore_run
     from schemas.settings import Home
 
-    print(f"published again: {restore_run(open_database(Home(home), must_exist=True))}")
+    where = Home(home)
+    engine = open_database(where, must_exist=True)
+    run_id = restore_run(engine)
+    settle_ledger(engine, where.ledger)
+    print(f"published again: {run_id}")
+
+
+@db_app.command
+def vacuum(*, home: HomePath = None) -> None:
+    """Forget runs beyond `keep_runs`, and give the room of what is gone back."""
+    from pipelines.io.database import open_database
+    from pipelines.io.runs import only_publisher
+    from pipelines.io.vacuum import vacuum as give_back
+    from schemas.lock import only_one
+    from schemas.settings import Home
+
+    where = Home(home)
+    keep = where.settings().keep_runs
+    engine = open_database(where, must_exist=True)
+    with only_one(where.path / "run.lock", "run"), only_publisher(engine):
+        freed = give_back(engine, where.ledger, keep)
+    print(f"{max(freed, 0):,} bytes given back")
+
+
+@db_app.command
+def grant(*, role: str, home: HomePath = None) -> None:
+    """Let a role of PostgreSQL read every view, and nothing else.
+
+    Parameters
+    ----------
+    role
+        A role that is there. Upgrades keep its rights.
+    """
+    from pipelines.io.database import open_database
+    from pipelines.io.roles import grant_views
+    from schemas.settings import Home
+
+    engine = open_database(Home(home), must_exist=True)
+    print(f"{role} reads {len(grant_views(engine, role))} views")
 
 
 @lake_app.command

@@ -53,10 +53,23 @@ class DurableFolder:
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
+        self._name(path)
+        return size
+
+    def link(self, there: Path, path: Path) -> None:
+        """Gives a file that is on disk a second name.
+
+        Raises:
+          OSError: the disk refused, or something has that name.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.hardlink_to(there)
+        self._name(path)
+
+    def _name(self, path: Path) -> None:
         self._folders.update(folder for folder in path.parents if folder.is_relative_to(self.root))
         # A root made just now is itself a name in its parent.
         self._folders.add(self.root.parent)
-        return size
 
     def remove(self, path: Path) -> None:
         """Removes a file or a folder, if it is there, for good once the block has ended well.

@@ -51,12 +51,12 @@ ORDER BY credited_micros DESC, key""",
     Question(
         "How much of all sales came through pins, to the micro, and how much did not?",
         """\
-SELECT CASE WHEN pin_id IS NULL THEN 'unattributed' ELSE 'through pins' END AS origin,
-       COUNT(DISTINCT order_id) AS orders, SUM(credit_micros) AS micros,
-       ROUND(SUM(credit_micros) / 1000000.0, 2) AS net_sales
-FROM current_order_credits
-WHERE site_id = 'acme' AND model = 'time_decay'
-GROUP BY CASE WHEN pin_id IS NULL THEN 'unattributed' ELSE 'through pins' END
-ORDER BY origin""",
+SELECT SUM(orders) AS orders, SUM(credited_orders) AS orders_through_pins,
+       SUM(net_micros) AS net_micros, SUM(credited_micros) AS through_pins_micros,
+       SUM(unattributed_micros) AS unattributed_micros,
+       ROUND(SUM(credited_micros) / 1000000.0, 2) AS through_pins,
+       ROUND(SUM(unattributed_micros) / 1000000.0, 2) AS unattributed
+FROM current_sales_daily
+WHERE site_id = 'acme' AND model = 'time_decay'""",
     ),
 )

@@ -21,7 +21,8 @@ from pipelines.flows.plan import Plan, plan_run
 from pipelines.io.database import open_database, upgrade_database
 from pipelines.io.drain import Drained, drain_spool
 from pipelines.io.erasures import count_waiting
-from pipelines.io.publish import LEDGER, publish
+from pipelines.io.ledger import LEDGER, has_ledger, settle_ledger
+from pipelines.io.publish import publish
 from pipelines.io.quarantine import QUARANTINE
 from pipelines.io.retention import remove_expired
 from pipelines.io.runs import PublishedRun, latest_run, only_publisher, shown_run
@@ -112,7 +113,10 @@ def run(
         expired, waiting = remove_expired(home, settings), count_waiting(home)
         with engine.connect() as connection:
             newest, shown = latest_run(connection), shown_run(connection)
-        last = find_state(home, newest.run_id if newest else None)
+        settle_ledger(engine, home.ledger)
+        # Without its ledger a run cannot be continued either.
+        can_go_on = newest is not None and has_ledger(home.ledger, newest)
+        last = find_state(home, newest.run_id if newest and can_go_on else None)
         forget_states(home, but=last)
         inputs = look_at(home, last.sources if last and not is_full else ())
         record = _record(inputs, settings, code_version)
@@ -148,7 +152,7 @@ def run(
                     "peak_memory_mb": peak_memory_mb(),
                     "started_at": started_at,
                 }
-                publish(engine, record, results, settings.keep_runs)
+                publish(engine, record, results, ledger=home.ledger, keep=settings.keep_runs)
             forget_states(home, but=left)
     if unread is not None:
         raise type(unread)(f"{unread}. All else is published as run {report.run_id}")

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 import schemas.migrations
+from pipelines.io.roles import grant, view_readers
 from schemas.errors import SettingsError
 from schemas.settings import Home
 from schemas.views import create_views, drop_views, views_are_current
@@ -88,9 +89,12 @@ def upgrade_database(engine: Engine) -> None:
         # Making views anew would wait for every reader: only when there is news.
         if current == head and views_are_current(connection):
             return
+        readers = view_readers(connection)
         drop_views(connection)
         alembic.command.upgrade(config, "head")
         create_views(connection)
+        for role in readers:
+            grant(connection, role)
 
 
 def downgrade_database(engine: Engine, revision: str) -> None:

@@ -5,33 +5,44 @@ All in one transaction: whatever ends it early leaves the database as it was.
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from pipelines import progress
 from pipelines.io.audit import SQL_LEDGER, TOUCHED_ORDERS, audit, told
+from pipelines.io.ledger import LEDGER, settle_ledger, write_ledger
 from pipelines.io.runs import PublishedRun, forget_runs, latest_run, show_run
 from pipelines.io.staging import ResultFile, add_rows, end_rows, fill
 from schemas.errors import AuditError
 from schemas.tables import RESULTS, Run
 
-LEDGER = "order_credits"
 _BY_ORDER = ("orders", "order_lines", LEDGER)
 
 
 def publish(
-    engine: Engine, record: dict[str, Any], results: Sequence[ResultFile], keep: int
+    engine: Engine,
+    record: dict[str, Any],
+    results: Sequence[ResultFile],
+    *,
+    ledger: Path,
+    keep: int,
 ) -> PublishedRun:
     """Writes a run's changes, audits them, and shows them to readers, in one transaction.
+
+    The ledger's files are complete before it ends, and pointed at afterwards: `settle_ledger`
+    makes good what a crash leaves in between.
 
     Args:
       engine: an upgraded database.
       record: columns of `runs` that the caller knows; and `continues`, the id of the run whose
         rows stand but for the removals among the results, or None for a full run.
       results: the run's files.
+      ledger: folder of the Parquet ledger.
       keep: how many published runs to keep, this one included.
 
     Returns:
@@ -59,6 +70,7 @@ def publish(
         found = audit(connection, run, touched=continued is not None)
         if told(found):
             raise AuditError(f"run {run.run_id} is not published: {'; '.join(told(found))}")
+        write_ledger(connection, ledger, run, None if continued is None else last, results)
         # After the last one, even if the machine's clock was set back in between.
         latest = connection.scalar(select(func.max(Run.published_at))) or 0
         values = {
@@ -76,6 +88,7 @@ def publish(
         with engine.begin() as connection:
             connection.exec_driver_sql("ANALYZE")
     forget_runs(engine, keep)
+    settle_ledger(engine, ledger)
     return run
 
 
@@ -115,10 +128,10 @@ def _name_touched(connection: Connection, results: Sequence[ResultFile]) -> None
         f"CREATE TEMP TABLE {TOUCHED_ORDERS} (site_id VARCHAR(64), order_id VARCHAR(128))"
     )
     keys = ["site_id", "order_id"]
-    for file in results:
-        if file.table in _BY_ORDER:
-            rows = pq.read_table(file.path, columns=keys)
-            fill(connection, TOUCHED_ORDERS, rows.group_by(keys).aggregate([]))
+    rows = [pq.read_table(file.path, columns=keys) for file in results if file.table in _BY_ORDER]
+    if rows:
+        once = pa.concat_tables(rows, promote_options="permissive").group_by(keys).aggregate([])
+        fill(connection, TOUCHED_ORDERS, once)
 
 
 def _json(value: object) -> str:

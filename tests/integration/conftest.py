@@ -6,10 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from pipelines.io.database import open_database
+from schemas.settings import Home
+from schemas.tables import Base
+from schemas.views import drop_views
 from tests import services
 from tests.integration import archiving
 from tests.integration.forwarding import Line
+from tests.integration.publishing import SETTINGS
 from tests.pubsub_fake import FakePubSub
 from tests.services import PubSubServer
 
@@ -89,3 +95,19 @@ def line(
     line = archiving.Line(tmp_path / "home")
     yield line
     line.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home directory whose database is SQLite or a real PostgreSQL server, empty."""
+    (tmp_path / "pinsphere.toml").write_text(SETTINGS)
+    made = Home(tmp_path)
+    if request.param == "postgresql":
+        monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("postgres_url"))
+        engine = open_database(made)
+        with engine.begin() as connection:
+            drop_views(connection)
+            Base.metadata.drop_all(connection)
+            connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
+        engine.dispose()
+    return made

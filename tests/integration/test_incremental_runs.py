@@ -16,7 +16,7 @@ from pipelines.io.lake import LakeWriter
 from schemas.events import AnyEvent
 from schemas.settings import Home
 from tests.flow.truth import by_name
-from tests.integration.test_publish import contents
+from tests.integration.publishing import contents
 from tests.world import simulate
 
 WORLD = simulate(7, visitors=8, days=20, sites=("acme",))

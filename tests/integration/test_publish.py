@@ -1,99 +1,34 @@
 """Publishing on real databases: audited, all or nothing, and the same rows again."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import alembic.command
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import text
 
-from pipelines.flows.run import RunReport, run
+from pipelines.flows.run import run
 from pipelines.io import staging
-from pipelines.io.audit import audit, told
 from pipelines.io.database import (
-    alembic_config,
-    downgrade_database,
     open_database,
-    upgrade_database,
 )
-from pipelines.io.lake import LakeWriter
 from pipelines.io.quarantine import write_rejects
-from pipelines.io.runs import PublishedRun, restore_run, shown_run
-from schemas.errors import AuditError, BusyError, LakeError, SettingsError
-from schemas.events import AnyEvent
-from schemas.lock import only_one
+from pipelines.io.runs import restore_run
+from schemas.errors import AuditError, LakeError
 from schemas.results import result_schema
 from schemas.settings import Home
 from schemas.spool import Reject
 from schemas.tables import RESULTS, Base
-from schemas.views import drop_views, view_definitions
-from tests.flow.truth import by_name
-from tests.world import simulate
-
-SETTINGS = "".join(
-    f'[sites.{name}]\nkey = "key-of-{name}"\ncurrency = "GBP"\norders_from = "{mode}"\n'
-    for name, mode in (("acme", "server"), ("bolt", "both"))
-)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A home directory whose database is SQLite or a real PostgreSQL server, empty."""
-    (tmp_path / "pinsphere.toml").write_text(SETTINGS)
-    made = Home(tmp_path)
-    if request.param == "postgresql":
-        monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("postgres_url"))
-        engine = open_database(made)
-        with engine.begin() as connection:
-            drop_views(connection)
-            Base.metadata.drop_all(connection)
-            connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
-        engine.dispose()
-    return made
-
-
-def fill(home: Home, events: list[AnyEvent], name: str = "all") -> None:
-    """Writes events into the lake."""
-    with LakeWriter(home) as writer:
-        for event_name, table in by_name(events).items():
-            writer.write(event_name, table, name)
-
-
-def attribute(home: Home) -> RunReport:
-    """One run of the main job."""
-    return run(home, code_version="test", shards=2)
-
-
-def contents(engine: Engine) -> dict[str, list[tuple[object, ...]]]:
-    """The published rows of every result table."""
-    rows = {}
-    with engine.connect() as connection:
-        for name in RESULTS:
-            columns = ", ".join(result_schema(name).names)
-            answer = connection.execute(text(f"SELECT {columns} FROM current_{name}"))
-            rows[name] = sorted((tuple(row) for row in answer), key=str)
-    return rows
-
-
-def shown(engine: Engine) -> PublishedRun:
-    """The run that readers see."""
-    with engine.connect() as connection:
-        found = shown_run(connection)
-    assert found is not None
-    return found
+from schemas.views import drop_views
+from tests.integration.publishing import SETTINGS, attribute, contents, fill, happened, shown
 
 
 def test_deleted_tables_come_back_the_same(home: Home) -> None:
     """Everything is a function of the lake: a lost database costs one run."""
-    fill(home, simulate(1).events)
+    fill(home, happened(1))
     assert attribute(home).is_new
     engine = open_database(home)
     before = contents(engine)
@@ -111,7 +46,7 @@ def test_deleted_tables_come_back_the_same(home: Home) -> None:
 
 def test_running_again_changes_nothing(home: Home) -> None:
     """A cron job that finds no news leaves the run that is there."""
-    fill(home, simulate(2).events)
+    fill(home, happened(2))
     first = attribute(home)
 
     again = attribute(home)
@@ -122,7 +57,7 @@ def test_running_again_changes_nothing(home: Home) -> None:
 
 def test_events_in_several_runs_end_at_the_same_tables(home: Home, tmp_path: Path) -> None:
     """It does not matter whether a shop runs hourly or once a month."""
-    events = simulate(3).events
+    events = happened(3)
     third = len(events) // 3
     for number in range(3):
         part = events[number * third : (number + 1) * third if number < 2 else None]
@@ -144,7 +79,7 @@ def test_a_run_that_breaks_an_invariant_is_not_shown(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bug that loses a micro must not reach a merchandiser."""
-    events = simulate(4).events
+    events = happened(4)
     fill(home, events[:-1], "one")
     good = attribute(home).run_id
     fill(home, events[-1:], "two")
@@ -168,7 +103,7 @@ def test_a_run_that_breaks_an_invariant_is_not_shown(
 
 def test_the_last_run_can_be_brought_back(home: Home) -> None:
     """A merchandiser who doubts today's figures sees yesterday's again."""
-    events = simulate(5).events
+    events = happened(5)
     fill(home, events[: len(events) // 2], "one")
     first = attribute(home).run_id
     engine = open_database(home)
@@ -230,7 +165,7 @@ def test_texts_come_back_as_they_were(home: Home) -> None:
 
 def test_old_runs_are_cleared_away(home: Home) -> None:
     """Daily runs must not fill the disk: two are kept."""
-    events = simulate(6).events
+    events = happened(6)
     quarter = len(events) // 4
     for number in range(4):
         fill(home, events[number * quarter : (number + 1) * quarter], f"part-{number}")
@@ -251,7 +186,7 @@ def test_a_clock_set_back_does_not_cost_the_published_run(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Runs are kept by when they were published; the one that readers see is never cleared."""
-    events = simulate(9).events
+    events = happened(9)
     third = len(events) // 3
     for number, days in enumerate((2, 1, 0)):
         now = time.time_ns() + days * 86_400_000_000_000
@@ -265,150 +200,11 @@ def test_a_clock_set_back_does_not_cost_the_published_run(
     engine.dispose()
 
 
-def test_migrations_and_models_agree(home: Home) -> None:
-    """A column added without its migration would break every installation but ours."""
-    engine = open_database(home)
-    upgrade_database(engine)
-    with engine.begin() as connection:
-        drop_views(connection)
-        alembic.command.check(alembic_config(connection))
-    upgrade_database(engine)
-    assert set(inspect(engine).get_view_names()) == set(view_definitions(engine.dialect.name))
-    downgrade_database(engine, "base")
-    assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
-    engine.dispose()
-
-
-def test_readers_never_see_half_a_run_though_publishers_are_killed(home: Home) -> None:
-    """A page that loads while a run is published, or dies, adds up all the same."""
-    events = simulate(7).events
-    fill(home, events[:200], "start")
-    attribute(home)
-    command = (
-        "import sys; from pathlib import Path; from schemas.settings import Home;"
-        "from pipelines.flows.run import run;"
-        "run(Home(sys.argv[1]), code_version=sys.argv[2], shards=1)"
-    )
-    engine = open_database(home)
-    reads = 0
-    for attempt in range(4):
-        fill(home, events[200 + attempt : 201 + attempt], f"more-{attempt}")
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", command, str(home.path), "test"],
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-        begin = time.monotonic()
-        while process.poll() is None:
-            # One transaction: a reader's queries see one state.
-            with engine.connect() as connection:
-                now = shown_run(connection)
-                assert now is not None
-                assert told(audit(connection, now)) == []
-                assert connection.scalar(text("SELECT COUNT(*) FROM current_orders"))
-            reads += 1
-            if attempt < 3 and time.monotonic() - begin > 1.2 + attempt * 0.4:
-                process.send_signal(signal.SIGKILL)
-        process.wait()
-    last = shown(engine)
-    assert not attribute(home).is_new  # the last publisher was left alive and finished
-    assert shown(engine) == last
-    assert reads > 20
-    engine.dispose()
-
-
-def test_the_reader_would_notice_a_publisher_that_works_in_place(home: Home) -> None:
-    """The control of the test above: delete, commit, insert, commit is seen half done."""
-    fill(home, simulate(8).events)
-    attribute(home)
-    engine = open_database(home)
-    with engine.begin() as publisher:
-        publisher.execute(text("DELETE FROM order_credits"))
-
-    with engine.connect() as connection:
-        broken = told(audit(connection, shown(engine)))
-
-    engine.dispose()
-    assert any("credits + unattributed = net" in promise for promise in broken)
-
-
-def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
-    """Two cron jobs that overlap must not mix their rows."""
-    (tmp_path / "pinsphere.toml").write_text(SETTINGS)
-    with (
-        only_one(tmp_path / "run.lock", "run"),
-        pytest.raises(BusyError, match="another run is at work"),
-    ):
-        attribute(Home(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("url", "reason"),
-    [
-        ("nonsense", "is not a database URL"),
-        ("postgresql://nobody:secret@127.0.0.1:1/none", "cannot open the database"),
-    ],
-)
-def test_a_bad_database_url_is_told_without_its_password(
-    url: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Logs are read by many."""
-    monkeypatch.setenv("DATABASE_URL", url)
-
-    with pytest.raises(SettingsError, match=reason) as error:
-        open_database(Home(tmp_path))
-
-    assert "secret" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "foo://u:topsecret@h/x",
-        "postgres//u:topsecret@h",
-        "postgresql://u:top/secret@127.0.0.1:1/x",
-        "postgresql://u:a@topsecret@127.0.0.1:1/x",
-        "mysql://u:topsecret@h/x",
-        "sqlite+none://u:topsecret@h/x",
-        "postgresql://u@127.0.0.1:1/x?password=topsecret",
-        "oracle://u:topsecret@h/x",
-    ],
-)
-def test_a_password_is_told_by_no_mistake(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever is wrong with the URL, its password is right somewhere."""
-    monkeypatch.setenv("DATABASE_URL", url)
-
-    with pytest.raises(SettingsError) as error:
-        open_database(Home(tmp_path))
-
-    assert "secret" not in str(error.value) + Home(tmp_path).shown_database_url
-
-
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    (tmp_path / "pinsphere.db").write_bytes(b"no database" * 1000)
-
-    with pytest.raises(SettingsError, match=r"pinsphere\.db: file is not a database"):
-        open_database(Home(tmp_path))
-
-
-def test_who_only_looks_makes_no_database(tmp_path: Path) -> None:
-    """A mistyped home must not look like an empty one."""
-    with pytest.raises(SettingsError, match="no database at"):
-        open_database(Home(tmp_path / "typo"), must_exist=True)
-    assert list(tmp_path.iterdir()) == []
-
-    open_database(Home(tmp_path)).dispose()
-    with pytest.raises(SettingsError, match="has no tables of ours"):
-        open_database(Home(tmp_path), must_exist=True)
-
-
 def test_a_spool_file_that_cannot_be_read_keeps_nothing_else_away(tmp_path: Path) -> None:
     """All else is published, and the failure is told, again and again."""
     (tmp_path / "pinsphere.toml").write_text(SETTINGS)
     here = Home(tmp_path)
-    fill(here, simulate(9).events)
+    fill(here, happened(9))
     here.spool.mkdir()
     (here.spool / "torn.spool").write_bytes(b"no database" * 1000)
 
