@@ -52,7 +52,7 @@ from schemas.tables import RESULTS
 
 # Bytes of Parquet to one shard and to one group of files: small enough for flat memory,
 # large enough that arrays stay long.
-_SHARD_BYTES, _MAX_SHARDS, _GROUP_BYTES = 10_000_000, 64, 10_000_000
+_SHARD_BYTES, _MAX_SHARDS, _GROUP_BYTES = 10_000_000, 256, 10_000_000
 
 
 class FileGroup(NamedTuple):
