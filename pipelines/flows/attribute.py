@@ -180,7 +180,7 @@ def routes() -> dict[str, Route]:
         name: Route(
             "DropDuplicates",
             ("site_id", "event_id"),
-            lake_schema(name).append(pa.field("at", pa.int64())),
+            batches.counted_schema(name),
         )
         for name in EVENTS
     }
@@ -290,7 +290,8 @@ def read_group(group: FileGroup) -> Tables:
     """
     if group.kind == QUARANTINE:
         return {"quarantined": rejects_table(map(Path, group.paths))}
-    schema = lake_schema(group.kind)
+    names = {"sent_time_ms", *batches.counted_schema(group.kind).names}  # `at` is made of it
+    schema = pa.schema([field for field in lake_schema(group.kind) if field.name in names])
     tables = []
     for path in group.paths:
         try:
@@ -304,7 +305,8 @@ def read_group(group: FileGroup) -> Tables:
 
 
 def _read_file(path: str, schema: pa.Schema) -> pa.Table:
-    table = pq.ParquetFile(path).read()
+    # By one thread: a file is small, and several groups are read at a time.
+    table = pq.ParquetFile(path).read(columns=schema.names, use_threads=False)
     for name in ADDED_COLUMNS.intersection(schema.names).difference(table.column_names):
         column = schema.field(name)
         table = table.append_column(column, pa.nulls(table.num_rows, column.type))
