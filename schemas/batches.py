@@ -4,13 +4,43 @@ Every row carries its site. Lake kinds (`schemas.lake.lake_schema`) gain `at`, t
 time in UTC epoch milliseconds. Micros are int64 in the order's currency.
 """
 
+import functools
+
 import pyarrow as pa
+
+from schemas.lake import lake_schema
 
 TEXT, INT, FLOAT, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
     return pa.schema(list(columns.items()))
+
+
+# What of an event anything is made of; of orders and refunds it is everything.
+_ENVELOPE = (
+    "site_id", "event_id", "source", "event_time_ms", "received_time_ms", "user_agent_class",
+    "is_signed",
+)  # fmt: skip
+_ITEM = ("item_id", "item_list_id", "recommender_id")
+_ACTOR = ("visitor_id", "session_id", "customer_id")
+_COUNTED = {
+    "view_item_list": ("item_list_id", "recommender_id", "items"),
+    "select_item": _ITEM,
+    "add_to_cart": _ITEM,
+    "pin": (*_ACTOR, "pin_id", "parent_pin_id", "root_pin_id", *_ITEM),
+    "pin_visit": (*_ACTOR, "pin_id", "match_method"),
+    "identify": (*_ACTOR, "email_sha256", "action"),
+    "view_item": (), "engage": (), "touch": (), "erase": (),
+}  # fmt: skip
+
+
+@functools.cache
+def counted_schema(event_name: str) -> pa.Schema:
+    """Columns of a lake kind that the flow reads, and `at`."""
+    lake = lake_schema(event_name)
+    names = (*_ENVELOPE, *_COUNTED[event_name]) if event_name in _COUNTED else lake.names
+    return pa.schema([*(lake.field(name) for name in names), ("at", INT)])
 
 
 # Who logged in where: from identify events (e-mails resolved) and from orders.

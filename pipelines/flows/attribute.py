@@ -42,17 +42,19 @@ from pipelines.transforms.shuffle import (
 from pipelines.transforms.stage import RunStage
 from pipelines.transforms.summaries import summarize
 from pipelines.transforms.touches import select_touches
+from pipelines.transforms.wanted import EVERYTHING, Wanted, wanted
 from schemas import batches
 from schemas.errors import LakeError
 from schemas.events import EVENTS
 from schemas.lake import ADDED_COLUMNS, lake_schema
+from schemas.models import MODELS
 from schemas.results import result_key, result_schema
 from schemas.settings import Home, Settings, Site
 from schemas.tables import RESULTS
 
 # Bytes of Parquet to one shard and to one group of files: small enough for flat memory,
 # large enough that arrays stay long.
-_SHARD_BYTES, _MAX_SHARDS, _GROUP_BYTES = 10_000_000, 64, 10_000_000
+_SHARD_BYTES, _MAX_SHARDS, _GROUP_BYTES = 10_000_000, 256, 10_000_000
 
 
 class FileGroup(NamedTuple):
@@ -70,6 +72,7 @@ class Work(NamedTuple):
     shards: int  # a power of two
     earlier: tuple[PastRun, ...] = ()  # runs to continue, oldest first; none: a full run
     taken_back: Sequence[str] = ()  # notes of groups that they read and that stand no longer
+    wanted: Wanted = EVERYTHING
 
 
 def attribute(
@@ -80,6 +83,8 @@ def attribute(
     *,
     options: Sequence[str] = (),
     shards: int | None = None,
+    results: Iterable[str] = RESULTS,
+    models: Iterable[str] = MODELS,
 ) -> list[ResultFile]:
     """Computes all result tables of some lake files into Parquet files.
 
@@ -91,13 +96,17 @@ def attribute(
       options: Beam options, `--runner=...` and the like.
       shards: how many shards to cut the work into, rounded up to a power of two; by default
         by the size of the files.
+      results: the tables wanted; what no wanted table needs is not computed.
+      models: the models wanted in them; `cascades` and `pinner_spheres` need the default as well.
 
     Returns:
       The files of each result table. Tables may have none.
     """
     files = [file for file in files if file.site_id in settings.sites]
-    groups = file_groups([*files, *quarantine_files(home)], folder)
-    work = Work(groups, shards_for(files, shards))
+    need = wanted(results, models)
+    refused = quarantine_files(home) if "quarantined" in need else []
+    groups = file_groups([*files, *refused], folder)
+    work = Work(groups, shards_for(files, shards), wanted=need)
     return update(work, settings, folder, folder / "results", options=options)
 
 
@@ -130,7 +139,7 @@ def update(
         shards=work.shards,
         routes=routes(),
         results={name: (result_schema(name), result_key(name)) for name in RESULTS},
-        stages=tuple(steps({})),
+        stages=tuple(steps({}, work.wanted)),
         earlier=work.earlier,
     )
     manifest = folder / "results.json"
@@ -141,19 +150,22 @@ def update(
     return [ResultFile(*result) for result in json.loads(manifest.read_text())]
 
 
-def steps(sites: Mapping[str, Site]) -> dict[str, Step]:
-    """The stages in their order, and what each does."""
-    of_sites = functools.partial(functools.partial, sites=dict(sites))
-    return {
+def steps(sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> dict[str, Step]:
+    """The stages in their order, and what each does; those of which nothing is wanted left out."""
+    of_run = functools.partial(functools.partial, wanted=wanted)
+    of_sites = functools.partial(of_run, sites=dict(sites))
+    steps = {
         "DropDuplicates": of_sites(drop_duplicates),
         "SettleOrders": of_sites(settle_shard),
-        "StitchVisitors": stitch_visitors,
-        "AttachLandings": attach_landings,
+        "StitchVisitors": of_run(stitch_visitors),
+        "AttachLandings": of_run(attach_landings),
         "MeasureSpheres": of_sites(measure_cascades),
         "SelectTouches": of_sites(select_touches),
         "CreditPins": of_sites(credit_shard),
         "Summarize": of_sites(summarize),
     }
+    busy = {route.stage for name, route in routes().items() if name in wanted or name in EVENTS}
+    return {stage: step for stage, step in steps.items() if stage in busy}
 
 
 def routes() -> dict[str, Route]:
@@ -168,7 +180,7 @@ def routes() -> dict[str, Route]:
         name: Route(
             "DropDuplicates",
             ("site_id", "event_id"),
-            lake_schema(name).append(pa.field("at", pa.int64())),
+            batches.counted_schema(name),
         )
         for name in EVENTS
     }
@@ -240,7 +252,7 @@ def _build(
         | "TakeBack" >> beam.ParDo(_TakeBackFn(shuffle)).with_outputs(*shuffle.stages),
     ):
         inputs[first].append(sources[first])
-    for stage, step in steps(sites).items():
+    for stage, step in steps(sites, work.wanted).items():
         pieces = tuple(inputs[stage]) | f"For{stage}" >> beam.Flatten()
         for tag, output in (pieces | stage >> RunStage(stage, step, shuffle)).items():
             inputs[tag].append(output)
@@ -278,7 +290,8 @@ def read_group(group: FileGroup) -> Tables:
     """
     if group.kind == QUARANTINE:
         return {"quarantined": rejects_table(map(Path, group.paths))}
-    schema = lake_schema(group.kind)
+    names = {"sent_time_ms", *batches.counted_schema(group.kind).names}  # `at` is made of it
+    schema = pa.schema([field for field in lake_schema(group.kind) if field.name in names])
     tables = []
     for path in group.paths:
         try:
@@ -292,7 +305,8 @@ def read_group(group: FileGroup) -> Tables:
 
 
 def _read_file(path: str, schema: pa.Schema) -> pa.Table:
-    table = pq.ParquetFile(path).read()
+    # By one thread: a file is small, and several groups are read at a time.
+    table = pq.ParquetFile(path).read(columns=schema.names, use_threads=False)
     for name in ADDED_COLUMNS.intersection(schema.names).difference(table.column_names):
         column = schema.field(name)
         table = table.append_column(column, pa.nulls(table.num_rows, column.type))

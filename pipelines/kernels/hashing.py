@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.kernels.columns import Ints, flat, joint_key
+from pipelines.kernels.columns import Ints, flat, ints
 
 Hashes = npt.NDArray[np.uint64]
 # Odd constants of SplitMix64 (Steele, Lea, Flood 2014), a well-tested mixer.
@@ -75,9 +75,18 @@ def _hash_rest(words: Hashes, start: Ints, length: Ints, place: int, hashes: Has
         rows = rows[left > 8]
 
 
+def hash_rows(*columns: Any) -> Hashes:
+    """[rows] hash of these text columns together; the first is one of few texts, as sites are."""
+    few = flat(columns[0]).dictionary_encode("encode")
+    total = hash_text(few.dictionary)[ints(few.indices)]
+    for column in columns[1:]:
+        total = mix(total * _STEP + hash_text(column))
+    return total
+
+
 def shard_of(shards: int, *columns: Any) -> Ints:
     """[rows] shard 0..shards-1 of the joint key of these text columns."""
-    return (hash_text(joint_key(*columns)) % np.uint64(shards)).astype(np.int64)
+    return (hash_rows(*columns) % np.uint64(shards)).astype(np.int64)
 
 
 def mix(value: Hashes) -> Hashes:

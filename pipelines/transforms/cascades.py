@@ -1,5 +1,7 @@
 """Pins and landings put together, cascades grown, spheres measured."""
 
+import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,11 +26,12 @@ from pipelines.kernels.columns import (
     take,
 )
 from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
+from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import LANDINGS_BY_ROOT, TOUCHES
 from schemas.settings import Site
 
 
-def attach_landings(tables: Tables) -> Tables:
+def attach_landings(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
     """Keeps of each pin id the pin that came first, and gives landings their pin's root.
 
     Takes pins and landings of whole pin ids; gives the visits table and both by root.
@@ -45,27 +48,32 @@ def attach_landings(tables: Tables) -> Tables:
         joint_key(landings["site_id"], landings["pin_id"]),
         joint_key(pins["site_id"], pins["pin_id"]),
     )
-    is_visit = pc.invert(landings["is_crawler"])
-    visits = pa.table(
+    found = landings.append_column("root_pin_id", take(pins["root_pin_id"], row))
+    return wanted.made(
+        visits=lambda: _visits(landings, row >= 0),
+        pins_by_root=lambda: pins,
+        landings_by_root=lambda: found.filter(pa.array(row >= 0)).select(LANDINGS_BY_ROOT.names),
+    )
+
+
+def _visits(landings: pa.Table, is_known_pin: Bools) -> pa.Table:
+    table = pa.table(
         {
             "site_id": landings["site_id"],
             "event_id": landings["event_id"],
             "pin_id": landings["pin_id"],
             "person_id": landings["person_id"],
             "match_method": landings["match_method"],
-            "is_known_pin": row >= 0,
+            "is_known_pin": is_known_pin,
             "visited_at": landings["at"],
         }
-    ).filter(is_visit)
-    found = landings.append_column("root_pin_id", take(pins["root_pin_id"], row))
-    return {
-        "visits": visits,
-        "pins_by_root": pins,
-        "landings_by_root": found.filter(pa.array(row >= 0)).select(LANDINGS_BY_ROOT.names),
-    }
+    )
+    return table.filter(pc.invert(landings["is_crawler"]))
 
 
-def measure_cascades(tables: Tables, sites: Mapping[str, Site]) -> Tables:
+def measure_cascades(
+    tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVERYTHING
+) -> Tables:
     """Grows the cascades of a shard, measures spheres, and lists touches with their chains.
 
     Takes pins and landings of whole roots.
@@ -79,7 +87,6 @@ def measure_cascades(tables: Tables, sites: Mapping[str, Site]) -> Tables:
 
     visits = landed.filter(pc.invert(landed["is_crawler"]))
     owner, person = codes(*([t["site_id"], t["person_id"]] for t in (pins, visits)))
-    people = _people(pins, visits, np.concatenate((owner, person)))
     pin_of_landing = places(keys[1], keys[0])
     is_crawler = bools(landed["is_crawler"])
     landings = sphere.Landings(pin_of_landing[~is_crawler], person, ints(visits["at"]))
@@ -88,14 +95,20 @@ def measure_cascades(tables: Tables, sites: Mapping[str, Site]) -> Tables:
     by_others = (landings.person < 0) | (landings.person != owner[landings.pin])
     visit_count = np.bincount(landings.pin[by_others], minlength=len(pins))
     is_confirmed = crawled | (visit_count > 0)
-    pinned_at = ints(pins["at"])
-    measured = sphere.measure_spheres(
-        forest, owner, pinned_at, sphere.with_repins(forest, owner, pinned_at, landings)
-    )
     root_id = take(pins["pin_id"], forest.root)
-    day_of_pin = days_of(pins, sites)
-    return {
-        "pins": pa.table(
+
+    @functools.cache
+    def measured() -> sphere.Measured:
+        pinned_at = ints(pins["at"])
+        proven = sphere.with_repins(forest, owner, pinned_at, landings)
+        return sphere.measure_spheres(forest, owner, pinned_at, proven)
+
+    @functools.cache
+    def people() -> pa.Table:
+        return _people(pins, visits, np.concatenate((owner, person)))
+
+    return wanted.made(
+        pins=lambda: pa.table(
             {
                 "site_id": pins["site_id"],
                 "pin_id": pins["pin_id"],
@@ -110,21 +123,23 @@ def measure_cascades(tables: Tables, sites: Mapping[str, Site]) -> Tables:
                 "visitors": _distinct(landings, by_others, landings.pin, len(pins)),
                 "is_parent_missing": is_parent_missing,
                 "is_confirmed": is_confirmed,
-                "pinned_at": pinned_at,
+                "pinned_at": pins["at"],
             }
         ),
-        **_sphere_tables(people, pins, is_confirmed, measured),
-        "cascade_shapes": _shapes(pins, forest, measured, landings, by_others),
-        "touches": _touches(pins, visits, forest, owner, landings, root_id, sites),
-        "daily_parts": pa.concat_tables(
-            [
-                *_by_dimension(pins.append_column("day", day_of_pin), "pins"),
-                *_by_dimension(
-                    _visited_pins(pins, visits, landings, by_others, sites), "pin_visits"
-                ),
-            ]
+        reach=lambda: _with_ids(people(), measured().reach, sphere.Reach),
+        hop_visits=lambda: _with_ids(people(), measured().hop_visits, sphere.HopVisits),
+        own_pins=lambda: _own_pins(people(), pins, is_confirmed, measured()),
+        cascade_shapes=lambda: _shapes(pins, forest, measured(), landings, by_others),
+        touches=lambda: _touches(pins, visits, forest, owner, landings, root_id, sites),
+        daily_parts=lambda: pa.concat_tables(
+            daily_part(rows, dimension, rows[column], count)
+            for rows, count in (
+                (pins.append_column("day", days_of(pins, sites)), "pins"),
+                (_visited_pins(pins, visits, landings, by_others, sites), "pin_visits"),
+            )
+            for dimension, column in wanted.keys("daily_parts", DIMENSIONS).items()
         ),
-    }
+    )
 
 
 def _distinct(landings: sphere.Landings, mask: Bools, group: Ints, count: int) -> Ints:
@@ -142,10 +157,10 @@ def _people(pins: pa.Table, visits: pa.Table, code: Ints) -> pa.Table:
     return both.take(pa.array(rows[values >= 0]))
 
 
-def _sphere_tables(
+def _own_pins(
     people: pa.Table, pins: pa.Table, is_confirmed: Bools, measured: sphere.Measured
-) -> Tables:
-    """REACH, HOP_VISITS and OWN_PINS: the kernel's rows with ids for codes."""
+) -> pa.Table:
+    """OWN_PINS: each pin counted, and the kernel's pairs of pins."""
     own = _with_ids(people, measured.own_pins, sphere.OwnPins)
     none, one = np.zeros(len(pins), dtype=np.int64), np.ones(len(pins), dtype=np.int64)
     counted = pa.table(
@@ -160,15 +175,14 @@ def _sphere_tables(
     ).filter(pc.is_valid(pins["person_id"]))
     uncounted = pa.array(np.zeros(len(own), dtype=np.int64))
     own = own.append_column("pins", uncounted).append_column("confirmed_pins", uncounted)
-    return {
-        "reach": _with_ids(people, measured.reach, sphere.Reach),
-        "hop_visits": _with_ids(people, measured.hop_visits, sphere.HopVisits),
-        "own_pins": pa.concat_tables([counted, own.select(counted.column_names)]),
-    }
+    return pa.concat_tables([counted, own.select(counted.column_names)])
 
 
 def _with_ids(people: pa.Table, rows: Sequence[tuple[int, ...]], kind: Any) -> pa.Table:
-    columns = np.array(rows, dtype=np.int64).reshape(len(rows), len(kind._fields))
+    # One flat run of numbers: to look at each tuple takes numpy ten times as long.
+    width = len(kind._fields)
+    numbers = np.fromiter(itertools.chain.from_iterable(rows), np.int64, len(rows) * width)
+    columns = numbers.reshape(len(rows), width)
     named = dict(zip(kind._fields, columns.T, strict=True))
     ids = {}
     if "person" in named:
@@ -256,10 +270,3 @@ def _visited_pins(
     columns = ["site_id", "item_id", "item_list_id", "recommender_id"]
     visited = pins.select(columns).take(pa.array(landings.pin))
     return visited.append_column("day", days_of(visits, sites)).filter(pa.array(by_others))
-
-
-def _by_dimension(rows: pa.Table, count: str) -> list[pa.Table]:
-    return [
-        daily_part(rows, dimension, rows[column].combine_chunks(), count)
-        for dimension, column in DIMENSIONS.items()
-    ]

@@ -1,5 +1,6 @@
 """Orders credited to pins: paths, weights, and the one split of each order line."""
 
+import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from pipelines.kernels.columns import (
 from pipelines.kernels.credit import Paths, build_paths, weigh_touches
 from pipelines.kernels.money import split_micros
 from pipelines.transforms.daily import DIMENSIONS, add_up, days_of
+from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
     CREDIT_SUMS,
     DAILY_COUNTS,
@@ -30,7 +32,7 @@ from schemas.batches import (
     SALES_PARTS,
     SALES_SUMS,
 )
-from schemas.models import DEFAULT_MODEL, MODELS
+from schemas.models import DEFAULT_MODEL
 from schemas.settings import Site
 
 
@@ -45,7 +47,7 @@ class Links(NamedTuple):
     share: Floats  # [links] layer 2, sums to 1 over each pair
 
 
-def credit_shard(tables: Tables, sites: Mapping[str, Site]) -> Tables:
+def credit_shard(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> Tables:
     """Credits each order line of a shard's people to the pins on its way, under every model.
 
     Takes touches and orders of whole people.
@@ -68,25 +70,30 @@ def credit_shard(tables: Tables, sites: Mapping[str, Site]) -> Tables:
     age = ints(orders["at"])[paths.order] - ints(touches["at"])[paths.touch]
     touched_pin = codes([take(flat["pin_id"], _chain_starts(touches))])[0][paths.touch]
     has_path = np.diff(links.start)[line_order] > 0
-    credited = []
-    for model in MODELS:
-        weight = weigh_touches(model, paths, age, touched_pin, half_life[paths.order])
-        credited.append(
-            _credits(model, weight[links.pair] * links.share, links, lines, orders, touches, paths)
-        )
-    credit = _with_pins(pa.concat_tables(credited), flat)
     lines = lines.append_column("is_credited", pa.array(has_path))
     day = days_of(orders, sites)
-    order_rows = _order_rows(orders, lines)
-    return {
-        "orders": order_rows,
-        "order_lines": lines,
-        "order_credits": credit,
-        "sales_parts": _sales(order_rows, np.diff(links.start) > 0, day),
-        "influence": _influence(links, flat, orders, lines),
-        "credit_sums": _credit_sums(credit),
-        "daily_parts": _daily(credit.append_column("day", take(day, ints(credit["order"])))),
-    }
+    order_rows = functools.cache(lambda: _order_rows(orders, lines))
+
+    @functools.cache
+    def credit() -> pa.Table:
+        credited = []
+        for model in wanted.models:
+            weight = weigh_touches(model, paths, age, touched_pin, half_life[paths.order])
+            weight = weight[links.pair] * links.share
+            credited.append(_credits(model, weight, links, lines, orders, touches, paths))
+        return _with_pins(pa.concat_tables(credited), flat)
+
+    return wanted.made(
+        orders=order_rows,
+        order_lines=lambda: lines,
+        order_credits=credit,
+        sales_parts=lambda: _sales(order_rows(), np.diff(links.start) > 0, day),
+        influence=lambda: _influence(links, flat, orders, lines),
+        credit_sums=lambda: _credit_sums(credit(), wanted),
+        daily_parts=lambda: _daily(
+            credit().append_column("day", take(day, ints(credit()["order"]))), wanted
+        ),
+    )
 
 
 def _lines(orders: pa.Table) -> pa.Table:
@@ -233,11 +240,11 @@ def _influence(links: Links, flat: pa.Table, orders: pa.Table, lines: pa.Table) 
     return add_up(once, INFLUENCE, keys, ("influenced_micros",))
 
 
-def _credit_sums(credit: pa.Table) -> pa.Table:
+def _credit_sums(credit: pa.Table, wanted: Wanted) -> pa.Table:
     """Credit by customer to each key of each dimension; a cascade only under the default."""
-    parts = []
+    parts = [CREDIT_SUMS.empty_table()]
     dimensions = {"pinner": "pinner_id", "cascade": "root_pin_id", **DIMENSIONS}
-    for dimension, column in dimensions.items():
+    for dimension, column in wanted.keys("credit_sums", dimensions).items():
         rows = credit
         if dimension == "cascade":
             rows = credit.filter(pc.equal(credit["model"], DEFAULT_MODEL))
@@ -257,12 +264,12 @@ def _credit_sums(credit: pa.Table) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def _daily(credit: pa.Table) -> pa.Table:
+def _daily(credit: pa.Table, wanted: Wanted) -> pa.Table:
     """DAILY_PARTS of credit; orders and units once for each key, however many pins it has."""
     parts = []
     direct = ints(credit["credit_micros"]) * ints(credit["is_same_item"])
     credit = credit.append_column("direct_micros", pa.array(direct))
-    for dimension, column in DIMENSIONS.items():
+    for dimension, column in wanted.keys("daily_parts", DIMENSIONS).items():
         rows = credit.filter(pc.is_valid(credit[column]))
         keys = [rows["site_id"], rows[column], rows["model"]]
         table = pa.table(

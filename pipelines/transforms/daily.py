@@ -1,6 +1,7 @@
 """Counts and sums by day and key: what the daily and quality tables are made of."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from schemas.settings import Site
 DIMENSIONS = {"product": "item_id", "slot": "item_list_id", "recommender": "recommender_id"}
 
 
-def daily_part(events: pa.Table, dimension: str, key: pa.Array, count: str) -> pa.Table:
+def daily_part(events: pa.Table, dimension: str, key: Any, count: str) -> pa.Table:
     """Counts rows of a table with `site_id` and `day` by a key; rows without one do not count."""
     none = np.zeros(len(events), dtype=np.int64)
     columns = dict.fromkeys(DAILY_COUNTS, none) | {count: none + 1}

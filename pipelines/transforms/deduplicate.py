@@ -1,6 +1,7 @@
 """First stage: every event once, crawlers and currencies apart, what came counted by day."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -8,8 +9,9 @@ import pyarrow.compute as pc
 
 from pipelines.kernels.calendar import derived_time_ms
 from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints
-from pipelines.transforms.daily import add_up, daily_part, days_of
+from pipelines.transforms.daily import DIMENSIONS, add_up, daily_part, days_of
 from pipelines.transforms.rejects import count_rejects
+from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
     EMAILS,
     LANDINGS,
@@ -32,38 +34,50 @@ def with_time(events: pa.Table) -> pa.Table:
     return events.append_column("at", pa.array(derived_time_ms(events)))
 
 
-def drop_duplicates(tables: Tables, sites: Mapping[str, Site]) -> Tables:
+def drop_duplicates(
+    tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVERYTHING
+) -> Tables:
     """Keeps of each (site, event id) the event received first, and sorts events by use.
 
     Takes lake kinds with `at`, and what is quarantined; gives purchases, refunds, emails, logins
     (through emails), pin_clicks, landings, rejects, and counts for the daily and quality tables.
     """
-    refused = count_rejects(tables["quarantined"], sites)
-    kept, quality = {}, [refused["quality_parts"].cast(QUALITY_PARTS)]
+    kept, quality = {}, []
     kinds = {name: table for name, table in tables.items() if name in EVENTS}
     for name, (events, repeated) in _first_received(kinds).items():
         agent = events["user_agent_class"]
         crawled = bools(pc.is_in(agent, pa.array(_CRAWLERS)))
-        quality.append(_quality(name, events, repeated, crawled, sites))
+        if "quality_parts" in wanted:
+            quality.append(_quality(name, events, repeated, crawled, sites))
         is_crawler = pc.equal(agent, "pinterestbot")
         # Pinterest's crawler is no visitor, but what it fetches was saved.
         confirms = bools(is_crawler) & (name == "pin_visit")
         marked = events.append_column("is_crawler", is_crawler)
         kept[name] = marked.filter(pa.array(~repeated & (~crawled | confirms)))
-    identifies = kept["identify"]
+    refused = functools.cache(lambda: count_rejects(tables["quarantined"], sites))
+    return wanted.made(
+        purchases=lambda: kept["purchase"],
+        refunds=lambda: kept["refund"],
+        emails=lambda: _emails(kept["identify"]),
+        pin_clicks=lambda: _with_precedence(kept["pin"]).select(PIN_CLICKS.names),
+        landings=lambda: kept["pin_visit"].select(LANDINGS.names),
+        rejects=lambda: refused()["rejects"],
+        daily_parts=lambda: pa.concat_tables(
+            part
+            for name, count in _COUNTED.items()
+            for part in _daily_counts(kept[name], count, sites, wanted)
+        ),
+        quality_parts=lambda: pa.concat_tables(
+            [*quality, refused()["quality_parts"].cast(QUALITY_PARTS)]
+        ),
+    )
+
+
+def _emails(identifies: pa.Table) -> pa.Table:
+    """EMAILS with the key by which they meet: the address, if there is one."""
     identifies = identifies.append_column("is_login", pc.equal(identifies["action"], "login"))
     key = pc.coalesce(identifies["email_sha256"], identifies["visitor_id"], identifies["event_id"])
-    parts = [_daily_counts(kept[name], count, sites) for name, count in _COUNTED.items()]
-    return {
-        "purchases": kept["purchase"],
-        "refunds": kept["refund"],
-        "emails": identifies.select(EMAILS.names).append_column("shard_key", key),
-        "pin_clicks": _with_precedence(kept["pin"]).select(PIN_CLICKS.names),
-        "landings": kept["pin_visit"].select(LANDINGS.names),
-        "rejects": refused["rejects"],
-        "daily_parts": pa.concat_tables(parts),
-        "quality_parts": pa.concat_tables(quality),
-    }
+    return identifies.select(EMAILS.names).append_column("shard_key", key)
 
 
 def _with_precedence(pins: pa.Table) -> pa.Table:
@@ -174,19 +188,16 @@ def _quality(
     return add_up(table, QUALITY_PARTS, ("site_id", "day", "event_name"), QUALITY_COUNTS)
 
 
-def _daily_counts(events: pa.Table, count: str, sites: Mapping[str, Site]) -> pa.Table:
-    """Counts of one kind by slot, recommender and item, and day."""
-    day = days_of(events, sites)
-    events = events.append_column("day", day)
-    parts = [
-        daily_part(events, "slot", events["item_list_id"], count),
-        daily_part(events, "recommender", events["recommender_id"], count),
-    ]
-    if "items" in events.column_names:
-        items = events["items"].combine_chunks()
-        events = events.take(pc.list_parent_indices(items))
-        item_id = pc.struct_field(pc.list_flatten(items), "item_id")
-        parts.append(daily_part(events, "product", item_id, count))
-    else:
-        parts.append(daily_part(events, "product", events["item_id"], count))
-    return pa.concat_tables(parts)
+def _daily_counts(
+    events: pa.Table, count: str, sites: Mapping[str, Site], wanted: Wanted
+) -> Iterator[pa.Table]:
+    """Counts of one kind by slot, recommender and item, and day: [dimensions] DAILY_PARTS."""
+    events = events.append_column("day", days_of(events, sites))
+    for dimension, column in wanted.keys("daily_parts", DIMENSIONS).items():
+        if column in events.column_names:
+            yield daily_part(events, dimension, events[column], count)
+        else:
+            items = events["items"].combine_chunks()
+            shown = events.select(["site_id", "day"]).take(pc.list_parent_indices(items))
+            item_id = pc.struct_field(pc.list_flatten(items), "item_id")
+            yield daily_part(shown, dimension, item_id, count)

@@ -10,6 +10,7 @@ from pipelines.kernels.columns import Tables, codes, ints, sort_by, take
 from pipelines.kernels.identity import login_of
 from pipelines.kernels.orders import settle_orders
 from pipelines.transforms.daily import days_of
+from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
     LANDINGS_BY_PERSON,
     LOGINS,
@@ -20,7 +21,7 @@ from schemas.batches import (
 from schemas.settings import Site
 
 
-def settle_shard(tables: Tables, sites: Mapping[str, Site]) -> Tables:
+def settle_shard(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> Tables:
     """Orders from their statements and refunds, logins from identify events.
 
     Takes purchases and refunds of whole orders, and emails of whole addresses.
@@ -31,43 +32,46 @@ def settle_shard(tables: Tables, sites: Mapping[str, Site]) -> Tables:
         {name: site.orders_from for name, site in sites.items()},
         {name: site.currency for name, site in sites.items()},
     )
-    logins = resolve_emails(tables["emails"])
-    return {
-        "settled_orders": settled.orders.append_column("shard_key", _person_key(settled.orders)),
-        "logins": pa.concat_tables([settled.logins, logins]),
-        **_quarantined(settled.refused, sites),
-    }
+    orders = settled.orders
+    return wanted.made(
+        settled_orders=lambda: orders.append_column("shard_key", _person_key(orders)),
+        logins=lambda: pa.concat_tables([settled.logins, resolve_emails(tables["emails"])]),
+        rejects=lambda: _rejects(settled.refused),
+        quality_parts=lambda: _rejects_counted(settled.refused, sites),
+    )
 
 
-def _quarantined(refused: pa.Table, sites: Mapping[str, Site]) -> Tables:
-    """Quarantine rows and their counts for orders and refunds the flow itself refuses."""
+def _rejects(refused: pa.Table) -> pa.Table:
+    """Quarantine rows for orders and refunds that the flow itself refuses."""
     reject_id = pc.binary_join_element_wise(
         pa.scalar("flow"), refused["event_name"], refused["record_id"], ":"
     )
     place = pc.binary_join_element_wise(refused["event_name"], refused["record_id"], " ")
+    return pa.table(
+        {
+            "site_id": refused["site_id"],
+            "reject_id": reject_id,
+            "origin": pa.array(["flow"] * len(refused), pa.string()),
+            "place": place,
+            "reason": refused["reason"],
+            "received_at": refused["at"],
+        }
+    )
+
+
+def _rejects_counted(refused: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
+    """QUALITY_PARTS of what the flow itself refuses."""
     none = pa.array(np.zeros(len(refused), dtype=np.int64))
     counts = dict.fromkeys(QUALITY_COUNTS, none)
     counts["quarantined"] = pa.array(np.ones(len(refused), dtype=np.int64))
-    return {
-        "rejects": pa.table(
-            {
-                "site_id": refused["site_id"],
-                "reject_id": reject_id,
-                "origin": pa.array(["flow"] * len(refused), pa.string()),
-                "place": place,
-                "reason": refused["reason"],
-                "received_at": refused["at"],
-            }
-        ),
-        "quality_parts": pa.table(
-            {
-                "site_id": refused["site_id"],
-                "day": days_of(refused, sites),
-                "event_name": refused["event_name"],
-                **counts,
-            }
-        ),
-    }
+    return pa.table(
+        {
+            "site_id": refused["site_id"],
+            "day": days_of(refused, sites),
+            "event_name": refused["event_name"],
+            **counts,
+        }
+    )
 
 
 def resolve_emails(emails: pa.Table) -> pa.Table:
@@ -90,7 +94,7 @@ def resolve_emails(emails: pa.Table) -> pa.Table:
     return logins.select(LOGINS.names)
 
 
-def stitch_visitors(tables: Tables) -> Tables:
+def stitch_visitors(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
     """Says whose each pin, landing and order is (docs/attribution.md section 3).
 
     Takes all logins and events of whole visitors; gives the same rows with `person_id`.
@@ -123,15 +127,15 @@ def stitch_visitors(tables: Tables) -> Tables:
         kind.append_column("person_id", person.slice(low, high - low))
         for kind, low, high in zip(kinds, edges[:-1], edges[1:], strict=True)
     )
-    return {
-        "pins_by_person": pins.select(PINS_BY_PERSON.names),
-        "landings_by_person": landings.select(LANDINGS_BY_PERSON.names).append_column(
+    return wanted.made(
+        pins_by_person=lambda: pins.select(PINS_BY_PERSON.names),
+        landings_by_person=lambda: landings.select(LANDINGS_BY_PERSON.names).append_column(
             "shard_key", pc.coalesce(landings["pin_id"], landings["event_id"])
         ),
-        "orders_by_person": orders.select(ORDERS_BY_PERSON.names).append_column(
+        orders_by_person=lambda: orders.select(ORDERS_BY_PERSON.names).append_column(
             "shard_key", pc.coalesce(orders["person_id"], orders["order_id"])
         ),
-    }
+    )
 
 
 def _person_key(orders: pa.Table) -> pa.Array:

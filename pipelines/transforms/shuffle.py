@@ -22,8 +22,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.kernels.columns import Ints, Tables, joint_key, sort_by
-from pipelines.kernels.hashing import hash_text
+from pipelines.kernels.columns import Ints, Tables, sort_by
+from pipelines.kernels.hashing import hash_rows
 
 Step = Callable[[Tables], Tables]
 RESULTS_TAG = "results"
@@ -58,7 +58,7 @@ class Route(NamedTuple):
 
     def key_of(self, table: pa.Table) -> Ints:
         """[rows] hash by which rows meet."""
-        return hash_text(joint_key(*(table[name] for name in self.keys))).view(np.int64)
+        return hash_rows(*(table[name] for name in self.keys)).view(np.int64)
 
 
 class PastRun(NamedTuple):
@@ -166,10 +166,10 @@ def _write_pieces(
 ) -> list[tuple[int, Piece]]:
     """Writes one file with a batch for each shard that has rows."""
     key = route.key_of(rows).view(np.uint64)
-    shard = (key % np.uint64(shuffle.shards)).astype(np.int64)
+    shard = (key % np.uint64(shuffle.shards)).astype(np.uint16)  # numpy counts what is small
     order = np.argsort(shard, kind="stable")
     rows = rows.take(pa.array(order))
-    edges = np.searchsorted(shard[order], np.arange(shuffle.shards + 1))
+    edges = np.cumsum([0, *np.bincount(shard, minlength=shuffle.shards)])
     path = _new_file(Path(shuffle.folder, "pieces"), name, "arrow")
     pieces: list[tuple[int, Piece]] = []
     with (

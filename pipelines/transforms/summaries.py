@@ -1,13 +1,17 @@
 """Last stage: parts from all shards merged by pinner, cascade, day and key."""
 
+import functools
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.columns import Floats, Ints, Tables, codes, group_starts, ints, sort_by
 from pipelines.kernels.uncertainty import gamma_interval
-from pipelines.transforms.daily import add_up
+from pipelines.transforms.daily import DIMENSIONS, add_up
 from pipelines.transforms.rejects import once
+from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
     DAILY_COUNTS,
     DAILY_PARTS,
@@ -16,39 +20,38 @@ from schemas.batches import (
     SALES_PARTS,
     SALES_SUMS,
 )
-from schemas.models import DEFAULT_MODEL, MODELS
+from schemas.models import DEFAULT_MODEL
 from schemas.settings import Site
 
-_DAILY_TABLES = {
-    "product": ("item_daily", "item_id"),
-    "slot": ("slot_daily", "item_list_id"),
-    "recommender": ("recommender_daily", "recommender_id"),
-}
 
-
-def summarize(tables: Tables, sites: dict[str, Site]) -> Tables:
+def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHING) -> Tables:
     """Merges parts. Takes all rows of whole (site, key)s; gives the aggregate tables."""
     sums = tables["credit_sums"]
     is_cascade = pc.equal(sums["dimension"], "cascade")
     default = sums.filter(pc.equal(sums["model"], DEFAULT_MODEL))
-    edges = _edges(tables["reach"], tables["influence"])
-    return {
-        "sphere_edges": edges,
-        "pinner_spheres": _spheres(tables, edges, default, sites),
-        "cascades": _cascades(tables["cascade_shapes"], default),
-        "model_credits": _model_credits(sums.filter(pc.invert(is_cascade))),
-        **_daily_tables(tables["daily_parts"]),
-        "sales_daily": _for_each_model(
-            add_up(tables["sales_parts"], SALES_PARTS, ("site_id", "day"), SALES_SUMS)
-        ),
-        "data_quality_daily": add_up(
-            tables["quality_parts"],
-            QUALITY_PARTS,
-            ("site_id", "day", "event_name"),
-            QUALITY_COUNTS,
-        ),
-        "quarantine": once(tables["rejects"]),
-    }
+    edges = functools.cache(lambda: _edges(tables["reach"], tables["influence"]))
+    sales = functools.partial(
+        add_up, tables["sales_parts"], SALES_PARTS, ("site_id", "day"), SALES_SUMS
+    )
+    quality = functools.partial(
+        add_up,
+        tables["quality_parts"],
+        QUALITY_PARTS,
+        ("site_id", "day", "event_name"),
+        QUALITY_COUNTS,
+    )
+    return wanted.made(
+        sphere_edges=edges,
+        pinner_spheres=lambda: _spheres(tables, edges(), default, sites),
+        cascades=lambda: _cascades(tables["cascade_shapes"], default),
+        model_credits=lambda: _model_credits(sums.filter(pc.invert(is_cascade))),
+        item_daily=lambda: _daily_table(tables["daily_parts"], "product", wanted.models),
+        slot_daily=lambda: _daily_table(tables["daily_parts"], "slot", wanted.models),
+        recommender_daily=lambda: _daily_table(tables["daily_parts"], "recommender", wanted.models),
+        sales_daily=lambda: _for_each_model(sales(), wanted.models),
+        data_quality_daily=quality,
+        quarantine=lambda: once(tables["rejects"]),
+    )
 
 
 def _edges(reach: pa.Table, influence: pa.Table) -> pa.Table:
@@ -202,22 +205,20 @@ def _rounded(value: Floats) -> pa.Array:
     return pa.array(np.round(np.where(missing, 0, value)).astype(np.int64), mask=missing)
 
 
-def _daily_tables(parts: pa.Table) -> Tables:
+def _daily_table(parts: pa.Table, dimension: str, models: Sequence[str]) -> pa.Table:
     """Counts that hold for every model are repeated for each, so that one filter reads a row."""
+    parts = parts.filter(pc.equal(parts["dimension"], dimension))
     shared = parts.filter(pc.is_null(parts["model"]))
-    repeated = _for_each_model(shared.drop_columns("model")).select(parts.column_names)
-    parts = pa.concat_tables([parts.filter(pc.is_valid(parts["model"])), repeated])
     keys = ("site_id", "dimension", "key", "day", "model")
+    # Added up first: a count comes in many parts.
+    shared = add_up(shared, DAILY_PARTS, keys, DAILY_COUNTS).drop_columns("model")
+    repeated = _for_each_model(shared, models).select(parts.column_names)
+    parts = pa.concat_tables([parts.filter(pc.is_valid(parts["model"])), repeated])
     summed = add_up(parts, DAILY_PARTS, keys, DAILY_COUNTS)
-    return {
-        table: summed.filter(pc.equal(summed["dimension"], dimension)).rename_columns(
-            {"key": column}
-        )
-        for dimension, (table, column) in _DAILY_TABLES.items()
-    }
+    return summed.rename_columns({"key": DIMENSIONS[dimension]})
 
 
-def _for_each_model(table: pa.Table) -> pa.Table:
-    row = np.tile(np.arange(len(table)), len(MODELS))
-    model = pa.array(np.repeat(np.array(MODELS, dtype=object), len(table)), pa.string())
+def _for_each_model(table: pa.Table, models: Sequence[str]) -> pa.Table:
+    row = np.tile(np.arange(len(table)), len(models))
+    model = pa.array(np.repeat(np.array(models, dtype=object), len(table)), pa.string())
     return table.take(pa.array(row)).append_column("model", model)

@@ -6,29 +6,38 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.kernels.columns import Bools, Ints, Tables, codes, ints
+from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.settings import Site
 
 
-def select_touches(tables: Tables, sites: Mapping[str, Site]) -> Tables:
+def select_touches(
+    tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVERYTHING
+) -> Tables:
     """Keeps the touches within the window before an order of the same person.
 
     Takes touches and orders of whole people; gives the orders as they are. So a landing that
     no order follows changes nobody's credit, and costs none.
     """
     touches, orders = tables["touches"], tables["orders_by_person"]
+    return wanted.made(
+        order_touches=lambda: touches.filter(pa.array(_is_followed(touches, orders, sites))),
+        orders_to_credit=lambda: orders,
+    )
+
+
+def _is_followed(touches: pa.Table, orders: pa.Table, sites: Mapping[str, Site]) -> Bools:
     creditable = orders.filter(orders["is_creditable"])
     touch_person, order_person = codes(
         *([table["site_id"], table["person_id"]] for table in (touches, creditable))
     )
     window = [sites[site].window_ms for site in creditable["site_id"].to_pylist()]
-    chosen = has_order(
+    return has_order(
         touch_person,
         ints(touches["at"]),
         order_person,
         ints(creditable["at"]),
         np.array(window, dtype=np.int64),
     )
-    return {"order_touches": touches.filter(pa.array(chosen)), "orders_to_credit": orders}
 
 
 def has_order(

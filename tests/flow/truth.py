@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pipelines.flows.attribute import attribute, routes, steps
 from pipelines.io.lake import LakeWriter, lake_files
 from pipelines.transforms.deduplicate import with_time
+from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.events import EVENTS, AnyEvent
 from schemas.lake import lake_schema, to_table
 from schemas.results import result_key, result_schema
@@ -37,14 +38,16 @@ def _event_name(event: AnyEvent) -> str:
     return str(event.__struct_config__.tag)
 
 
-def run_steps(events: Sequence[AnyEvent], sites: Mapping[str, Site]) -> Rows:
+def run_steps(
+    events: Sequence[AnyEvent], sites: Mapping[str, Site], wanted: Wanted = EVERYTHING
+) -> Rows:
     """All stages one after the other on whole tables: what Beam must give as well."""
     tables = by_name(events)
     waiting: dict[str, list[pa.Table]] = {
         name: [with_time(tables.get(name, lake_schema(name).empty_table()))] for name in EVENTS
     }
     results: dict[str, list[pa.Table]] = {name: [] for name in RESULTS}
-    for stage, step in steps(sites).items():
+    for stage, step in steps(sites, wanted).items():
         taken = {
             name: pa.concat_tables(
                 [

@@ -1,0 +1,107 @@
+"""Who needs what: the one place that says which datasets a result is made of.
+
+A run that is asked for some results makes nothing that they do not need: a step gives only
+wanted tables, a dataset that nobody wants is never written, and a stage that would give nothing
+is left out. Names with a slash are parts of a dataset: one dimension of it.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import pyarrow as pa
+
+from pipelines.kernels.columns import Tables
+from schemas.models import DEFAULT_MODEL, MODELS
+from schemas.tables import RESULTS
+
+_PINS = ("pins_by_root", "landings_by_root")
+_CREDIT = ("order_touches", "orders_to_credit")
+MADE_OF: Mapping[str, Sequence[str]] = {
+    "pins": _PINS,
+    "visits": ("pins_by_person", "landings_by_person"),
+    "orders": ("orders_to_credit",),
+    "order_lines": _CREDIT,
+    "order_credits": _CREDIT,
+    "sphere_edges": ("reach", "influence"),
+    "pinner_spheres": ("reach", "influence", "hop_visits", "own_pins", "credit_sums/pinner"),
+    "cascades": ("cascade_shapes", "credit_sums/cascade"),
+    "model_credits": (
+        "credit_sums/pinner",
+        "credit_sums/product",
+        "credit_sums/slot",
+        "credit_sums/recommender",
+    ),
+    "item_daily": ("daily_parts/product",),
+    "slot_daily": ("daily_parts/slot",),
+    "recommender_daily": ("daily_parts/recommender",),
+    "sales_daily": ("sales_parts",),
+    "data_quality_daily": ("quality_parts",),
+    "quarantine": ("rejects",),
+    "rejects": ("quarantined", "purchases", "refunds"),
+    "quality_parts": ("quarantined", "purchases", "refunds"),
+    "sales_parts": _CREDIT,
+    "credit_sums": _CREDIT,
+    "influence": _CREDIT,
+    "daily_parts": (*_CREDIT, *_PINS),
+    "reach": _PINS,
+    "hop_visits": _PINS,
+    "own_pins": _PINS,
+    "cascade_shapes": _PINS,
+    "order_touches": ("touches", "orders_by_person"),
+    "orders_to_credit": ("orders_by_person",),
+    "touches": _PINS,
+    "pins_by_root": ("pins_by_person",),
+    "landings_by_root": ("pins_by_person", "landings_by_person"),
+    "pins_by_person": ("pin_clicks", "logins"),
+    "landings_by_person": ("landings", "logins"),
+    "orders_by_person": ("settled_orders", "logins"),
+    "settled_orders": ("purchases", "refunds"),
+    "logins": ("emails", "purchases", "refunds"),
+}
+# Results that show credit under the default model, whatever models are wanted.
+_OF_DEFAULT = frozenset({"pinner_spheres", "cascades"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What a run makes."""
+
+    names: frozenset[str]  # results, datasets, parts of datasets
+    models: tuple[str, ...]  # of layer 1
+
+    def made(self, **tables: Callable[[], pa.Table]) -> Tables:
+        """Those of the tables that somebody wants."""
+        return {name: make() for name, make in tables.items() if name in self.names}
+
+    def keys(self, dataset: str, columns: Mapping[str, str]) -> dict[str, str]:
+        """Those of a dataset's dimensions that somebody wants, each with its column."""
+        return {name: column for name, column in columns.items() if f"{dataset}/{name}" in self}
+
+    def __contains__(self, name: object) -> bool:
+        """Whether somebody wants a result, dataset or part."""
+        return name in self.names
+
+
+def wanted(results: Iterable[str] = RESULTS, models: Iterable[str] = MODELS) -> Wanted:
+    """All that these results need, under these models.
+
+    Raises:
+      ValueError: no such result, or no such model.
+    """
+    results, chosen = set(results), set(models)
+    if unknown := sorted((results - RESULTS.keys()) | (chosen - set(MODELS))):
+        raise ValueError(f"no result and no model: {', '.join(unknown)}")
+    names: set[str] = set()
+    left = list(results)
+    while left:
+        name = left.pop()
+        if name not in names:
+            names.add(name)
+            dataset, _, part = name.partition("/")
+            left += [dataset] if part else MADE_OF.get(name, ())
+    if _OF_DEFAULT & results:
+        chosen.add(DEFAULT_MODEL)
+    return Wanted(frozenset(names), tuple(model for model in MODELS if model in chosen))
+
+
+EVERYTHING = wanted()

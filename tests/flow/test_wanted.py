@@ -1,0 +1,81 @@
+"""A run that is asked for less computes less, and says the same of what it was asked for."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.flows.attribute import attribute, steps
+from pipelines.io.lake import LakeWriter, lake_files
+from pipelines.transforms import wanted as who_needs_what
+from pipelines.transforms.wanted import EVERYTHING, wanted
+from schemas.models import DEFAULT_MODEL, MODELS
+from schemas.settings import Home, Settings
+from schemas.tables import RESULTS
+from tests.flow.truth import by_name, run_steps, to_rows
+from tests.world import simulate
+
+JOB = ("model_credits", "item_daily")
+WORLD = simulate(7)
+WHOLE = run_steps(WORLD.events, WORLD.sites)
+
+
+@pytest.mark.parametrize("table", sorted(RESULTS))
+def test_a_table_alone_is_the_table_among_all(table: str) -> None:
+    """A dataset forgotten in the list of needs would empty somebody's table."""
+    found = run_steps(WORLD.events, WORLD.sites, wanted([table]))
+
+    assert found == {name: rows if name == table else [] for name, rows in WHOLE.items()}
+
+
+def test_a_forgotten_need_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: without touches nobody is credited, and the comparison above sees it."""
+    broken = dict(who_needs_what.MADE_OF) | {"order_touches": ()}
+    monkeypatch.setattr(who_needs_what, "MADE_OF", broken)
+
+    found = run_steps(WORLD.events, WORLD.sites, wanted(["model_credits"]))
+
+    assert found["model_credits"] != WHOLE["model_credits"]
+
+
+def test_few_models_are_those_models_of_all(tmp_path: Path) -> None:
+    """One who compares two models must not get other money than one who looks at all."""
+    home, models, folder = Home(tmp_path), ("first", "linear"), tmp_path / "run"
+    folder.mkdir()
+    with LakeWriter(home) as writer:
+        for name, table in by_name(WORLD.events).items():
+            writer.write(name, table, "run")
+    settings = Settings(sites=dict(WORLD.sites))
+
+    files = attribute(home, lake_files(home), settings, folder, results=JOB, models=models)
+
+    found: dict[str, list[pa.Table]] = {}
+    for file in files:
+        found.setdefault(file.table, []).append(pq.read_table(file.path))
+    assert {name: to_rows(name, parts) for name, parts in found.items()} == {
+        name: [row for row in WHOLE[name] if row["model"] in models] for name in JOB
+    }
+
+
+def test_spheres_bring_the_model_that_they_show() -> None:
+    """`credited_micros` of a pinner is credit under the default model, whatever is wanted."""
+    assert wanted(["pinner_spheres"], ["first"]).models == ("first", DEFAULT_MODEL)
+    assert wanted(["model_credits"], ["first"]).models == ("first",)
+
+
+def test_stages_of_which_nothing_is_wanted_are_left_out() -> None:
+    """Data quality alone needs no cascade."""
+    assert "MeasureSpheres" not in steps({}, wanted(["data_quality_daily"]))
+    assert "CreditPins" in steps({}, wanted(["data_quality_daily", "orders"]))
+    assert len(steps({}, EVERYTHING)) == 8
+
+
+@pytest.mark.parametrize(
+    ("results", "models"),
+    [(["no_table"], MODELS), (list(RESULTS), ["no_model"])],
+)
+def test_unknown_wishes_are_refused(results: list[str], models: list[str]) -> None:
+    """A mistyped table would be missed only when somebody looks for it."""
+    with pytest.raises(ValueError, match="no_"):
+        wanted(results, models)
