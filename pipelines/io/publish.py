@@ -67,6 +67,9 @@ def publish(
         _write(connection, run, written)
         if continued is not None:
             _name_touched(connection, results)
+        else:
+            # Before the audit: without figures of the new rows PostgreSQL joins them one by one.
+            connection.exec_driver_sql("ANALYZE")
         found = audit(connection, run, touched=continued is not None)
         if told(found):
             raise AuditError(f"run {run.run_id} is not published: {'; '.join(told(found))}")
@@ -84,9 +87,6 @@ def publish(
         }
         connection.execute(insert(Run).values(**values))
         show_run(connection, run)
-    if continued is None:
-        with engine.begin() as connection:
-            connection.exec_driver_sql("ANALYZE")
     forget_runs(engine, keep)
     settle_ledger(engine, ledger)
     return run

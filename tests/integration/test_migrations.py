@@ -111,11 +111,12 @@ FIRST_RELEASE = (
                     "order_credits",
                     (
                         "order_id, line_id, model, place, touch_id, pin_id, pinner_id, currency,"
-                        " distance, credit_micros, refunded_micros, is_self, is_same_item, touched_at"
+                        " distance, credit_micros, refunded_micros, is_self, is_same_item,"
+                        " touched_at"
                     ),
                     (
-                        f"'o-1', '{line}', '{model}', 0, {touch}, NULL, 'GBP', {distance}, {net}, 0,"
-                        f" (1 = 0), (1 = 0), {distance}"
+                        f"'o-1', '{line}', '{model}', 0, {touch}, NULL, 'GBP', {distance},"
+                        f" {net}, 0, (1 = 0), (1 = 0), {distance}"
                     ),
                 )
                 for model in MODELS
