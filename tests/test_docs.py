@@ -14,7 +14,7 @@ from cyclopts.exceptions import CycloptsError
 from sqlalchemy import Connection, Engine, text
 
 from pinsphere import VERSION, app
-from pipelines.flows.attribute import routes, steps
+from pipelines.flows.attribute import steps
 from pipelines.flows.options import check_options
 from pipelines.flows.run import run
 from pipelines.flows.setup import add_site
@@ -22,6 +22,7 @@ from pipelines.io.audit import audit, told
 from pipelines.io.database import open_database
 from pipelines.io.import_events import import_events
 from pipelines.io.runs import shown_run
+from pipelines.transforms.routes import routes
 from schemas.dictionary import data_dictionary
 from schemas.events import EVENTS
 from schemas.questions import QUESTIONS

@@ -29,22 +29,24 @@ from pipelines.transforms.cascades import attach_landings, measure_cascades
 from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
 from pipelines.transforms.people import settle_shard, stitch_visitors
+from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import (
     RESULTS_TAG,
+    TALLY_TAG,
     PastRun,
     Piece,
-    Route,
     Shuffle,
     Step,
     gather,
     scatter,
+    written,
 )
 from pipelines.transforms.stage import RunStage
 from pipelines.transforms.summaries import summarize
 from pipelines.transforms.touches import select_touches
 from pipelines.transforms.wanted import EVERYTHING, Wanted, wanted
 from schemas import batches
-from schemas.errors import LakeError
+from schemas.errors import AuditError, LakeError
 from schemas.events import EVENTS
 from schemas.lake import ADDED_COLUMNS, lake_schema
 from schemas.models import MODELS
@@ -132,6 +134,9 @@ def update(
 
     Returns:
       The files of each result table: rows that come, and rows that go.
+
+    Raises:
+      AuditError: a stage did not read just the rows that were written for it.
     """
     shuffle = Shuffle(
         folder=os.fspath(folder),
@@ -147,7 +152,7 @@ def update(
     runner = beam_options.get_all_options()["runner"] or "FnApiRunner"
     with beam.Pipeline(runner=runner, options=beam_options) as pipeline:
         _build(pipeline, work, settings.sites, shuffle, manifest)
-    return [ResultFile(*result) for result in json.loads(manifest.read_text())]
+    return _read_manifest(manifest)
 
 
 def steps(sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> dict[str, Step]:
@@ -168,71 +173,6 @@ def steps(sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> dict[str, S
     return {stage: step for stage, step in steps.items() if stage in busy}
 
 
-def routes() -> dict[str, Route]:
-    """Which stage takes which dataset, sharded by which columns."""
-    by_key = ("site_id", "shard_key")
-    by_pinner = ("site_id", "pinner_id")
-
-    def keyed(schema: pa.Schema) -> pa.Schema:
-        return schema.append(pa.field("shard_key", pa.string()))
-
-    routes = {
-        name: Route(
-            "DropDuplicates",
-            ("site_id", "event_id"),
-            batches.counted_schema(name),
-        )
-        for name in EVENTS
-    }
-    purchase, refund = routes["purchase"].schema, routes["refund"].schema
-    return routes | {
-        "quarantined": Route(
-            "DropDuplicates", ("site_id", "reject_id"), result_schema("quarantine")
-        ),
-        "purchases": Route("SettleOrders", ("site_id", "order_id"), purchase),
-        "refunds": Route("SettleOrders", ("site_id", "order_id"), refund),
-        "emails": Route("SettleOrders", by_key, keyed(batches.EMAILS)),
-        "logins": Route("StitchVisitors", ("site_id", "visitor_id"), batches.LOGINS),
-        "pin_clicks": Route(
-            "StitchVisitors", ("site_id", "visitor_id"), batches.PIN_CLICKS, is_row_wise=True
-        ),
-        "landings": Route(
-            "StitchVisitors", ("site_id", "visitor_id"), batches.LANDINGS, is_row_wise=True
-        ),
-        "settled_orders": Route("StitchVisitors", by_key, keyed(batches.ORDERS), is_row_wise=True),
-        "pins_by_person": Route("AttachLandings", ("site_id", "pin_id"), batches.PINS_BY_PERSON),
-        "landings_by_person": Route(
-            "AttachLandings", by_key, keyed(batches.LANDINGS_BY_PERSON), is_row_wise=True
-        ),
-        "pins_by_root": Route("MeasureSpheres", ("site_id", "root_pin_id"), batches.PINS_BY_PERSON),
-        "landings_by_root": Route(
-            "MeasureSpheres", ("site_id", "root_pin_id"), batches.LANDINGS_BY_ROOT
-        ),
-        "touches": Route(
-            "SelectTouches", ("site_id", "person_id"), batches.TOUCHES, is_row_wise=True
-        ),
-        "orders_by_person": Route("SelectTouches", by_key, keyed(batches.ORDERS_BY_PERSON)),
-        "order_touches": Route("CreditPins", ("site_id", "person_id"), batches.TOUCHES),
-        "orders_to_credit": Route("CreditPins", by_key, keyed(batches.ORDERS_BY_PERSON)),
-        "reach": Route("Summarize", by_pinner, batches.REACH),
-        "hop_visits": Route("Summarize", by_pinner, batches.HOP_VISITS),
-        "own_pins": Route("Summarize", by_pinner, batches.OWN_PINS),
-        "influence": Route("Summarize", by_pinner, batches.INFLUENCE),
-        "credit_sums": Route("Summarize", ("site_id", "key"), batches.CREDIT_SUMS),
-        "cascade_shapes": Route("Summarize", ("site_id", "root_pin_id"), batches.CASCADE_SHAPES),
-        "daily_parts": Route(
-            "Summarize", ("site_id", "key", "day"), batches.DAILY_PARTS, batches.DAILY_COUNTS
-        ),
-        "sales_parts": Route(
-            "Summarize", ("site_id", "day"), batches.SALES_PARTS, batches.SALES_SUMS
-        ),
-        "quality_parts": Route(
-            "Summarize", ("site_id", "day"), batches.QUALITY_PARTS, batches.QUALITY_COUNTS
-        ),
-        "rejects": Route("Summarize", ("site_id", "reject_id"), result_schema("quarantine")),
-    }
-
-
 def _build(
     pipeline: beam.Pipeline,
     work: Work,
@@ -242,26 +182,40 @@ def _build(
 ) -> None:
     progress.expect("ReadLake", len(work.groups))
     first = shuffle.stages[0]
-    inputs: dict[str, list[Any]] = {stage: [] for stage in (RESULTS_TAG, *shuffle.stages)}
+    inputs: dict[str, list[Any]] = {
+        stage: [] for stage in (RESULTS_TAG, TALLY_TAG, *shuffle.stages)
+    }
     for sources in (
         pipeline
         | "ListLake" >> beam.Create(work.groups)
-        | "ReadLake" >> beam.ParDo(_ReadFn(shuffle)).with_outputs(*shuffle.stages),
+        | "ReadLake" >> beam.ParDo(_ReadFn(shuffle)).with_outputs(TALLY_TAG, first),
         pipeline
         | "ListTakenBack" >> beam.Create(work.taken_back)
-        | "TakeBack" >> beam.ParDo(_TakeBackFn(shuffle)).with_outputs(*shuffle.stages),
+        | "TakeBack" >> beam.ParDo(_TakeBackFn(shuffle)).with_outputs(TALLY_TAG, first),
     ):
-        inputs[first].append(sources[first])
+        for tag in (TALLY_TAG, first):
+            inputs[tag].append(sources[tag])
     for stage, step in steps(sites, work.wanted).items():
         pieces = tuple(inputs[stage]) | f"For{stage}" >> beam.Flatten()
         for tag, output in (pieces | stage >> RunStage(stage, step, shuffle)).items():
             inputs[tag].append(output)
-    # The manifest is written even when there is no result at all.
-    begin = pipeline | "BeginManifest" >> beam.Create([(0, Piece("", "", 0, 0, 0))])
-    (
-        (*inputs[RESULTS_TAG], begin)
+    # Both are written even when there is nothing at all.
+    begin = pipeline | "Begin" >> beam.Create([("", 0)])
+    tally = (
+        (*inputs[TALLY_TAG], begin)
+        | "AllTallies" >> beam.Flatten()
+        | "AddTallies" >> beam.CombinePerKey(sum)
+        | "OneTally" >> beam.Map(lambda each: (0, (TALLY_TAG, each)))
+    )
+    results = (
+        inputs[RESULTS_TAG]
         | "AllResults" >> beam.Flatten()
-        | "GroupResults" >> beam.GroupByKey()
+        | "ToManifest" >> beam.Map(lambda each: (0, (RESULTS_TAG, each[1])))
+    )
+    (
+        (tally, results)
+        | "Manifest" >> beam.Flatten()
+        | "GroupManifest" >> beam.GroupByKey()
         | "WriteManifest" >> beam.Map(_write_manifest, path=os.fspath(manifest))
     )
 
@@ -334,7 +288,7 @@ class _ReadFn(beam.DoFn):
         aside = note.with_name(f".{uuid.uuid4().hex}")
         aside.write_text(json.dumps(references))
         aside.replace(note)
-        for tag, reference in references:
+        for tag, reference in written(references):
             yield TaggedOutput(tag, reference)
 
 
@@ -348,13 +302,26 @@ class _TakeBackFn(beam.DoFn):
         pieces = [Piece(*piece) for _, (_, piece) in json.loads(Path(note).read_text())]
         routes = {piece.dataset: self._shuffle.routes[piece.dataset] for piece in pieces}
         rows = gather(pieces, routes)
-        for tag, reference in scatter(self._shuffle, rows, is_removal=True):
+        for tag, reference in written(scatter(self._shuffle, rows, is_removal=True)):
             yield TaggedOutput(tag, reference)
 
 
-def _write_manifest(element: tuple[int, Iterable[Piece]], path: str) -> None:
-    _, pieces = element
-    results = sorted(
-        (p.dataset, p.path, p.rows, p.is_removal) for p in map(Piece._make, pieces) if p.dataset
-    )
-    Path(path).write_text(json.dumps(results))
+def _write_manifest(element: tuple[int, Iterable[tuple[str, Any]]], path: str) -> None:
+    found: dict[str, list[Any]] = {RESULTS_TAG: [], TALLY_TAG: []}
+    for tag, each in element[1]:
+        found[tag].append(each)
+    Path(path).write_text(json.dumps({tag: sorted(each) for tag, each in found.items()}))
+
+
+def _read_manifest(path: Path) -> list[ResultFile]:
+    """The result files of a run in which every stage read what others had written for it.
+
+    Raises:
+      AuditError: rows were lost on the way, or came twice.
+    """
+    manifest = json.loads(path.read_text())
+    wrong = [f"{name} {rows:+,}" for name, rows in manifest[TALLY_TAG] if rows]
+    if wrong:
+        raise AuditError(f"rows written and not read, or read too often (-): {', '.join(wrong)}")
+    pieces = [Piece(*piece) for piece in manifest[RESULTS_TAG]]
+    return [ResultFile(p.dataset, p.path, p.rows, p.is_removal) for p in pieces]

@@ -32,6 +32,7 @@ from schemas.batches import (
     SALES_PARTS,
     SALES_SUMS,
 )
+from schemas.errors import AuditError
 from schemas.models import DEFAULT_MODEL
 from schemas.settings import Site
 
@@ -80,7 +81,9 @@ def credit_shard(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVE
         for model in wanted.models:
             weight = weigh_touches(model, paths, age, touched_pin, half_life[paths.order])
             weight = weight[links.pair] * links.share
-            credited.append(_credits(model, weight, links, lines, orders, touches, paths))
+            rows = _credits(model, weight, links, lines, orders, touches, paths)
+            _check_conserved(model, rows, lines)
+            credited.append(rows)
         return _with_pins(pa.concat_tables(credited), flat)
 
     return wanted.made(
@@ -177,6 +180,22 @@ def _credits(
             "flat": links.flat[link],
         }
     )
+
+
+def _check_conserved(model: str, credit: pa.Table, lines: pa.Table) -> None:
+    """In every run: of each credited line all of its net is credited, and of others nothing.
+
+    Raises:
+      AuditError: money was lost or made up.
+    """
+    total = np.zeros(len(lines), dtype=np.int64)
+    np.add.at(total, ints(credit["line"]), ints(credit["credit_micros"]))
+    wrong = np.flatnonzero(total != ints(lines["net_micros"]) * ints(lines["is_credited"]))
+    if len(wrong):
+        line = lines.slice(wrong[0], 1).select(["order_id", "line_id", "net_micros"]).to_pylist()
+        raise AuditError(
+            f"{model} credits {total[wrong[0]]} micros of {line[0]}, and {len(wrong)} lines wrongly"
+        )
 
 
 def _with_pins(credit: pa.Table, flat: pa.Table) -> pa.Table:

@@ -16,7 +16,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,7 @@ from pipelines.kernels.columns import Ints, Tables, sort_by
 from pipelines.kernels.hashing import hash_rows
 
 Step = Callable[[Tables], Tables]
-RESULTS_TAG = "results"
+RESULTS_TAG, TALLY_TAG = "results", "tally"
 # What is kept has half of the bytes, and takes no longer to write and read.
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -128,6 +128,14 @@ def scatter(
         route = shuffle.routes[name]
         for shard, piece in _write_pieces(shuffle, name, route, rows):
             yield route.stage, (shard, piece._replace(is_removal=is_removal))
+
+
+def written(references: Iterable[tuple[str, tuple[int, Piece]]]) -> Iterator[tuple[str, Any]]:
+    """What `scatter` gives, and with each routed piece its rows for the run's tally."""
+    for tag, reference in references:
+        yield tag, reference
+        if tag != RESULTS_TAG:
+            yield TALLY_TAG, (reference[1].dataset, reference[1].rows)
 
 
 def gather(pieces: Iterable[Piece], routes: Mapping[str, Route]) -> Tables:

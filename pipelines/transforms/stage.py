@@ -19,12 +19,14 @@ from pipelines.kernels.multisets import add_up, cancel, is_among, negated, witho
 from pipelines.transforms.past import Past, remember
 from pipelines.transforms.shuffle import (
     RESULTS_TAG,
+    TALLY_TAG,
     Piece,
     Route,
     Shuffle,
     Step,
     gather,
     scatter,
+    written,
 )
 
 
@@ -122,12 +124,16 @@ class _StageFn(beam.DoFn):
         )
         rows = sum(len(table) for tables in given for table in tables.values())
         progress.tick(self._stage, rows=rows)
+        for tables in given:
+            for name, table in tables.items():
+                yield beam.pvalue.TaggedOutput(TALLY_TAG, (name, -len(table)))
         remember(self._shuffle, self._stage, shard, pieces, *given)
         past = Past(self._shuffle, self._stage, shard)
         change = change_of(self._step, self._shuffle, self._stage, past, given)
-        allowed = (RESULTS_TAG, *self._shuffle.later(self._stage))
+        allowed = (RESULTS_TAG, TALLY_TAG, *self._shuffle.later(self._stage))
         for tables, is_removal in zip(change, (False, True), strict=True):
-            for tag, reference in scatter(self._shuffle, tables, is_removal=is_removal):
+            given_on = scatter(self._shuffle, tables, is_removal=is_removal)
+            for tag, reference in written(given_on):
                 if tag not in allowed:
                     raise ValueError(
                         f"stage {self._stage} gives {reference} to {tag}, not a later stage"
@@ -139,7 +145,8 @@ class _StageFn(beam.DoFn):
 class RunStage(beam.PTransform[Any, Any]):
     """Groups a stage's pieces by shard and runs its step on each shard.
 
-    Takes (shard, Piece); gives, for each later stage and for the results, (shard, Piece).
+    Takes (shard, Piece); gives, for each later stage and for the results, (shard, Piece), and
+    for the run's tally (dataset, rows written, or less rows read).
     Deterministic up to file names, so a retried bundle writes the same rows.
     """
 
@@ -150,13 +157,11 @@ class RunStage(beam.PTransform[Any, Any]):
     def expand(self, pieces: Any) -> Any:
         """Wires the group-by and the step."""
         progress.expect(self.stage, self.shuffle.shards)
-        later = self.shuffle.later(self.stage)
+        tags = (RESULTS_TAG, TALLY_TAG, *self.shuffle.later(self.stage))
         outputs = (
             pieces
             | "GroupByShard" >> beam.GroupByKey()
             | "RunStep"
-            >> beam.ParDo(_StageFn(self.stage, self.step, self.shuffle)).with_outputs(
-                RESULTS_TAG, *later
-            )
+            >> beam.ParDo(_StageFn(self.stage, self.step, self.shuffle)).with_outputs(*tags)
         )
-        return {tag: outputs[tag] for tag in (RESULTS_TAG, *later)}
+        return {tag: outputs[tag] for tag in tags}

@@ -8,8 +8,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipelines.flows.attribute import routes, steps
+from pipelines.flows.attribute import steps
 from pipelines.transforms.deduplicate import with_time
+from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import RESULTS_TAG, PastRun, Piece, Shuffle, Step, gather, scatter
 from pipelines.transforms.stage import _StageFn
 from schemas.events import AnyEvent

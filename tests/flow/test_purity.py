@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
 
-from pipelines.flows.attribute import routes, steps
+from pipelines.flows.attribute import steps
 from pipelines.kernels.columns import Tables
 from pipelines.kernels.multisets import add_up, fingerprints
 from pipelines.transforms.deduplicate import with_time
+from pipelines.transforms.routes import routes
 from schemas.events import EVENTS, Identify, PinVisit
 from schemas.lake import lake_schema
 from schemas.results import result_schema

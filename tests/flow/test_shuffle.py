@@ -19,6 +19,7 @@ from pipelines.kernels.columns import Tables
 from pipelines.kernels.hashing import shard_of
 from pipelines.transforms.shuffle import (
     RESULTS_TAG,
+    TALLY_TAG,
     Piece,
     Route,
     Shuffle,
@@ -197,7 +198,7 @@ def run_beam(shuffle: Shuffle, batches: Sequence[Tables], step: Step) -> dict[st
     before = set(Path(shuffle.folder).glob("*/*"))
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         outputs = pipeline | beam.Create(pieces) | RunStage("Count", step, shuffle)
-        assert set(outputs) == {"Report", RESULTS_TAG}
+        assert set(outputs) == {"Report", RESULTS_TAG, TALLY_TAG}
     rows: dict[str, list[Any]] = {"totals": [], "report": []}
     for path in set(Path(shuffle.folder).glob("*/*")) - before:
         if path.parent.name == "given":

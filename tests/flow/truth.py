@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.flows.attribute import attribute, routes, steps
+from pipelines.flows.attribute import attribute, steps
 from pipelines.io.lake import LakeWriter, lake_files
 from pipelines.transforms.deduplicate import with_time
+from pipelines.transforms.routes import routes
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.events import EVENTS, AnyEvent
 from schemas.lake import lake_schema, to_table

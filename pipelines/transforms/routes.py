@@ -1,0 +1,73 @@
+"""Which stage takes which dataset, by which key, in which columns."""
+
+import pyarrow as pa
+
+from pipelines.transforms.shuffle import Route
+from schemas import batches
+from schemas.events import EVENTS
+from schemas.results import result_schema
+
+
+def routes() -> dict[str, Route]:
+    """Which stage takes which dataset, sharded by which columns."""
+    by_key = ("site_id", "shard_key")
+    by_pinner = ("site_id", "pinner_id")
+
+    def keyed(schema: pa.Schema) -> pa.Schema:
+        return schema.append(pa.field("shard_key", pa.string()))
+
+    routes = {
+        name: Route(
+            "DropDuplicates",
+            ("site_id", "event_id"),
+            batches.counted_schema(name),
+        )
+        for name in EVENTS
+    }
+    purchase, refund = routes["purchase"].schema, routes["refund"].schema
+    return routes | {
+        "quarantined": Route(
+            "DropDuplicates", ("site_id", "reject_id"), result_schema("quarantine")
+        ),
+        "purchases": Route("SettleOrders", ("site_id", "order_id"), purchase),
+        "refunds": Route("SettleOrders", ("site_id", "order_id"), refund),
+        "emails": Route("SettleOrders", by_key, keyed(batches.EMAILS)),
+        "logins": Route("StitchVisitors", ("site_id", "visitor_id"), batches.LOGINS),
+        "pin_clicks": Route(
+            "StitchVisitors", ("site_id", "visitor_id"), batches.PIN_CLICKS, is_row_wise=True
+        ),
+        "landings": Route(
+            "StitchVisitors", ("site_id", "visitor_id"), batches.LANDINGS, is_row_wise=True
+        ),
+        "settled_orders": Route("StitchVisitors", by_key, keyed(batches.ORDERS), is_row_wise=True),
+        "pins_by_person": Route("AttachLandings", ("site_id", "pin_id"), batches.PINS_BY_PERSON),
+        "landings_by_person": Route(
+            "AttachLandings", by_key, keyed(batches.LANDINGS_BY_PERSON), is_row_wise=True
+        ),
+        "pins_by_root": Route("MeasureSpheres", ("site_id", "root_pin_id"), batches.PINS_BY_PERSON),
+        "landings_by_root": Route(
+            "MeasureSpheres", ("site_id", "root_pin_id"), batches.LANDINGS_BY_ROOT
+        ),
+        "touches": Route(
+            "SelectTouches", ("site_id", "person_id"), batches.TOUCHES, is_row_wise=True
+        ),
+        "orders_by_person": Route("SelectTouches", by_key, keyed(batches.ORDERS_BY_PERSON)),
+        "order_touches": Route("CreditPins", ("site_id", "person_id"), batches.TOUCHES),
+        "orders_to_credit": Route("CreditPins", by_key, keyed(batches.ORDERS_BY_PERSON)),
+        "reach": Route("Summarize", by_pinner, batches.REACH),
+        "hop_visits": Route("Summarize", by_pinner, batches.HOP_VISITS),
+        "own_pins": Route("Summarize", by_pinner, batches.OWN_PINS),
+        "influence": Route("Summarize", by_pinner, batches.INFLUENCE),
+        "credit_sums": Route("Summarize", ("site_id", "key"), batches.CREDIT_SUMS),
+        "cascade_shapes": Route("Summarize", ("site_id", "root_pin_id"), batches.CASCADE_SHAPES),
+        "daily_parts": Route(
+            "Summarize", ("site_id", "key", "day"), batches.DAILY_PARTS, batches.DAILY_COUNTS
+        ),
+        "sales_parts": Route(
+            "Summarize", ("site_id", "day"), batches.SALES_PARTS, batches.SALES_SUMS
+        ),
+        "quality_parts": Route(
+            "Summarize", ("site_id", "day"), batches.QUALITY_PARTS, batches.QUALITY_COUNTS
+        ),
+        "rejects": Route("Summarize", ("site_id", "reject_id"), result_schema("quarantine")),
+    }
