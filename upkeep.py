@@ -77,7 +77,7 @@ def check(*, home: HomePath = None) -> None:
             return
         found = audit(connection, run)
     if told(found):
-        raise AuditError(f"run {run.run_id}: {'; '.join(told(found))}")
+        raise AuditError(f"run {run.run_id}: {'; '.join(told(found, with_ids=True))}")
     for promise in found:
         print(f"holds: {promise}")
 

@@ -16,6 +16,8 @@ from pipelines.io.erased import remember_erased
 from pipelines.io.erasures import Kind, Subject, forget_earlier, waiting_erasures
 from pipelines.io.forget import Counts, rewrite_lake, rewrite_quarantine, rewrite_spool, sweep
 from pipelines.io.lake import lake_files
+from pipelines.io.runs import only_publisher
+from pipelines.io.state import forget_states
 from pipelines.io.traces import VISITOR_PERSON, Traces, trace
 from schemas.durable import DurableFolder
 from schemas.errors import LakeError, UsageError
@@ -108,15 +110,23 @@ def erase(
             ]
         if not work.subjects:
             return work
-        _look(home, work)
-        _write(home, work)
-        progress("Rewriting files")
-        counts = _rewrite(home, settings, work)
+        # Nobody may write meanwhile: what came after the look would not be known as hers.
+        with alone(home.lake_lock):
+            _look(home, work)
+            _write(home, work)
+            progress("Rewriting files")
+            counts = _rewrite_files(home, work)
+        counts += _rewrite_rest(home, settings, work)
         # A second try finds what the first has left: together they tell what was done.
         work.counts = dict(counts + Counter(work.counts))
         _write(home, work)
-    run(home, code_version=code_version, progress=progress)
-    with only_one(home.path / "run.lock", "run"), open_upgraded(home) as engine:
+    # In full, even if nothing of hers was found: the state and the ledger are gone.
+    run(home, is_full=True, code_version=code_version, progress=progress)
+    with (
+        only_one(home.path / "run.lock", "run"),
+        open_upgraded(home) as engine,
+        only_publisher(engine),
+    ):
         progress("Giving room back")
         forget_earlier(engine, _proofs(work))
         with DurableFolder(home.path) as folder:
@@ -155,27 +165,31 @@ def _look(home: Home, work: Erasure) -> None:
         work.traces.setdefault(site_id, Traces()).add(found)
 
 
-def _rewrite(home: Home, settings: Settings, work: Erasure) -> Counts:
-    with alone(home.lake_lock):
-        # First of all: who writes from now on leaves these names out.
-        remember_erased(
-            home,
-            {
-                site_id: {
-                    "visitor_id": left.visitors,
-                    "customer_id": left.customers,
-                    "email_sha256": left.emails,
-                }
-                for site_id, left in work.traces.items()
-            },
-            work.erased_at,
-        )
-        sweep(home)
-        counts = rewrite_lake(home, work.traces) + rewrite_quarantine(home, work.traces)
+def _rewrite_files(home: Home, work: Erasure) -> Counts:
+    # First of all: who writes from now on leaves these names out.
+    remember_erased(
+        home,
+        {
+            site_id: {
+                "visitor_id": left.visitors,
+                "customer_id": left.customers,
+                "email_sha256": left.emails,
+            }
+            for site_id, left in work.traces.items()
+        },
+        work.erased_at,
+    )
+    sweep(home)
+    return rewrite_lake(home, work.traces) + rewrite_quarantine(home, work.traces)
+
+
+def _rewrite_rest(home: Home, settings: Settings, work: Erasure) -> Counts:
+    counts = Counts()
     for path in spool_files(home.spool):
         forwarded = home.forwarded / f"{path.stem}.json"
         file = checkpoint_file(home, path.stem) if settings.pubsub is None else forwarded
         counts += rewrite_spool(path, read_checkpoint(file), work.traces)
+    forget_states(home, but=None)
     with DurableFolder(home.path) as folder:
         for path in (home.work, home.state, home.ledger):
             folder.remove(path)

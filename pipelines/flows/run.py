@@ -38,7 +38,7 @@ from pipelines.io.state import (
     new_folder,
     save_state,
 )
-from schemas.errors import BusyError, LakeError, PubSubError
+from schemas.errors import AuditError, BusyError, LakeError, PubSubError
 from schemas.lock import only_one
 from schemas.settings import Home, Settings
 
@@ -122,7 +122,10 @@ def run(
         record = _record(inputs, settings, code_version)
         report = RunReport(
             run_id=record["run_id"],
-            is_new=is_full or shown is None or record["run_id"] != shown.run_id,
+            is_new=is_full
+            or shown is None
+            or record["run_id"] != shown.run_id
+            or not has_ledger(home.ledger, shown),
             drained=events_drained,
             events=record["events"],
             unknown_sites=_unknown_sites(inputs, settings),
@@ -133,7 +136,11 @@ def run(
         )
         if report.is_new:
             state = None if is_full else _continued(last, record)
-            with new_folder(home, report.run_id) as folder, _scratch(home) as results_folder:
+            with (
+                _forgotten_if_it_fails(home, state),
+                new_folder(home, report.run_id) as folder,
+                _scratch(home) as results_folder,
+            ):
                 plan = plan_run(inputs, settings, folder, state, shards)
                 progress("Attributing")
                 results = update(plan.work, settings, folder, results_folder, options=options)
@@ -297,6 +304,20 @@ def open_upgraded(home: Home) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+@contextlib.contextmanager
+def _forgotten_if_it_fails(home: Home, state: State | None) -> Iterator[None]:
+    """Removes a state that a run could not continue: the next run is then a full one."""
+    try:
+        yield
+    except (AuditError, OSError, RuntimeError, ValueError, LookupError) as error:
+        if state is None:
+            raise
+        forget_states(home, but=None)
+        raise AuditError(
+            f"could not continue run {state.run_id}, the next run is a full one: {error}"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -114,9 +114,21 @@ def audit(
     return found
 
 
-def told(found: dict[str, tuple[object, ...] | None]) -> list[str]:
-    """What does not hold, each with the row that shows it."""
-    return [f"{promise}; broken by {row}" for promise, row in found.items() if row is not None]
+def told(found: dict[str, tuple[object, ...] | None], *, with_ids: bool = False) -> list[str]:
+    """What does not hold, each with the row that shows it.
+
+    Without ids a row is its site and its numbers: errors of runs go to logs, and logs are read
+    by many and outlive an erasure.
+    """
+    return [
+        f"{promise}; broken by {row if with_ids else (row[0], *filter(_is_number, row[1:]))}"
+        for promise, row in found.items()
+        if row is not None
+    ]
+
+
+def _is_number(value: object) -> bool:
+    return not isinstance(value, str)
 
 
 def _of_touched(row: str) -> str:

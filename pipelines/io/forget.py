@@ -245,7 +245,8 @@ def _may_hold(content: bytes, names: Sequence[bytes]) -> bool:
         text = text_of(content)
     except RuntimeError:
         return True  # damaged: nobody can say
-    return any(name in text for name in names)
+    # A sender may spell any character with a backslash.
+    return b"\\" in text or any(name in text for name in names)
 
 
 def _clean(table: str, content: bytes, left: Traces, words: Words) -> bytes:

@@ -116,6 +116,8 @@ def settle_ledger(engine: Engine, folder: Path) -> None:
         shutil.rmtree(stale)
     current = folder / _CURRENT
     wanted = _of(folder, now.run_number) if now else None
+    if current.is_dir() and not current.is_symlink():  # whoever copied the home followed links
+        shutil.rmtree(current)
     if wanted not in kept or wanted is None:
         current.unlink(missing_ok=True)
     elif not current.is_symlink() or os.fspath(current.readlink()) != wanted.name:

@@ -122,6 +122,9 @@ def forget_states(home: Home, *, but: State | None) -> None:
     kept = {step.folder for step in but.steps} if but is not None else set()
     for folder in home.state.glob("*"):
         if os.fspath(folder.resolve()) not in kept:
+            # First what makes it a state: half of one must never be continued.
+            if (name := folder / _NAME).is_file():
+                name.unlink()
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -236,6 +236,23 @@ def test_a_batch_kept_as_it_came_loses_her_too(shop: Shop) -> None:
     assert left.rejects == []
 
 
+def test_an_id_with_escapes_is_found_in_a_batch_kept_as_it_came(shop: Shop) -> None:
+    """PHP escapes slashes and foreign letters, and the batch keeps them."""
+    names = ("shop/c-10442", "Paweł")
+    event = view(1, customer_id="NAME")
+    texts = [rb"shop\/c-10442", rb"Pawe\u0142"]
+    for spelled in texts:
+        batch = msgspec.json.encode({"site_key": "k", "events": [event]}).replace(b"NAME", spelled)
+        shop.spool.commit([Entry(MONDAY_MS, pack(Words("acme", "web_js", None, MONDAY_MS), batch))])
+
+    rewrite_spool(shop.spool.path, Checkpoint(), {"acme": Traces(customers=set(names))})
+
+    with open_spool(shop.spool.path) as spool:
+        left = spool.read("requests", Checkpoint(), 10**9)
+    assert left is not None
+    assert [event.customer_id for event in left.events] == [None, None]
+
+
 def test_rows_that_are_drained_leave_the_spool(shop: Shop) -> None:
     """All but the last, by which the checkpoint knows the file; nothing is drained twice."""
     drained(shop, *story())

@@ -13,6 +13,7 @@ import pytest
 from pipelines.flows.run import RunReport, run
 from pipelines.io.database import open_database
 from pipelines.io.lake import LakeWriter
+from schemas.errors import AuditError
 from schemas.events import AnyEvent
 from schemas.settings import Home
 from tests.flow.truth import by_name
@@ -176,6 +177,31 @@ def test_a_killed_run_leaves_a_state_that_fits_the_database(
     report = go(home)
     assert (report.is_full, report.events_read) == (False, 1)
     assert len(list(home.state.iterdir())) == 3
+
+
+def test_a_damaged_state_costs_a_full_run_and_no_more(
+    home: Home, truth: dict[str, list[tuple[object, ...]]]
+) -> None:
+    """A disk that was cleaned by hand must not stop a shop's figures for ever."""
+    for piece in home.state.glob("*/pieces/*"):
+        piece.unlink()
+
+    with pytest.raises(AuditError, match=r"could not continue run .*, the next run is a full one"):
+        go(home)
+
+    assert go(home).is_full
+    assert tables(home) == truth
+
+
+def test_without_its_ledger_a_run_is_made_again(home: Home) -> None:
+    """A home restored from its backup has none, though its database was kept."""
+    go(home)
+    shutil.rmtree(home.ledger)
+
+    assert go(home).is_full
+
+    assert (home.ledger / "current").is_dir()
+    assert not go(home).is_new
 
 
 def test_a_state_is_worn_in_the_end(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
