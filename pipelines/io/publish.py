@@ -1,6 +1,7 @@
 """Publishing: a run's changes written, audited, and shown by flipping one pointer.
 
-All in one transaction: whatever ends it early leaves the database as it was.
+All of that in one transaction: whatever ends it early leaves the database as it was. Forgetting
+old runs comes after it, when readers see the new one already.
 """
 
 import time

@@ -84,11 +84,6 @@ def hash_rows(*columns: Any) -> Hashes:
     return total
 
 
-def shard_of(shards: int, *columns: Any) -> Ints:
-    """[rows] shard 0..shards-1 of the joint key of these text columns."""
-    return (hash_rows(*columns) % np.uint64(shards)).astype(np.int64)
-
-
 def mix(value: Hashes) -> Hashes:
     """[rows] a bijection of 64-bit numbers in which every bit depends on every other."""
     return _stir(value.copy())
