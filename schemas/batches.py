@@ -26,12 +26,14 @@ _ITEM = ("item_id", "item_list_id", "recommender_id")
 _ACTOR = ("visitor_id", "session_id", "customer_id")
 _COUNTED = {
     "view_item_list": ("item_list_id", "recommender_id", "items"),
-    "select_item": _ITEM,
-    "add_to_cart": _ITEM,
+    "select_item": (*_ACTOR, *_ITEM),
+    "add_to_cart": (*_ACTOR, *_ITEM),
+    "view_item": (*_ACTOR, *_ITEM),
+    "engage": (*_ACTOR, "activity", "item_id"),
     "pin": (*_ACTOR, "pin_id", "parent_pin_id", "root_pin_id", *_ITEM),
     "pin_visit": (*_ACTOR, "pin_id", "match_method"),
     "identify": (*_ACTOR, "email_sha256", "action"),
-    "view_item": (), "engage": (), "touch": (), "erase": (),
+    "touch": (), "erase": (),
 }  # fmt: skip
 
 
@@ -78,6 +80,10 @@ _VISIT = {
 _WHO = {"visitor_id": TEXT, "session_id": TEXT, "customer_id": TEXT}
 PIN_CLICKS = _schema(**_PIN, **_WHO)
 LANDINGS = _schema(**_VISIT, **_WHO)
+# Views and engagement, on their way to a person.
+DOINGS = _schema(
+    site_id=TEXT, event_id=TEXT, act=TEXT, item_id=TEXT, item_list_id=TEXT, at=INT, **_WHO
+)
 PINS_BY_PERSON = _schema(**_PIN, person_id=TEXT)
 LANDINGS_BY_PERSON = _schema(**_VISIT, person_id=TEXT)
 # Landings that found their pin, keyed by the root the pin claims.
@@ -117,6 +123,14 @@ TOUCHES = _schema(
     recommender_ids=pa.list_(TEXT),
     shares=pa.list_(FLOAT),
 )
+
+# What people did (pipelines.transforms.acts): view, visit, visited, pin, repinned, order, credit,
+# or an activity of engage. `record_id` is the event, pin or order behind it, `other_id` the person
+# on the other side, `amount_micros` what was bought or credited, else 0.
+ACTS = _schema(
+    site_id=TEXT, person_id=TEXT, act=TEXT, at=INT, record_id=TEXT, other_id=TEXT, item_id=TEXT,
+    item_list_id=TEXT, amount_micros=INT,
+)  # fmt: skip
 
 # One row per cascade, pinner and person reached; merged over cascades later.
 REACH = _schema(

@@ -110,6 +110,10 @@ def _over_models(function: str, beats: str) -> str:
 
 
 _QUESTIONS = {
+    "as_of": """
+        SELECT site_id, MAX(day) AS newest_day, SUBSTR(MAX(day), 1, 7) AS newest_month
+        FROM current_data_quality_daily WHERE received > duplicates + bots
+        GROUP BY site_id""",
     "revenue_by_pinner": f"""
         WITH models AS ({_MODELS})
         SELECT s.site_id, s.pinner_id, m.model,

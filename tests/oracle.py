@@ -12,6 +12,7 @@ from typing import Any
 
 from schemas.events import AnyEvent, PinVisit
 from schemas.settings import Site
+from tests.oracle_acts import acts_of
 from tests.oracle_orders import Line, Order, happened, once, split, take_orders
 from tests.oracle_people import People
 from tests.oracle_spheres import (
@@ -37,6 +38,7 @@ TABLES = (
     "pinner_spheres",
     "sphere_edges",
     "cascades",
+    "acts",
 )
 SALES_SUMS = (
     "orders",
@@ -52,7 +54,7 @@ DAY_MS = 86_400_000
 
 
 def truth(events: Sequence[AnyEvent], sites: Mapping[str, Site]) -> dict[str, list[Row]]:
-    """All tables, each row with its `site_id` first; events of unknown sites count nowhere."""
+    """All tables and acts, `site_id` first in each row; events of unknown sites count nowhere."""
     tables: dict[str, list[Row]] = {name: [] for name in TABLES}
     for site_id, site in sites.items():
         own = [event for event in events if event.site_id == site_id]
@@ -104,6 +106,7 @@ def _site_truth(events: list[AnyEvent], site: Site) -> dict[str, list[Row]]:
         "pinner_spheres": spheres,
         "sphere_edges": edges,
         "cascades": measure_cascades(pins, visits, credits),
+        "acts": acts_of(human, people, pins, visits, orders, credits),
     }
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.events import Identify, Pin, PinVisit, Touch, ViewItem, ViewItemList
+from schemas.events import Engage, Identify, Pin, PinVisit, Touch, ViewItem, ViewItemList
 from tests.known import KnownPin, World
 from tests.till import Till
 
@@ -185,6 +185,9 @@ class Shop:
         self._send(ViewItem, session, item_id=item)
         if self.rng.random() < 0.2:
             self._send(Touch, session, channel="search")
+        if self.rng.random() < 0.1:
+            activity = self.rng.choice(("review", "photo", "comment", "question", "answer"))
+            self._send(Engage, session, activity=activity, item_id=item)
 
     def _land(self, session: _Session) -> None:
         if not self.pinned:

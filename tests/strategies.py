@@ -8,7 +8,9 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from schemas.errors import EventError
 from schemas.events import (
+    AddToCart,
     AnyEvent,
+    Engage,
     Identify,
     OrderItem,
     Pin,
@@ -16,7 +18,9 @@ from schemas.events import (
     Purchase,
     Refund,
     RefundItem,
+    SelectItem,
     Touch,
+    ViewItem,
     check_event,
 )
 from schemas.settings import Site
@@ -149,7 +153,7 @@ def _webhooks(draw: DrawFn) -> list[AnyEvent]:
 def _events(site_ids: list[str]) -> SearchStrategy[AnyEvent]:
     kinds = (
         *(_pins(), _pins(), _pins(), _visits(), _visits(), _visits()),
-        *(_purchases(), _purchases(), _refunds(), _logins(), _noise()),
+        *(_purchases(), _purchases(), _refunds(), _logins(), _looks(), _noise()),
     )
     return st.builds(_whole, _envelopes(site_ids), st.one_of(*kinds)).filter(_is_sound)
 
@@ -309,6 +313,18 @@ def _logins() -> SearchStrategy[dict[str, Any]]:
             "email_sha256": st.sampled_from((*EMAILS, EMAILS[0])),
             "action": st.sampled_from(("login", "login", "login", "logout")),
         }
+    )
+
+
+def _looks() -> SearchStrategy[dict[str, Any]]:
+    product = {"item_id": st.sampled_from(("mug", "vase"))}
+    shown = product | {"item_list_id": st.sampled_from(("home_recs", None))}
+    activity = st.sampled_from(("comment", "review", "photo", "question", "answer", "vote"))
+    return st.one_of(
+        st.fixed_dictionaries(
+            {"kind": st.sampled_from((ViewItem, SelectItem, AddToCart)), **shown}
+        ),
+        st.fixed_dictionaries({"kind": st.just(Engage), "activity": activity, **product}),
     )
 
 

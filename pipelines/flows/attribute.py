@@ -1,9 +1,10 @@
 """The main flow: lake files to result files, on Apache Beam.
 
-Eight stages, each a group-by of small references and a pure step over whole shards:
+Nine stages, each a group-by of small references and a pure step over whole shards:
 
     ReadLake -> DropDuplicates -> SettleOrders -> StitchVisitors -> AttachLandings
-             -> MeasureSpheres -> SelectTouches -> CreditPins -> Summarize -> manifest
+             -> MeasureSpheres -> SelectTouches -> CreditPins -> FollowPeople -> Summarize
+             -> manifest
 """
 
 import functools
@@ -28,6 +29,7 @@ from pipelines.kernels.columns import Tables
 from pipelines.transforms.cascades import attach_landings, measure_cascades
 from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
+from pipelines.transforms.follow import follow_people
 from pipelines.transforms.people import settle_shard, stitch_visitors
 from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import (
@@ -167,6 +169,7 @@ def steps(sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> dict[str, S
         "MeasureSpheres": of_sites(measure_cascades),
         "SelectTouches": of_sites(select_touches),
         "CreditPins": of_sites(credit_shard),
+        "FollowPeople": of_sites(follow_people),
         "Summarize": of_sites(summarize),
     }
     busy = {route.stage for name, route in routes().items() if name in wanted or name in EVENTS}

@@ -25,6 +25,7 @@ from pipelines.kernels.columns import (
     sort_by,
     take,
 )
+from pipelines.transforms.acts import acts_of_pins, acts_of_visits
 from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import LANDINGS_BY_ROOT, TOUCHES
@@ -130,6 +131,12 @@ def measure_cascades(
         hop_visits=lambda: _with_ids(people(), measured().hop_visits, sphere.HopVisits),
         own_pins=lambda: _own_pins(people(), pins, is_confirmed, measured()),
         cascade_shapes=lambda: _shapes(pins, forest, measured(), landings, by_others),
+        acts=lambda: pa.concat_tables(
+            [
+                acts_of_pins(pins, forest.parent),
+                acts_of_visits(visits, pins, landings.pin, by_others),
+            ]
+        ),
         touches=lambda: _touches(pins, visits, forest, owner, landings, root_id, sites),
         daily_parts=lambda: pa.concat_tables(
             daily_part(rows, dimension, rows[column], count)

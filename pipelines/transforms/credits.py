@@ -22,6 +22,7 @@ from pipelines.kernels.columns import (
 )
 from pipelines.kernels.credit import Paths, build_paths, weigh_touches
 from pipelines.kernels.money import split_micros
+from pipelines.transforms.acts import acts_of_orders
 from pipelines.transforms.daily import DIMENSIONS, add_up, days_of
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
@@ -90,6 +91,7 @@ def credit_shard(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVE
         orders=order_rows,
         order_lines=lambda: lines,
         order_credits=credit,
+        acts=lambda: acts_of_orders(order_rows(), credit()),
         sales_parts=lambda: _sales(order_rows(), np.diff(links.start) > 0, day),
         influence=lambda: _influence(links, flat, orders, lines),
         credit_sums=lambda: _credit_sums(credit(), wanted),

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from pipelines.kernels.calendar import derived_time_ms
 from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints
+from pipelines.transforms.acts import doings
 from pipelines.transforms.daily import DIMENSIONS, add_up, daily_part, days_of
 from pipelines.transforms.rejects import count_rejects
 from pipelines.transforms.wanted import EVERYTHING, Wanted
@@ -40,7 +41,8 @@ def drop_duplicates(
     """Keeps of each (site, event id) the event received first, and sorts events by use.
 
     Takes lake kinds with `at`, and what is quarantined; gives purchases, refunds, emails, logins
-    (through emails), pin_clicks, landings, rejects, and counts for the daily and quality tables.
+    (through emails), pin_clicks, landings, doings, rejects, and counts for the daily and quality
+    tables.
     """
     kept, quality = {}, []
     kinds = {name: table for name, table in tables.items() if name in EVENTS}
@@ -61,6 +63,7 @@ def drop_duplicates(
         emails=lambda: _emails(kept["identify"]),
         pin_clicks=lambda: _with_precedence(kept["pin"]).select(PIN_CLICKS.names),
         landings=lambda: kept["pin_visit"].select(LANDINGS.names),
+        doings=lambda: doings(kept),
         rejects=lambda: refused()["rejects"],
         daily_parts=lambda: pa.concat_tables(
             part

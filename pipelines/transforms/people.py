@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from pipelines.kernels.columns import Tables, codes, ints, sort_by, take
 from pipelines.kernels.identity import login_of
 from pipelines.kernels.orders import settle_orders
+from pipelines.transforms.acts import acts_of_doings
 from pipelines.transforms.daily import days_of
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
@@ -97,10 +98,11 @@ def resolve_emails(emails: pa.Table) -> pa.Table:
 def stitch_visitors(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
     """Says whose each pin, landing and order is (docs/attribution.md section 3).
 
-    Takes all logins and events of whole visitors; gives the same rows with `person_id`.
+    Takes all logins and events of whole visitors; gives the same rows with `person_id`,
+    and acts.
     """
     logins = sort_by(tables["logins"], "site_id", "visitor_id", "at", "customer_id")
-    names = ("pin_clicks", "landings", "settled_orders")
+    names = ("pin_clicks", "landings", "settled_orders", "doings")
     kinds = [tables[name] for name in names]
     events = pa.concat_tables(
         [t.select(["site_id", "visitor_id", "session_id", "customer_id", "at"]) for t in kinds]
@@ -123,11 +125,12 @@ def stitch_visitors(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
         pc.binary_join_element_wise(pa.scalar("v:"), events["visitor_id"].combine_chunks(), ""),
     )
     edges = np.cumsum([0, *(len(kind) for kind in kinds)])
-    pins, landings, orders = (
+    pins, landings, orders, done = (
         kind.append_column("person_id", person.slice(low, high - low))
         for kind, low, high in zip(kinds, edges[:-1], edges[1:], strict=True)
     )
     return wanted.made(
+        acts=lambda: acts_of_doings(done),
         pins_by_person=lambda: pins.select(PINS_BY_PERSON.names),
         landings_by_person=lambda: landings.select(LANDINGS_BY_PERSON.names).append_column(
             "shard_key", pc.coalesce(landings["pin_id"], landings["event_id"])

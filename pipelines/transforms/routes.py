@@ -39,6 +39,9 @@ def routes() -> dict[str, Route]:
         "landings": Route(
             "StitchVisitors", ("site_id", "visitor_id"), batches.LANDINGS, is_row_wise=True
         ),
+        "doings": Route(
+            "StitchVisitors", ("site_id", "visitor_id"), batches.DOINGS, is_row_wise=True
+        ),
         "settled_orders": Route("StitchVisitors", by_key, keyed(batches.ORDERS), is_row_wise=True),
         "pins_by_person": Route("AttachLandings", ("site_id", "pin_id"), batches.PINS_BY_PERSON),
         "landings_by_person": Route(
@@ -54,6 +57,7 @@ def routes() -> dict[str, Route]:
         "orders_by_person": Route("SelectTouches", by_key, keyed(batches.ORDERS_BY_PERSON)),
         "order_touches": Route("CreditPins", ("site_id", "person_id"), batches.TOUCHES),
         "orders_to_credit": Route("CreditPins", by_key, keyed(batches.ORDERS_BY_PERSON)),
+        "acts": Route("FollowPeople", ("site_id", "person_id"), batches.ACTS),
         "reach": Route("Summarize", by_pinner, batches.REACH),
         "hop_visits": Route("Summarize", by_pinner, batches.HOP_VISITS),
         "own_pins": Route("Summarize", by_pinner, batches.OWN_PINS),

@@ -50,6 +50,7 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "order_touches": ("touches", "orders_by_person"),
     "orders_to_credit": ("orders_by_person",),
     "touches": _PINS,
+    "acts": ("doings", *_PINS, *_CREDIT),
     "pins_by_root": ("pins_by_person",),
     "landings_by_root": ("pins_by_person", "landings_by_person"),
     "pins_by_person": ("pin_clicks", "logins"),
@@ -58,8 +59,8 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "settled_orders": ("purchases", "refunds"),
     "logins": ("emails", "purchases", "refunds"),
 }
-# Results that show credit under the default model, whatever models are wanted.
-_OF_DEFAULT = frozenset({"pinner_spheres", "cascades"})
+# What shows credit under the default model, whatever models are wanted.
+_OF_DEFAULT = frozenset({"pinner_spheres", "cascades", "acts"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +100,7 @@ def wanted(results: Iterable[str] = RESULTS, models: Iterable[str] = MODELS) -> 
             names.add(name)
             dataset, _, part = name.partition("/")
             left += [dataset] if part else MADE_OF.get(name, ())
-    if _OF_DEFAULT & results:
+    if _OF_DEFAULT & names:
         chosen.add(DEFAULT_MODEL)
     return Wanted(frozenset(names), tuple(model for model in MODELS if model in chosen))
 

@@ -43,17 +43,24 @@ def run_steps(
     events: Sequence[AnyEvent], sites: Mapping[str, Site], wanted: Wanted = EVERYTHING
 ) -> Rows:
     """All stages one after the other on whole tables: what Beam must give as well."""
+    made = run_stages(events, sites, wanted)
+    return {name: to_rows(name, made.get(name, [])) for name in RESULTS}
+
+
+def run_stages(
+    events: Sequence[AnyEvent], sites: Mapping[str, Site], wanted: Wanted = EVERYTHING
+) -> dict[str, list[pa.Table]]:
+    """The same, with everything that stages pass to each other."""
     tables = by_name(events)
-    waiting: dict[str, list[pa.Table]] = {
+    made: dict[str, list[pa.Table]] = {
         name: [with_time(tables.get(name, lake_schema(name).empty_table()))] for name in EVENTS
     }
-    results: dict[str, list[pa.Table]] = {name: [] for name in RESULTS}
     for stage, step in steps(sites, wanted).items():
         taken = {
             name: pa.concat_tables(
                 [
                     table.select(route.schema.names).cast(route.schema)
-                    for table in waiting.get(name, [])
+                    for table in made.get(name, [])
                 ]
                 or [route.schema.empty_table()]
             )
@@ -61,8 +68,8 @@ def run_steps(
             if route.stage == stage
         }
         for name, table in step(taken).items():
-            (results if name in results else waiting).setdefault(name, []).append(table)
-    return {name: to_rows(name, tables) for name, tables in results.items()}
+            made.setdefault(name, []).append(table)
+    return made
 
 
 def run_beam(
