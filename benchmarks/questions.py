@@ -76,7 +76,7 @@ def filled(home: Path, url: str, results: list[ResultFile]) -> Engine:
         "started_at": 0,
     }  # fmt: skip
     began = time.monotonic()
-    publish(engine, record, results, ledger=home / "ledger", keep=1)
+    publish(engine, record, results, ledger=home / "ledger")
     vacuum(engine, home / "ledger", keep=1)  # as the server does by itself after a while
     print(f"published on {engine.dialect.name} in {time.monotonic() - began:.0f} s")
     return engine

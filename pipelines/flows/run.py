@@ -22,7 +22,7 @@ from pipelines.io.database import open_database, upgrade_database
 from pipelines.io.drain import Drained, drain_spool
 from pipelines.io.erasures import count_waiting
 from pipelines.io.ledger import LEDGER, has_ledger, settle_ledger
-from pipelines.io.publish import publish
+from pipelines.io.publish import publish, tidy
 from pipelines.io.quarantine import QUARANTINE
 from pipelines.io.retention import remove_expired
 from pipelines.io.runs import PublishedRun, latest_run, only_publisher, shown_run
@@ -159,8 +159,15 @@ def run(
                     "peak_memory_mb": peak_memory_mb(),
                     "started_at": started_at,
                 }
-                publish(engine, record, results, ledger=home.ledger, keep=settings.keep_runs)
+                publish(engine, record, results, ledger=home.ledger)
             forget_states(home, but=left)
+            try:
+                tidy(engine, home.ledger, settings.keep_runs)
+            except OSError as error:
+                raise LakeError(
+                    f"run {report.run_id} is published, but tidying up after it failed: {error};"
+                    " the next run does it"
+                ) from None
     if unread is not None:
         raise type(unread)(f"{unread}. All else is published as run {report.run_id}")
     return report._replace(seconds=time.monotonic() - begin, peak_memory_mb=peak_memory_mb())

@@ -1,7 +1,7 @@
 """Publishing: a run's changes written, audited, and shown by flipping one pointer.
 
-All of that in one transaction: whatever ends it early leaves the database as it was. Forgetting
-old runs comes after it, when readers see the new one already.
+All of that in one transaction: whatever ends it early leaves the database as it was. Tidying up
+comes after it, when readers see the new run already.
 """
 
 import time
@@ -31,12 +31,11 @@ def publish(
     results: Sequence[ResultFile],
     *,
     ledger: Path,
-    keep: int,
 ) -> PublishedRun:
     """Writes a run's changes, audits them, and shows them to readers, in one transaction.
 
-    The ledger's files are complete before it ends, and pointed at afterwards: `settle_ledger`
-    makes good what a crash leaves in between.
+    The ledger's files are complete before it ends, and pointed at afterwards: `tidy`, and each later run,
+    make good what a crash leaves in between.
 
     Args:
       engine: an upgraded database.
@@ -44,7 +43,6 @@ def publish(
         rows stand but for the removals among the results, or None for a full run.
       results: the run's files.
       ledger: folder of the Parquet ledger.
-      keep: how many published runs to keep, this one included.
 
     Returns:
       The run as it was published.
@@ -88,9 +86,16 @@ def publish(
         }
         connection.execute(insert(Run).values(**values))
         show_run(connection, run)
+    return run
+
+
+def tidy(engine: Engine, ledger: Path, keep: int) -> None:
+    """Forgets all but the newest `keep` runs, and points the ledger at the one shown.
+
+    Readers see the new run by then: what fails here fails nothing that is published.
+    """
     forget_runs(engine, keep)
     settle_ledger(engine, ledger)
-    return run
 
 
 def _write(connection: Connection, run: PublishedRun, results: Sequence[ResultFile]) -> None:

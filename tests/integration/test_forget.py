@@ -1,5 +1,6 @@
 """What erasing does to single places: spool, messages, late arrivals, shared devices."""
 
+import os
 import threading
 import urllib.parse
 from collections.abc import Iterator
@@ -297,10 +298,12 @@ def test_a_message_nobody_can_read_yet_keeps_its_length(shop: Shop) -> None:
     message = shop.home.quarantine / "messages" / "archive-1"
     message.parent.mkdir(parents=True)
     message.write_bytes(f"\x1a{CLEO}\x00{CLEO}\x0cothers".encode())
+    os.utime(message, (1_700_000_000, 1_700_000_000))
 
     rewrite_quarantine(shop.home, {"acme": LEFT})
 
     after = message.read_bytes()
+    assert message.stat().st_mtime == 1_700_000_000  # its days of retention do not begin anew
     assert CLEO.encode() not in after
     assert after[:1] == b"\x1a"
     assert after.endswith(b"\x0cothers")

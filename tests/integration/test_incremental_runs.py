@@ -13,7 +13,7 @@ import pytest
 from pipelines.flows.run import RunReport, run
 from pipelines.io.database import open_database
 from pipelines.io.lake import LakeWriter
-from schemas.errors import AuditError
+from schemas.errors import AuditError, LakeError
 from schemas.events import AnyEvent
 from schemas.settings import Home
 from tests.flow.truth import by_name
@@ -191,6 +191,24 @@ def test_a_damaged_state_costs_a_full_run_and_no_more(
 
     assert go(home).is_full
     assert tables(home) == truth
+
+
+def test_a_run_that_cannot_tidy_up_is_published_and_continued(
+    home: Home, truth: dict[str, list[tuple[object, ...]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that nobody may delete from must not cost a full run each night."""
+
+    def fails(*_: object) -> None:
+        raise OSError("read-only file system")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("pipelines.flows.run.tidy", fails)
+        with pytest.raises(LakeError, match="is published, but .* read-only file system"):
+            go(home)
+
+    assert tables(home) == truth
+    fill(home, WORLD.events[:1], "again")
+    assert not go(home).is_full
 
 
 def test_without_its_ledger_a_run_is_made_again(home: Home) -> None:
