@@ -159,8 +159,8 @@ def _update(
         durable.link(earlier / f"{place}.parquet", own / f"{place}.parquet")
     for place in sorted(changed):
         table = _part(parts, place)
-        if place in touched:
-            stood = pq.read_table(touched[place])
+        if place in months:
+            stood = pq.read_table(earlier / f"{place}.parquet")
             stood = stood.join(left.select(_ORDER), _ORDER, join_type="left anti")
             table = pa.concat_tables([stood.select(LEDGER_SCHEMA.names), table])
         months.pop(place, None)

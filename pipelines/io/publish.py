@@ -34,8 +34,8 @@ def publish(
 ) -> PublishedRun:
     """Writes a run's changes, audits them, and shows them to readers, in one transaction.
 
-    The ledger's files are complete before it ends, and pointed at afterwards: `tidy`, and each later run,
-    make good what a crash leaves in between.
+    The ledger's files are complete before it ends, and pointed at afterwards: `tidy` does it, or
+    the next run after a crash in between.
 
     Args:
       engine: an upgraded database.

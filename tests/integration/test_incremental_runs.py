@@ -203,7 +203,7 @@ def test_a_run_that_cannot_tidy_up_is_published_and_continued(
 
     with monkeypatch.context() as broken:
         broken.setattr("pipelines.flows.run.tidy", fails)
-        with pytest.raises(LakeError, match="is published, but .* read-only file system"):
+        with pytest.raises(LakeError, match=r"is published, but .* read-only file system"):
             go(home)
 
     assert tables(home) == truth

@@ -162,6 +162,7 @@ def test_months_without_news_are_the_same_files(tmp_path: Path) -> None:
     changed = {place for place in after if after[place] != before.get(place)}
     assert len(after) >= 3
     assert changed <= {f"site=acme/month={month(event)}.parquet" for event in news}
+    assert changed & before.keys()  # a month that goes on keeps the credits it had
     assert go(home, is_full=True).is_new
     assert not set(inodes(home).values()) & set(after.values())  # the control: written anew
 
