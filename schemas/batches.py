@@ -176,7 +176,7 @@ STAGE_SUMS = (
 )  # fmt: skip
 # Pinners by month and the stages before and after it. A square of revenue is high x 2^40 + low.
 STAGE_PARTS = _schema(
-    site_id=TEXT, month=TEXT, from_stage=TEXT, to_stage=TEXT, began_at=INT, ended_at=INT,
+    site_id=TEXT, month=TEXT, from_stage=TEXT, to_stage=TEXT, last_day=TEXT,
     **dict.fromkeys(STAGE_SUMS, INT),
 )  # fmt: skip
 # Records the flow itself refuses (the beacon's and the imports' are files already).

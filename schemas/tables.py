@@ -256,8 +256,6 @@ class PinnerStage(Result):
     active_months: Mapped[int] = _count("Months of the look-back with an act of hers")
     reciprocity: Mapped[int] = _count("Directions, of two, in which somebody came back")
     purchases: Mapped[int] = _count("Orders of her own in the look-back")
-    entered_at: Mapped[int] = _count("Beginning of the month")
-    left_at: Mapped[int | None] = _count("Beginning of the month in which she left")
 
 
 class StageTransition(Result):
@@ -270,14 +268,13 @@ class StageTransition(Result):
     month: Mapped[str] = _key("Month, in the shop's time zone, YYYY-MM", 7)
     from_stage: Mapped[str] = _key("Stage at its begin; new: in the month of her first pin", 32)
     to_stage: Mapped[str] = _key("Stage at its end", 32)
+    last_day: Mapped[str] = _text("Last of the 90 days after the month", 10)
     people: Mapped[int] = _count("Pinners, those long forgotten left out")
     settled: Mapped[int] = _count("Of these, forgotten for good: counted this once")
     people_with_revenue: Mapped[int] = _count("Pinners with revenue in the 90 days after the month")
     credited_next_90_micros: Mapped[int] = _count("Credit of others' orders of these 90 days")
     own_next_90_micros: Mapped[int] = _count("Net value of their own orders of these 90 days")
     standard_error_micros: Mapped[float] = _number("Standard error of the sum of both")
-    began_at: Mapped[int] = _count("Beginning of the month")
-    ended_at: Mapped[int] = _count("End of the month, where the 90 days begin")
 
 
 class _Daily(Result):

@@ -33,6 +33,11 @@ class Act(NamedTuple):
     other_id: str | None = None
     amount_micros: int = 0
 
+    @classmethod
+    def of(cls, row: Row) -> "Act":
+        """An act as the oracle of acts tells it."""
+        return cls(**{name: row[name] for name in cls._fields})
+
 
 @dataclass(frozen=True, order=True)
 class Month:
@@ -80,15 +85,14 @@ def stages_truth(acts: Iterable[Act], site: Site) -> tuple[list[Row], list[Row]]
     for person_id, hers in by_person.items():
         if any(act.act == "pin" for act in hers):
             story = list(tell(hers, site))
-            stages += [{"pinner_id": person_id, **row} for row in changes(story, site)]
+            stages += [{"pinner_id": person_id, **row} for row in changes(story)]
             _count(transitions, story, hers, site)
     rows = [
         {
             "month": str(month),
             "from_stage": before,
             "to_stage": stage,
-            "began_at": month.began_at(site),
-            "ended_at": month.plus(1).began_at(site),
+            "last_day": last_day(month, site),
             **{name: amount for name, amount in row.items() if name != "squares"},
             "standard_error_micros": math.sqrt(row["squares"]) * 10_000,
         }
@@ -175,7 +179,14 @@ def stage_of(acts: Sequence[Act], scores: Row, month: Month, site: Site) -> str:
     return "fling" if is_burst else "fleeting acquaintance"
 
 
-def changes(story: Sequence[tuple[Month, str, Row]], site: Site) -> Iterator[Row]:
+def last_day(month: Month, site: Site) -> str:
+    """The local day on which the 90 days after a month are over, to the last millisecond."""
+    last_second = (month.plus(1).began_at(site) + VALUE_MS) // 1000 - 1
+    zone = zoneinfo.ZoneInfo(site.time_zone)
+    return datetime.datetime.fromtimestamp(last_second, zone).date().isoformat()
+
+
+def changes(story: Sequence[tuple[Month, str, Row]]) -> Iterator[Row]:
     """A row for each stage she enters."""
     entered = [
         (month, stage, scores)
@@ -189,8 +200,6 @@ def changes(story: Sequence[tuple[Month, str, Row]], site: Site) -> Iterator[Row
             "stage": stage,
             "left_month": left and str(left),
             **scores,
-            "entered_at": month.began_at(site),
-            "left_at": left and left.began_at(site),
         }
 
 

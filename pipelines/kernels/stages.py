@@ -234,6 +234,11 @@ def value_months(
     return Values(np.where(offset < length[whose], start[whose] + offset, -1), month, credited, own)
 
 
+def ends_of_value(months: Ints, time_zone: str) -> Ints:
+    """[months] when the 90 days after each are over."""
+    return month_begins(months + 1, time_zone) + _VALUE_MS
+
+
 def squares(micros: Ints) -> tuple[Ints, Ints]:
     """[rows] squares of amounts in hundredths, as two parts that can be summed exactly.
 

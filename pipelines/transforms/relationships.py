@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels import stages
-from pipelines.kernels.calendar import month_begins, month_texts, months_of
+from pipelines.kernels.calendar import local_days, month_texts, months_of
 from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, group_starts, ints, sort_by
 from pipelines.transforms.daily import add_up
 from schemas.batches import STAGE_PARTS, STAGE_SUMS
@@ -32,7 +32,7 @@ RUNG_OF_ACT = {
 }
 """What an act is worth; a pin below another's is collaboration instead, an order no engagement."""
 _OF_OTHERS = ("visited", "repinned", "credit")
-_KEY = ("site_id", "month", "from_stage", "to_stage", "began_at", "ended_at")
+_KEY = ("site_id", "month", "from_stage", "to_stage", "last_day")
 
 
 def stage_pinners(acts: pa.Table, sites: Mapping[str, Site]) -> Tables:
@@ -45,7 +45,7 @@ def stage_pinners(acts: pa.Table, sites: Mapping[str, Site]) -> Tables:
         site = sites[site_id]
         months = stages.stage_months(_acts(rows, person, site), _rules(site))
         people = rows["person_id"].take(pa.array(group_starts(person)))
-        entered.append(_entered(months, people, site_id, site))
+        entered.append(_entered(months, people, site_id))
         parts.append(_parts(months, _values(rows, person, months, site), site_id, site))
     return {"pinner_stages": pa.concat_tables(entered), "stage_parts": pa.concat_tables(parts)}
 
@@ -103,9 +103,7 @@ def _rules(site: Site) -> stages.Rules:
     )
 
 
-def _entered(
-    months: stages.PersonMonths, people: pa.ChunkedArray, site_id: str, site: Site
-) -> pa.Table:
+def _entered(months: stages.PersonMonths, people: pa.ChunkedArray, site_id: str) -> pa.Table:
     """A row for each stage entered, with the scores of that month."""
     row = np.flatnonzero(stages.stages_before(months) != months.stage)
     month, is_for_good = months.month[row], stages.last_months(months)[row]
@@ -115,11 +113,9 @@ def _entered(
         "pinner_id": people.take(pa.array(months.person[row])),
         "month": month_texts(month),
         "stage": _name(months.stage[row]),
-        "left_month": pc.if_else(is_for_good, None, month_texts(left)),
+        "left_month": pc.if_else(pa.array(is_for_good), None, month_texts(left)),
         **scores._asdict(),
         "depth": pa.array([None, *RUNGS], pa.string()).take(pa.array(scores.depth)),
-        "entered_at": month_begins(month, site.time_zone),
-        "left_at": pa.array(month_begins(left, site.time_zone), mask=is_for_good),
     }
     return _of_site(site_id, result_schema("pinner_stages"), columns, len(row))
 
@@ -151,8 +147,7 @@ def _parts(
         "month": month_texts(month),
         "from_stage": _name(was),
         "to_stage": _name(became),
-        "began_at": month_begins(month, site.time_zone),
-        "ended_at": month_begins(month + 1, site.time_zone),
+        "last_day": local_days(stages.ends_of_value(month, site.time_zone) - 1, site.time_zone),
         "people": np.append(none + 1, 0 * one),
         "settled": np.append(stages.last_months(months), 0 * one),
         "people_with_revenue": np.append(none, one),

@@ -11,7 +11,7 @@ from pipelines.transforms.relationships import add_stages_up, stage_pinners
 from schemas.results import result_schema
 from schemas.settings import Site
 from schemas.stages import CasualAcquaintance, Stages, Teammate
-from tests.oracle_stages import OTHERS, RUNGS, Act, stages_truth
+from tests.oracle_stages import RUNGS, Act, stages_truth
 
 KINDS = [*{act for acts in RUNGS.values() for act in acts} - {"re-pin"}, "order", "credit"]
 # Winter and summer, a leap year, ends of months and 90 days before and after them.
