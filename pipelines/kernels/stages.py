@@ -114,7 +114,7 @@ def stage_months(acts: Acts, rules: Rules) -> PersonMonths:
     np.minimum.at(first_pin, acts.person[acts.is_pin], acts.month[acts.is_pin])
     own = acts.person[acts.is_own]
     np.minimum.at(first_at, own, acts.at[acts.is_own])
-    np.minimum.at(first_month, own, acts.month[acts.is_own])
+    np.minimum.at(first_month, acts.person, acts.month)
     last_month = np.full(people, -1)
     np.maximum.at(last_month, own, acts.month[acts.is_own])
     # Cells: her months from the first that any look-back needs to that in which all is forgotten.
