@@ -10,6 +10,7 @@ import hashlib
 from sqlalchemy import Connection, inspect, text
 
 from schemas.models import DEFAULT_MODEL, MODELS
+from schemas.stages import STAGES
 from schemas.tables import RESULTS, RUN_COLUMNS
 
 _BASE, _NUMBER, _RUN = (
@@ -109,6 +110,9 @@ def _over_models(function: str, beats: str) -> str:
     )
 
 
+_RANK = " ".join(f"WHEN '{stage}' THEN {place}" for place, stage in enumerate(STAGES))
+_MIN_EFFECTIVE = 30  # as of intervals of credit
+
 _QUESTIONS = {
     "as_of": """
         SELECT site_id, MAX(day) AS newest_day, SUBSTR(MAX(day), 1, 7) AS newest_month
@@ -157,6 +161,88 @@ _QUESTIONS = {
         FROM ranked r CROSS JOIN levels l LEFT JOIN sales s ON s.site_id = r.site_id
         WHERE (r.place - 1) * 100 < r.pinners * l.top_percent
         GROUP BY r.site_id, l.top_percent""",
+    "pinner_stage": """
+        SELECT s.site_id, s.pinner_id, s.stage, s.month AS since_month, s.recency_months,
+          s.active_months, s.depth, s.reciprocity, s.purchases,
+          s.left_month AS next_month, n.stage AS next_stage
+        FROM current_pinner_stages s
+        JOIN as_of a ON a.site_id = s.site_id AND s.month <= a.newest_month
+          AND (s.left_month IS NULL OR s.left_month > a.newest_month)
+        LEFT JOIN current_pinner_stages n ON n.site_id = s.site_id
+          AND n.pinner_id = s.pinner_id AND n.month = s.left_month""",
+    # The table counts who is forgotten for good once; from then on she stays a stranger.
+    "stage_moves": f"""
+        WITH shown AS (
+          SELECT t.*, a.newest_month, a.newest_day FROM current_stage_transitions t
+          JOIN as_of a ON a.site_id = t.site_id AND t.month <= a.newest_month
+        ), months AS (
+          SELECT site_id, month, MAX(last_day) AS last_day, MAX(newest_month) AS newest_month,
+            MAX(newest_day) AS newest_day, SUM(settled) AS settled
+          FROM shown GROUP BY site_id, month
+        ), parts AS (
+          SELECT site_id, month, from_stage, to_stage, people, people_with_revenue,
+            credited_next_90_micros, own_next_90_micros, standard_error_micros FROM shown
+          UNION ALL
+          SELECT site_id, month, '{STAGES[0]}', '{STAGES[0]}',
+            SUM(settled) OVER (PARTITION BY site_id ORDER BY month) - settled, 0, 0, 0, 0.0
+          FROM months
+        ), moves AS (
+          SELECT site_id, month, from_stage, to_stage, SUM(people) AS people,
+            SUM(people_with_revenue) AS people_with_revenue,
+            SUM(credited_next_90_micros) AS credited_next_90_micros,
+            SUM(own_next_90_micros) AS own_next_90_micros,
+            SUM(standard_error_micros) AS standard_error_micros
+          FROM parts GROUP BY site_id, month, from_stage, to_stage HAVING SUM(people) > 0
+        )
+        SELECT v.site_id, v.month, v.from_stage, v.to_stage, v.people,
+          v.people * 1.0 / SUM(v.people) OVER (PARTITION BY v.site_id, v.month, v.from_stage)
+            AS probability,
+          v.people_with_revenue, v.credited_next_90_micros,
+          {_money("v.credited_next_90_micros")} AS credited_next_90, v.own_next_90_micros,
+          {_money("v.own_next_90_micros")} AS own_next_90, v.standard_error_micros,
+          v.month < m.newest_month AS is_over, m.last_day < m.newest_day AS is_final
+        FROM moves v JOIN months m ON m.site_id = v.site_id AND m.month = v.month""",
+    "stage_values": f"""
+        SELECT site_id, month, to_stage AS stage, SUM(people) AS people,
+          SUM(people_with_revenue) AS people_with_revenue,
+          SUM(credited_next_90_micros) AS credited_next_90_micros,
+          {_money("SUM(credited_next_90_micros)")} AS credited_next_90,
+          SUM(own_next_90_micros) AS own_next_90_micros,
+          {_money("SUM(own_next_90_micros)")} AS own_next_90,
+          {_money("SUM(credited_next_90_micros + own_next_90_micros)")} / SUM(people)
+            AS value_per_pinner, is_final
+        FROM stage_moves GROUP BY site_id, month, to_stage, is_final""",
+    "move_values": f"""
+        WITH pairs AS (
+          SELECT m.site_id, m.from_stage, m.to_stage, m.people * 1.0 AS movers,
+            s.people * 1.0 AS stayers,
+            (m.credited_next_90_micros + m.own_next_90_micros) * 1.0 AS moved_micros,
+            (s.credited_next_90_micros + s.own_next_90_micros) * 1.0 AS stayed_micros,
+            m.standard_error_micros AS moved_error, s.standard_error_micros AS stayed_error
+          FROM stage_moves m JOIN stage_moves s ON s.site_id = m.site_id AND s.month = m.month
+            AND s.from_stage = m.from_stage AND s.to_stage = m.from_stage
+          WHERE m.from_stage <> m.to_stage AND m.is_final
+        ), moves AS (
+          SELECT site_id, from_stage, to_stage, COUNT(*) AS months, SUM(movers) AS movers,
+            SUM(moved_micros) / SUM(movers) / {_MILLION} AS value_moved,
+            SUM(movers * stayed_micros / stayers) / SUM(movers) / {_MILLION} AS value_stayed,
+            SUM(moved_error + movers * stayed_error / stayers) / SUM(movers) / {_MILLION}
+              AS error,
+            SUM(moved_micros) * SUM(moved_micros)
+              >= {_MIN_EFFECTIVE} * SUM(moved_error * moved_error) AND SUM(moved_error) > 0
+            AND SUM(stayed_micros) * SUM(stayed_micros)
+              >= {_MIN_EFFECTIVE} * SUM(stayed_error * stayed_error) AND SUM(stayed_error) > 0
+              AS is_enough
+          FROM pairs GROUP BY site_id, from_stage, to_stage
+        )
+        SELECT site_id, from_stage, to_stage,
+          CASE to_stage {_RANK} END > CASE from_stage {_RANK} END AS is_up,
+          months, movers, value_moved, value_stayed, value_moved - value_stayed AS difference,
+          CASE WHEN is_enough THEN value_moved - value_stayed - 1.96 * error END
+            AS difference_low,
+          CASE WHEN is_enough THEN value_moved - value_stayed + 1.96 * error END
+            AS difference_high
+        FROM moves""",
     "data_quality": """
         SELECT site_id, event_name, SUM(received) AS received, SUM(duplicates) AS duplicates,
           SUM(bots) AS bots, SUM(late) AS late, SUM(quarantined) AS quarantined,
