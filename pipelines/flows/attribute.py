@@ -63,14 +63,14 @@ _LOCAL = "FnApiRunner"
 _PINS = ("pin", "pin_visit")
 # How many bytes in the lake make one shard of a stage: small enough for flat memory, large
 # enough that arrays stay long. Of some stages only the bytes of events that come to them count.
-_SHARD_BYTES = 30_000_000
+_SHARD_BYTES = 15_000_000
 _SHARD_BYTES_OF: Mapping[str, tuple[int, Sequence[str]]] = {
     "SettleOrders": (10_000_000, ("purchase", "refund", "identify")),
     "StitchVisitors": (40_000_000, (*_PINS, "purchase", "identify")),
     "AttachLandings": (40_000_000, _PINS),
     "MeasureSpheres": (10_000_000, _PINS),
     "SelectTouches": (20_000_000, _PINS),
-    "CreditPins": (500_000, ("purchase",)),
+    "CreditPins": (300_000, ("purchase",)),
 }
 _MAX_SHARDS, _GROUP_BYTES = 256, 10_000_000
 

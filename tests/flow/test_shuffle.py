@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import itertools
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from pipelines.kernels.columns import Tables
 from pipelines.kernels.hashing import hash_rows
+from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.shuffle import (
     KEY,
     RESULTS_TAG,
@@ -266,6 +268,22 @@ def test_pipeline_gives_what_the_step_gives(shards: int, lanes: int, edges: list
 
     for name, table in whole.items():
         assert found[name] == sorted(table.select(TOTALS.names).to_pylist(), key=str)
+
+
+def test_threads_keep_the_order_of_their_elements() -> None:
+    """Which shard is done first is chance, and must decide nothing."""
+
+    def waited(seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds
+
+    assert list(on_threads(waited, [0.02, 0])) == [0.02, 0]
+
+
+def test_what_fails_on_a_thread_fails_the_run() -> None:
+    """A shard that is left out is revenue that is left out."""
+    with pytest.raises(ZeroDivisionError):
+        list(on_threads(lambda number: 1 / number, [1, 0, 2]))
 
 
 def test_a_dataset_for_an_earlier_stage_is_refused() -> None:
