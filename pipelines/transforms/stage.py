@@ -145,7 +145,7 @@ class _StageFn(beam.DoFn):
             remember(self._shuffle, self._stage, shard, pieces, *given)
         past = Past(self._shuffle, self._stage, shard)
         change = change_of(self._step, self._shuffle, self._stage, past, given)
-        del given
+        del given  # its rows are in memory until then
         allowed = (RESULTS_TAG, TALLY_TAG, *self._shuffle.later(self._stage))
         for tables, is_removal in zip(change, (False, True), strict=True):
             given_on = scatter(self._shuffle, tables, is_removal=is_removal)
