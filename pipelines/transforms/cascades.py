@@ -21,12 +21,15 @@ from pipelines.kernels.columns import (
     ints,
     is_set,
     joint_key,
+    key_places,
     places,
     sort_by,
     take,
 )
+from pipelines.kernels.multisets import is_repeated
 from pipelines.transforms.acts import acts_of_pins, acts_of_visits
 from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
+from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import LANDINGS_BY_ROOT, TOUCHES
 from schemas.settings import Site
@@ -37,24 +40,40 @@ def attach_landings(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
 
     Takes pins and landings of whole pin ids; gives the visits table and both by root.
     """
-    pins = sort_by(tables["pins_by_person"], "site_id", "pin_id", "precedence", "event_id")
-    (pin,) = codes([pins["site_id"], pins["pin_id"]])
-    pins = pins.take(pa.array(group_starts(pin)))
+    pins = _first_pins(tables["pins_by_person"])
     root = pc.coalesce(pins["root_pin_id"], pins["parent_pin_id"], pins["pin_id"])
     place = pins.schema.get_field_index("root_pin_id")
     pins = pins.set_column(place, "root_pin_id", root)
 
     landings = tables["landings_by_person"]
-    row = places(
-        joint_key(landings["site_id"], landings["pin_id"]),
-        joint_key(pins["site_id"], pins["pin_id"]),
-    )
+    row = _pin_of(landings, pins)
     found = landings.append_column("root_pin_id", take(pins["root_pin_id"], row))
     return wanted.made(
         visits=lambda: _visits(landings, row >= 0),
         pins_by_root=lambda: pins,
         landings_by_root=lambda: found.filter(pa.array(row >= 0)).select(LANDINGS_BY_ROOT.names),
     )
+
+
+def _first_pins(pins: pa.Table) -> pa.Table:
+    """The pin of each id that came first; most ids come once, and so do their keys."""
+    again = is_repeated(ints(pins[KEY]))
+    more = sort_by(pins.filter(pa.array(again)), "site_id", "pin_id", "precedence", "event_id")
+    (pin,) = codes([more["site_id"], more["pin_id"]])
+    first = more.take(pa.array(group_starts(pin)))
+    return pa.concat_tables([pins.filter(pa.array(~again)), first]).combine_chunks()
+
+
+def _pin_of(landings: pa.Table, pins: pa.Table) -> Ints:
+    """[landings] row of the landing's pin, -1 where it is unknown: by key, and then by text."""
+    row = key_places(ints(landings[KEY]), ints(pins[KEY]))
+    is_right = np.ones(len(row), dtype=np.bool_)
+    for name in ("site_id", "pin_id"):
+        is_right &= bools(pc.equal(landings[name], take(pins[name], row)))
+    wrong = (row >= 0) & ~is_right
+    if (wrong & is_set(landings["pin_id"])).any():  # two ids have one key: once in 2**64 pairs
+        return places(*(joint_key(t["site_id"], t["pin_id"]) for t in (landings, pins)))
+    return np.where(wrong, -1, row)
 
 
 def _visits(landings: pa.Table, is_known_pin: Bools) -> pa.Table:

@@ -209,7 +209,7 @@ def _rounded(value: Floats) -> pa.Array:
 
 def _daily_table(parts: pa.Table, dimension: str, models: Sequence[str]) -> pa.Table:
     """Counts that hold for every model are repeated for each, so that one filter reads a row."""
-    parts = parts.filter(pc.equal(parts["dimension"], dimension))
+    parts = parts.select(DAILY_PARTS.names).filter(pc.equal(parts["dimension"], dimension))
     shared = parts.filter(pc.is_null(parts["model"]))
     keys = ("site_id", "dimension", "key", "day", "model")
     # Added up first: a count comes in many parts.

@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.kernels.columns import Bools, Ints, Tables, codes, ints
+from pipelines.kernels.multisets import is_among
+from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.settings import Site
 
@@ -27,17 +29,22 @@ def select_touches(
 
 def _is_followed(touches: pa.Table, orders: pa.Table, sites: Mapping[str, Site]) -> Bools:
     creditable = orders.filter(orders["is_creditable"])
+    chosen = np.zeros(len(touches), dtype=np.bool_)
+    # Most people never buy.
+    rows = np.flatnonzero(is_among(ints(touches[KEY]), np.unique(ints(creditable[KEY]))))
+    of_buyers = touches.select(["site_id", "person_id", "at"]).take(pa.array(rows))
     touch_person, order_person = codes(
-        *([table["site_id"], table["person_id"]] for table in (touches, creditable))
+        *([table["site_id"], table["person_id"]] for table in (of_buyers, creditable))
     )
     window = [sites[site].window_ms for site in creditable["site_id"].to_pylist()]
-    return has_order(
+    chosen[rows] = has_order(
         touch_person,
-        ints(touches["at"]),
+        ints(of_buyers["at"]),
         order_person,
         ints(creditable["at"]),
         np.array(window, dtype=np.int64),
     )
+    return chosen
 
 
 def has_order(
