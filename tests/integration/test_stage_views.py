@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, text
 
 from pipelines.io.database import open_database, upgrade_database
 from schemas.settings import Home, Site
@@ -88,12 +88,16 @@ def asked(connection: Connection, view: str, *names: str) -> list[tuple[Any, ...
 
 def _plain(value: Any) -> Any:
     """PostgreSQL's sums are decimals, SQLite's truths are numbers."""
-    return value if isinstance(value, str) or value is None else round(float(value), 6)
+    return value if isinstance(value, str) or value is None else float(value)
 
 
-def plain(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Rows as `asked` gives them."""
-    return sorted((tuple(map(_plain, row)) for row in rows), key=str)
+def plain(rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Rows as `asked` gives them, but for the last digits of floats."""
+    ordered = sorted((tuple(map(_plain, row)) for row in rows), key=str)
+    return [
+        tuple(value if isinstance(value, str) else pytest.approx(value) for value in row)
+        for row in ordered
+    ]
 
 
 def error_of(group: Sequence[Standing]) -> float:
@@ -196,14 +200,14 @@ def test_a_move_has_its_interval_by_hand(
     ]
     with engine.begin() as connection:
         connection.execute(
-            CurrentRun.__table__.insert(),
+            insert(CurrentRun),
             {"pointer": 1, "run_id": "run", "run_number": 1, "base_run": 1},
         )
         day = {"day": "2025-07-01", "event_name": "pin", **nothing, "received": 1}
-        connection.execute(DataQualityDaily.__table__.insert(), shown | day)
+        connection.execute(insert(DataQualityDaily), shown | day)
         for stage, people, paying, revenue, error in rows:
             connection.execute(
-                StageTransition.__table__.insert(),
+                insert(StageTransition),
                 shown
                 | {
                     "month": "2025-01", "from_stage": "fling", "to_stage": stage,
