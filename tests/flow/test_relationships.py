@@ -4,7 +4,7 @@ import datetime
 import random
 import re
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from schemas.settings import Site
 from schemas.stages import CasualAcquaintance, Stages, Teammate
 from tests.oracle_stages import RUNGS, Act, stages_truth
 
-KINDS = [*{act for acts in RUNGS.values() for act in acts} - {"re-pin"}, "order", "credit"]
+KINDS = sorted({act for acts in RUNGS.values() for act in acts} - {"re-pin"} | {"order", "credit"})
 # Winter and summer, a leap year, ends of months and 90 days before and after them.
 DAY_MS = 86_400_000
 BEGIN_MS = 1_703_980_800_000  # 2023-12-31 UTC
@@ -164,7 +164,7 @@ def test_the_example_on_the_page_is_right() -> None:
 # Mistakes ----------------------------------------------------------------------------------
 
 
-def shops(count: int = 40) -> tuple[pa.Table, dict[str, Site], dict[str, list[Act]]]:
+def shops(count: int = 60) -> tuple[pa.Table, dict[str, Site], dict[str, list[Act]]]:
     """Shops of all rules, each with a history that meets their edges."""
     rng = random.Random(7)
     sites, histories = {}, {}
@@ -186,19 +186,22 @@ def shops(count: int = 40) -> tuple[pa.Table, dict[str, Site], dict[str, list[Ac
         zone = rng.choice(("Europe/London", "America/New_York"))
         site_id = f"shop-{number}"
         sites[site_id] = Site(key="key", currency="GBP", time_zone=zone, stages=stages)
-        histories[site_id] = [_random_act(rng) for _ in range(30)]
+        histories[site_id] = [_random_act(rng, LONG if number % 2 else SHORT) for _ in range(30)]
     tables = [table_of(acts, site_id) for site_id, acts in histories.items()]
     return pa.concat_tables(tables), sites, histories
 
 
-def _random_act(rng: random.Random) -> Act:
+SHORT = (0, 1, 30)
+LONG = (0, 1, 2, 29, 30, 31, 60, 89, 90, 91, 120, 121, 150, 400)
+
+
+def _random_act(rng: random.Random, days: Sequence[int]) -> Act:
     people = ("ann", "bob")
     act = rng.choice([*KINDS, "pin", "visited", "visit", "order", "credit"])
     has_other = act in {"visit", "visited", "pin", "repinned", "credit"}
     other = rng.choice((*people, None)) if has_other else None
     amount = rng.choice((0, 7_000_000)) if act in {"order", "credit"} else 0
-    day = rng.choice((0, 1, 2, 29, 30, 31, 60, 89, 90, 91, 120, 121, 150, 400))
-    at = 1_704_067_200_000 + day * DAY_MS + rng.choice((-1, 0, 3_600_000))
+    at = 1_704_067_200_000 + rng.choice(days) * DAY_MS + rng.choice((-1, 0, 3_600_000))
     return Act(rng.choice(people), act, at, other, amount)
 
 
@@ -269,18 +272,28 @@ WRONG_SITES = {
         for field in fields
     },
 }
+
+
+def _lowered(rung: int) -> Callable[[kernel.Acts, kernel.Rules], kernel.PersonMonths]:
+    """A kernel for which one rung is worth no more than the one below."""
+    right = kernel.stage_months
+
+    def wrong(acts: kernel.Acts, rules: kernel.Rules) -> kernel.PersonMonths:
+        return right(acts._replace(rung=acts.rung - (acts.rung == rung)), rules)
+
+    return wrong
+
+
 WRONG_CODE: dict[str, tuple[Any, str, Any]] = {
     "what others do is hers": (relationships, "_OF_OTHERS", ("credit",)),
     "coming back takes no day": (kernel, "_DAY_MS", 0),
     "91 days are looked at": (kernel, "_VALUE_MS", 91 * DAY_MS),
     "89 days are looked at": (kernel, "_VALUE_MS", 89 * DAY_MS),
     "two months of value are looked at": (kernel, "_MONTHS_OF_VALUE", 2),
-    "an answer is creation": (
-        relationships, "RUNG_OF_ACT", relationships.RUNG_OF_ACT | {"answer": "creation"},
-    ),
-    "a review is curation": (
-        relationships, "RUNG_OF_ACT", relationships.RUNG_OF_ACT | {"review": "curation"},
-    ),
+    **{
+        f"rung {rung} is the one below": (kernel, "stage_months", _lowered(rung))
+        for rung in (2, 3, 4)
+    },
     "new pinners were strangers": (kernel, "NEW", kernel.STRANGER),
     "the closer stage loses": (kernel, "TEAMMATE", kernel.CASUAL),
 }  # fmt: skip
