@@ -4,10 +4,12 @@ import re
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from pipelines.flows.run import _deciding
 from schemas.errors import SettingsError
-from schemas.settings import parse_settings
+from schemas.settings import Site, parse_settings
 from schemas.stages import RUNGS, STAGES, Stages
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "relationships.md").read_text()
@@ -70,3 +72,15 @@ def test_the_page_names_every_stage_and_rung() -> None:
     names = set(re.findall(r"^\| `([a-z ]+)` \|", DOCUMENTED, re.MULTILINE))
 
     assert names >= {*STAGES, *RUNGS}
+
+
+def test_whatever_a_site_says_of_results_is_in_the_digest_of_a_run() -> None:
+    """A threshold that is changed must begin a full run; a key that is changed must not."""
+    of_ways_in = {
+        *("key", "origins", "secret_env", "shopify_secret_env", "woocommerce_secret_env"),
+        *("shopify_subscription", "item_id_from"),
+    }
+
+    decided = msgspec.json.decode(_deciding(parse_settings(tomllib.loads(SITE))))
+
+    assert set(decided["sites"]["acme"]) == set(Site.__struct_fields__) - of_ways_in
