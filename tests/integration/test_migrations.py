@@ -16,6 +16,11 @@ from schemas.views import drop_views, view_definitions
 from tests.integration.publishing import attribute, contents, fill, happened, shown
 
 Answers = dict[str, list[str]]
+# Of tables that the first release did not have: the next full run fills them.
+LATER = {
+    "pinner_stages", "stage_transitions", "current_pinner_stages", "current_stage_transitions",
+    "pinner_stage", "stage_moves", "stage_values", "move_values",
+}  # fmt: skip
 
 
 def answers(engine: Engine) -> Answers:
@@ -67,8 +72,8 @@ def test_published_runs_survive_the_way_down_and_up(home: Home) -> None:
     assert ask(engine, old) == wanted
     assert ask(engine, "SELECT COUNT(DISTINCT run_id) FROM orders") == [(2,)]
     upgrade_database(engine)
-    assert answers(engine) == before
-    assert contents(engine) == rows
+    assert answers(engine) == before | {view: [] for view in LATER & before.keys()}
+    assert contents(engine) == rows | {table: [] for table in LATER & rows.keys()}
     with engine.connect() as connection:
         assert told(audit(connection, shown(engine))) == []
     engine.dispose()
