@@ -9,6 +9,7 @@ import functools
 import pyarrow as pa
 
 from schemas.lake import lake_schema
+from schemas.models import MODELS
 
 TEXT, INT, FLOAT, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -148,9 +149,10 @@ CASCADE_SHAPES = _schema(
     site_id=TEXT, root_pin_id=TEXT, size=INT, depth=INT, breadth=INT, visitors=INT,
     pair_distance=INT, pairs=INT,
 )  # fmt: skip
-# Credit of one customer to one key of one dimension, under one model.
+# Credit of one customer to one key of one dimension in micros, a column for each model: null
+# where the model has no credit row (which a credit of 0 is).
 CREDIT_SUMS = _schema(
-    site_id=TEXT, dimension=TEXT, key=TEXT, model=TEXT, person_id=TEXT, credited_micros=INT
+    site_id=TEXT, dimension=TEXT, key=TEXT, person_id=TEXT, **dict.fromkeys(MODELS, INT)
 )
 DAILY_COUNTS = (
     "views", "clicks", "pins", "pin_visits", "adds_to_cart", "orders", "units",

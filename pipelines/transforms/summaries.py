@@ -7,7 +7,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Floats, Ints, Tables, codes, group_starts, ints, sort_by
+from pipelines.kernels.columns import (
+    Floats,
+    Ints,
+    Tables,
+    codes,
+    group_starts,
+    ints,
+    is_set,
+    sort_by,
+)
 from pipelines.kernels.uncertainty import gamma_interval
 from pipelines.transforms.daily import DIMENSIONS, add_up
 from pipelines.transforms.rejects import once
@@ -28,8 +37,9 @@ from schemas.settings import Site
 def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHING) -> Tables:
     """Merges parts. Takes all rows of whole (site, key)s; gives the aggregate tables."""
     sums = tables["credit_sums"]
-    is_cascade = pc.equal(sums["dimension"], "cascade")
-    default = sums.filter(pc.equal(sums["model"], DEFAULT_MODEL))
+    default = sums.filter(pc.is_valid(sums[DEFAULT_MODEL])).rename_columns(
+        {DEFAULT_MODEL: "credited_micros"}
+    )
     edges = functools.cache(lambda: _edges(tables["reach"], tables["influence"]))
     sales = functools.partial(
         add_up, tables["sales_parts"], SALES_PARTS, ("site_id", "day"), SALES_SUMS
@@ -45,7 +55,7 @@ def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHIN
         sphere_edges=edges,
         pinner_spheres=lambda: _spheres(tables, edges(), default, sites),
         cascades=lambda: _cascades(tables["cascade_shapes"], default),
-        model_credits=lambda: _model_credits(sums.filter(pc.invert(is_cascade))),
+        model_credits=lambda: _model_credits(sums, wanted.models),
         item_daily=lambda: _daily_table(tables["daily_parts"], "product", wanted.models),
         slot_daily=lambda: _daily_table(tables["daily_parts"], "slot", wanted.models),
         recommender_daily=lambda: _daily_table(tables["daily_parts"], "recommender", wanted.models),
@@ -181,25 +191,30 @@ def _cascades(shapes: pa.Table, default: pa.Table) -> pa.Table:
     ).append_column("credited_micros", pa.array(total[mine]))
 
 
-def _model_credits(sums: pa.Table) -> pa.Table:
-    keys = ("site_id", "dimension", "key", "model")
-    # Sorted by amount as well: float sums come out the same in every cut of the work.
-    sums = sort_by(sums, *keys, "credited_micros")
-    (code,) = codes([sums[key] for key in keys])
-    start = group_starts(code)
-    interval = gamma_interval(ints(sums["credited_micros"]), np.append(start, len(sums)))
-    total = np.add.reduceat(ints(sums["credited_micros"]), start) if len(start) else start
-    groups = sums.select(list(keys)).take(pa.array(start))
-    return pa.table(
-        {
-            **{key: groups[key] for key in keys},
-            "credited_micros": total,
+def _model_credits(sums: pa.Table, models: Sequence[str]) -> pa.Table:
+    """Credit of each key of each dimension but cascades, and how sure it is."""
+    sums = sums.filter(pc.not_equal(sums["dimension"], "cascade"))
+    (code,) = codes([sums[key] for key in ("site_id", "dimension", "key")])
+    parts = []
+    for model in models:
+        owed = np.flatnonzero(is_set(sums[model]))
+        amount = ints(sums[model])[owed]
+        # Sorted by amount as well: float sums come out the same in every cut of the work.
+        by = np.lexsort((amount, code[owed]))
+        owed, amount = owed[by], amount[by]
+        start = group_starts(code[owed])
+        interval = gamma_interval(amount, np.append(start, len(owed)))
+        rows = sums.select(["site_id", "dimension", "key"]).take(pa.array(owed[start]))
+        columns = {
+            "model": pa.array([model] * len(start), pa.string()),
+            "credited_micros": np.add.reduceat(amount, start) if len(start) else start,
             "ci_low_micros": _rounded(interval.low),
             "ci_high_micros": _rounded(interval.high),
             "n_customers": interval.n_customers,
             "n_effective": pa.array(interval.n_effective, mask=np.isnan(interval.n_effective)),
         }
-    )
+        parts.append(pa.table({**{n: rows[n] for n in rows.column_names}, **columns}))
+    return pa.concat_tables(parts)
 
 
 def _rounded(value: Floats) -> pa.Array:
