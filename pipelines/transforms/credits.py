@@ -97,7 +97,7 @@ def credit_shard(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVE
 
 
 def _shard(tables: Tables, sites: Mapping[str, Site]) -> Shard:
-    orders, touches = tables["orders_to_credit"], tables["order_touches"]
+    orders, touches = tables["orders_to_credit"], tables["chained_touches"]
     person, buyer = codes(*([t["site_id"], t["person_id"]] for t in (touches, orders)))
     buyer = np.where(bools(orders["is_creditable"]), buyer, -1)
     by = pa.table({"person": person, "at": touches["at"], "touch_id": touches["touch_id"]})
@@ -122,13 +122,15 @@ def _shard(tables: Tables, sites: Mapping[str, Site]) -> Shard:
 
 
 def _chain_pins(touches: pa.Table) -> pa.Table:
-    """[chain pins] the touches' chains laid end to end."""
+    """[chain pins] the touches' chains laid end to end; a chain ends at its root."""
     columns = {
         name.removesuffix("s"): pc.list_flatten(touches[name].combine_chunks())
         for name in touches.column_names
         if pa.types.is_list(touches.schema.field(name).type)
     }
-    return pa.table(columns)
+    length = ints(pc.list_value_length(touches["pin_ids"]))
+    root = take(columns["pin_id"], np.repeat(np.cumsum(length) - 1, length))
+    return pa.table({**columns, "root_pin_id": root})
 
 
 def _links(paths: Paths, touches: pa.Table) -> Links:
@@ -148,8 +150,7 @@ def _weights(shard: Shard, sites: Mapping[str, Site], models: tuple[str, ...]) -
     age = ints(orders["at"])[paths.order] - ints(touches["at"])[paths.touch]
     half_life = np.array([sites[site].half_life_days for site in orders["site_id"].to_pylist()])
     half_life_ms = (half_life * 86_400_000.0)[paths.order]
-    length = ints(pc.list_value_length(touches["pin_ids"]))
-    (pin,) = codes([take(shard.pins["pin_id"], np.cumsum(length) - length)])
+    (pin,) = codes([touches["pin_id"]])
     weights = np.empty((len(models), len(links.order)))
     for weight, model in zip(weights, models, strict=True):
         of_touch = weigh_touches(model, paths, age, pin[paths.touch], half_life_ms)
