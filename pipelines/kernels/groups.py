@@ -1,10 +1,13 @@
 """Rows gathered by code with one sort, and what they add up to."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
-from pipelines.kernels.columns import Ints, group_starts
+from pipelines.kernels.columns import Ints, flat, group_starts, ints
+
+_MOST_CODES = 2**62
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +26,11 @@ class Groups:
         """[groups] a row of each: it says what all of its group say."""
         return self.rows[self.start]
 
+    @property
+    def size(self) -> Ints:
+        """[groups] rows of each."""
+        return np.diff(np.append(self.start, len(self.rows)))
+
     def sums(self, values: Ints) -> Ints:
         """[groups, ...] sums of [rows, ...] values."""
         if len(self.start) == 0:
@@ -32,8 +40,7 @@ class Groups:
     def of_rows(self, count: int) -> Ints:
         """[count] the group of each row, -1 where it has none."""
         group = np.full(count, -1, dtype=np.int64)
-        size = np.diff(np.append(self.start, len(self.rows)))
-        group[self.rows] = np.repeat(np.arange(len(size)), size)
+        group[self.rows] = np.repeat(np.arange(len(self.start)), self.size)
         return group
 
 
@@ -41,12 +48,20 @@ def group_by(*codes: Ints) -> Groups:
     """Groups rows by their codes together.
 
     Args:
-      codes: each [rows] from 0, or -1 for a row that stands aside; their ranges multiplied
-        stay below 2**63.
+      codes: each [rows] from 0, or -1 for a row that stands aside.
     """
-    joint = np.zeros(len(codes[0]), dtype=np.int64)
+    joint, width = np.zeros(len(codes[0]), dtype=np.int64), 1
     for code in codes:
-        joint = joint * (int(code.max(initial=0)) + 1) + code
+        own = int(code.max(initial=0)) + 1
+        if width * own >= _MOST_CODES:
+            joint = np.unique(joint, return_inverse=True)[1]
+            width = len(joint)
+        joint, width = joint * own + code, width * own
     kept = np.flatnonzero(np.min(codes, axis=0) >= 0)
     rows = kept[np.argsort(joint[kept])]
     return Groups(rows, group_starts(joint[rows]))
+
+
+def group_equal(*columns: Any) -> Groups:
+    """Groups rows that say the same in all columns; a null says the same as another."""
+    return group_by(*(ints(flat(each).dictionary_encode("encode").indices) for each in columns))

@@ -27,7 +27,7 @@ from pipelines.kernels.credit import Credits, Paths, build_paths, credit_lines, 
 from pipelines.kernels.dues import Dues, dues_of_links, units_of
 from pipelines.kernels.groups import group_by
 from pipelines.transforms.acts import acts_of_orders
-from pipelines.transforms.daily import DIMENSIONS, add_up, days_of
+from pipelines.transforms.daily import DIMENSIONS, days_of, sum_by_key
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import CREDIT_SUMS, DAILY_COUNTS, DAILY_PARTS, SALES_PARTS, SALES_SUMS
 from schemas.errors import AuditError
@@ -242,7 +242,7 @@ def _sales(orders: pa.Table, is_credited: Bools, day: pa.Array) -> pa.Table:
             "unattributed_micros": np.where(is_credited, 0, net),
         }
     )
-    return add_up(table, SALES_PARTS, ("site_id", "day"), SALES_SUMS)
+    return sum_by_key(table, SALES_PARTS, ("site_id", "day"), SALES_SUMS)
 
 
 def _influence(shard: Shard, net: Ints) -> pa.Table:
