@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pipelines.kernels import stages
 from pipelines.kernels.calendar import local_days, month_texts, months_of
 from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints
-from pipelines.transforms.daily import add_up
+from pipelines.transforms.daily import sum_by_key
 from schemas.batches import STAGE_PARTS, STAGE_SUMS
 from schemas.results import result_schema
 from schemas.settings import Site
@@ -157,7 +157,7 @@ def _parts(
         "square_low": np.append(none, square_low),
     }
     table = _of_site(site_id, STAGE_PARTS, columns, len(month))
-    return add_up(table, STAGE_PARTS, _KEY, STAGE_SUMS)
+    return sum_by_key(table, STAGE_PARTS, _KEY, STAGE_SUMS)
 
 
 def _name(stage: Ints) -> pa.Array:
@@ -172,7 +172,7 @@ def _of_site(site_id: str, schema: pa.Schema, columns: Mapping[str, Any], rows: 
 
 def add_stages_up(parts: pa.Table) -> pa.Table:
     """`stage_transitions` from STAGE_PARTS."""
-    table = add_up(parts, STAGE_PARTS, _KEY, STAGE_SUMS)
+    table = sum_by_key(parts, STAGE_PARTS, _KEY, STAGE_SUMS)
     high, low = (ints(table[name]).astype(np.float64) for name in ("square_high", "square_low"))
     error = np.sqrt(high * 2.0**40 + low) * stages.MICROS_OF_SQUARES
     return table.append_column("standard_error_micros", pa.array(error))
