@@ -28,7 +28,7 @@ from pipelines.io.lake import LakeFile
 from pipelines.io.quarantine import QUARANTINE, quarantine_files, rejects_table
 from pipelines.io.staging import ResultFile
 from pipelines.kernels.columns import Tables
-from pipelines.transforms.cascades import attach_landings, measure_cascades
+from pipelines.transforms.cascades import attach_landings
 from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
 from pipelines.transforms.follow import follow_people
@@ -46,6 +46,7 @@ from pipelines.transforms.shuffle import (
     scatter,
     written,
 )
+from pipelines.transforms.spheres import measure_cascades
 from pipelines.transforms.stage import RunStage
 from pipelines.transforms.summaries import summarize
 from pipelines.transforms.touches import select_touches
