@@ -199,9 +199,7 @@ def measure_spheres(
         persons = sorted({person for person, *_ in landed if person is not None})
         least = {v: min(hop for who, hop, _, _ in landed if who == v) for v in persons}
         people_at = Counter(least.values())
-        waits = [
-            min((at, hop, hours) for who, hop, at, hours in landed if who == v)[2] for v in persons
-        ]
+        waits = [min((at, hours) for who, _, at, hours in landed if who == v)[1] for v in persons]
         own = [row for row in pin_rows if row["person_id"] == pinner]
         spheres.append(
             {

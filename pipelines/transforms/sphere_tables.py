@@ -17,7 +17,7 @@ def sphere_edges(reach: pa.Table, influence: pa.Table) -> pa.Table:
     merged = sort_by(merged, *keys).rename_columns(
         {"hop_min": "hop", "visits_sum": "visits", "pins_sum": "pins"}
     )
-    order = [(name, "ascending") for name in (*keys, "first_at", "hop")]
+    order = [(name, "ascending") for name in (*keys, "first_at")]
     first = reach.take(pc.sort_indices(reach, [*order, ("own_pin_at", "descending")]))
     (code,) = codes([first[key] for key in keys])
     first = first.take(pa.array(group_starts(code)))

@@ -1,15 +1,13 @@
 """Cascades grown, spheres measured, touches listed with their chains."""
 
 import functools
-import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels import sphere
+from pipelines.kernels import sphere, sphere_networkx
 from pipelines.kernels.cascade import Forest, chains, grow_forest, necessity_shares
 from pipelines.kernels.columns import (
     Bools,
@@ -17,6 +15,7 @@ from pipelines.kernels.columns import (
     Tables,
     bools,
     codes,
+    group_starts,
     ints,
     is_set,
     joint_key,
@@ -24,15 +23,26 @@ from pipelines.kernels.columns import (
     sort_by,
     take,
 )
+from pipelines.kernels.landings import Landings
+from pipelines.kernels.sphere import Measured
 from pipelines.transforms.acts import acts_of_pins, acts_of_visits
 from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import TOUCHES
 from schemas.settings import Site
 
+Engine = Callable[[Forest, Ints, Ints, Landings], Measured]
+ENGINES: Mapping[str, Engine] = {
+    "vector": sphere.measure_spheres,
+    "networkx": sphere_networkx.measure_spheres,
+}
+
 
 def measure_cascades(
-    tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVERYTHING
+    tables: Tables,
+    sites: Mapping[str, Site],
+    wanted: Wanted = EVERYTHING,
+    engine: str = "vector",
 ) -> Tables:
     """Grows the cascades of a shard, measures spheres, and lists touches with their chains.
 
@@ -49,7 +59,7 @@ def measure_cascades(
     owner, person = codes(*([t["site_id"], t["person_id"]] for t in (pins, visits)))
     pin_of_landing = places(keys[1], keys[0])
     is_crawler = bools(landed["is_crawler"])
-    landings = sphere.Landings(pin_of_landing[~is_crawler], person, ints(visits["at"]))
+    landings = Landings(pin_of_landing[~is_crawler], person, ints(visits["at"]))
     crawled = np.zeros(len(pins), dtype=np.bool_)
     crawled[pin_of_landing[is_crawler]] = True
     by_others = (landings.person < 0) | (landings.person != owner[landings.pin])
@@ -58,10 +68,8 @@ def measure_cascades(
     root_id = take(pins["pin_id"], forest.root)
 
     @functools.cache
-    def measured() -> sphere.Measured:
-        pinned_at = ints(pins["at"])
-        proven = sphere.with_repins(forest, owner, pinned_at, landings)
-        return sphere.measure_spheres(forest, owner, pinned_at, proven)
+    def measured() -> Measured:
+        return ENGINES[engine](forest, owner, ints(pins["at"]), landings)
 
     @functools.cache
     def people() -> pa.Table:
@@ -86,9 +94,9 @@ def measure_cascades(
                 "pinned_at": pins["at"],
             }
         ),
-        reach=lambda: _with_ids(people(), measured().reach, sphere.Reach),
-        hop_visits=lambda: _with_ids(people(), measured().hop_visits, sphere.HopVisits),
-        own_pins=lambda: _own_pins(people(), pins, is_confirmed, measured()),
+        reach=lambda: _with_ids(people(), measured().reach._asdict()),
+        hop_visits=lambda: _with_ids(people(), _hop_visits(measured())),
+        own_pins=lambda: _with_ids(people(), _own_pins(owner, is_confirmed, measured())),
         cascade_shapes=lambda: _shapes(pins, forest, measured(), landings, by_others),
         acts=lambda: pa.concat_tables(
             [
@@ -108,7 +116,7 @@ def measure_cascades(
     )
 
 
-def _distinct(landings: sphere.Landings, mask: Bools, group: Ints, count: int) -> Ints:
+def _distinct(landings: Landings, mask: Bools, group: Ints, count: int) -> Ints:
     """[groups] distinct known people among the masked landings of each group."""
     known = mask & (landings.person >= 0)
     width = int(landings.person.max(initial=0)) + 1
@@ -123,33 +131,35 @@ def _people(pins: pa.Table, visits: pa.Table, code: Ints) -> pa.Table:
     return both.take(pa.array(rows[values >= 0]))
 
 
-def _own_pins(
-    people: pa.Table, pins: pa.Table, is_confirmed: Bools, measured: sphere.Measured
-) -> pa.Table:
-    """OWN_PINS: each pin counted, and the kernel's pairs of pins."""
-    own = _with_ids(people, measured.own_pins, sphere.OwnPins)
-    none, one = np.zeros(len(pins), dtype=np.int64), np.ones(len(pins), dtype=np.int64)
-    counted = pa.table(
-        {
-            "site_id": pins["site_id"],
-            "pinner_id": pins["person_id"],
-            "pins": one,
-            "confirmed_pins": is_confirmed.astype(np.int64),
-            "pair_distance": none,
-            "pairs": none,
-        }
-    ).filter(pc.is_valid(pins["person_id"]))
-    uncounted = pa.array(np.zeros(len(own), dtype=np.int64))
-    own = own.append_column("pins", uncounted).append_column("confirmed_pins", uncounted)
-    return pa.concat_tables([counted, own.select(counted.column_names)])
+def _own_pins(owner: Ints, is_confirmed: Bools, measured: Measured) -> dict[str, Ints]:
+    """OWN_PINS of the shard, a row a pinner."""
+    known = owner >= 0
+    count = int(owner.max(initial=-1)) + 1
+    own = measured.own_pins
+    columns = {
+        "pins": np.bincount(owner[known], minlength=count),
+        "confirmed_pins": np.bincount(owner[known & is_confirmed], minlength=count),
+        "pair_distance": np.zeros(count, dtype=np.int64),
+        "pairs": np.zeros(count, dtype=np.int64),
+    }
+    np.add.at(columns["pair_distance"], own.pinner, own.pair_distance)
+    np.add.at(columns["pairs"], own.pinner, own.pairs)
+    pinner = np.flatnonzero(columns["pins"])
+    return {"pinner": pinner, **{name: column[pinner] for name, column in columns.items()}}
 
 
-def _with_ids(people: pa.Table, rows: Sequence[tuple[int, ...]], kind: Any) -> pa.Table:
-    # One flat run of numbers: to look at each tuple takes numpy ten times as long.
-    width = len(kind._fields)
-    numbers = np.fromiter(itertools.chain.from_iterable(rows), np.int64, len(rows) * width)
-    columns = numbers.reshape(len(rows), width)
-    named = dict(zip(kind._fields, columns.T, strict=True))
+def _hop_visits(measured: Measured) -> dict[str, Ints]:
+    """HOP_VISITS of the shard, a row a pinner and hop."""
+    pinner, hop, visits = measured.hop_visits
+    order = np.lexsort((hop, pinner))
+    pinner, hop = pinner[order], hop[order]
+    start = group_starts(pinner * (int(hop.max(initial=0)) + 1) + hop)
+    total = np.add.reduceat(visits[order], start) if len(start) else start
+    return {"pinner": pinner[start], "hop": hop[start], "visits": total}
+
+
+def _with_ids(people: pa.Table, columns: Mapping[str, Ints]) -> pa.Table:
+    named = dict(columns)
     ids = {}
     if "person" in named:
         ids["person_id"] = take(people["person_id"], named.pop("person"))
@@ -167,12 +177,11 @@ def _with_ids(people: pa.Table, rows: Sequence[tuple[int, ...]], kind: Any) -> p
 def _shapes(
     pins: pa.Table,
     forest: Forest,
-    measured: sphere.Measured,
-    landings: sphere.Landings,
+    measured: Measured,
+    landings: Landings,
     by_others: Bools,
 ) -> pa.Table:
-    columns = np.array(measured.shapes, dtype=np.int64).reshape(len(measured.shapes), 6)
-    built = dict(zip(sphere.Shape._fields, columns.T, strict=True))
+    built = measured.shapes._asdict()
     root = built.pop("root")
     visitors = _distinct(landings, by_others, forest.root[landings.pin], len(pins))
     return pa.table(
@@ -190,7 +199,7 @@ def _touches(
     visits: pa.Table,
     forest: Forest,
     owner: Ints,
-    landings: sphere.Landings,
+    landings: Landings,
     root_id: pa.Array,
     sites: Mapping[str, Site],
 ) -> pa.Table:
@@ -228,7 +237,7 @@ def _touches(
 def _visited_pins(
     pins: pa.Table,
     visits: pa.Table,
-    landings: sphere.Landings,
+    landings: Landings,
     by_others: Bools,
     sites: Mapping[str, Site],
 ) -> pa.Table:
