@@ -144,8 +144,8 @@ OWN_PINS_SUMS = ("pins", "confirmed_pins", "pair_distance", "pairs")
 OWN_PINS = _schema(site_id=TEXT, pinner_id=TEXT, **dict.fromkeys(OWN_PINS_SUMS, INT))
 INFLUENCE = _schema(site_id=TEXT, pinner_id=TEXT, person_id=TEXT, influenced_micros=INT)
 CASCADE_SHAPES = _schema(
-    site_id=TEXT, root_pin_id=TEXT, size=INT, depth=INT, breadth=INT, visitors=INT,
-    pair_distance=INT, pairs=INT,
+    site_id=TEXT, root_pin_id=TEXT, size=INT, depth=INT, breadth=INT, pinners=INT, visits=INT,
+    visitors=INT, pair_distance=INT, pairs=INT,
 )  # fmt: skip
 # Credit of one customer to one key of one dimension, under one model.
 CREDIT_SUMS = _schema(

@@ -88,7 +88,9 @@ def measure_cascades(
                 "root_pin_id": root_id,
                 "hop": forest.hop,
                 "visits": visit_count,
-                "visitors": _distinct(landings, by_others, landings.pin, len(pins)),
+                "visitors": _distinct(
+                    landings.person[by_others], landings.pin[by_others], len(pins)
+                ),
                 "is_parent_missing": is_parent_missing,
                 "is_confirmed": is_confirmed,
                 "pinned_at": pins["at"],
@@ -97,7 +99,7 @@ def measure_cascades(
         reach=lambda: _with_ids(people(), measured().reach._asdict()),
         hop_visits=lambda: _with_ids(people(), _hop_visits(measured())),
         own_pins=lambda: _with_ids(people(), _own_pins(owner, is_confirmed, measured())),
-        cascade_shapes=lambda: _shapes(pins, forest, measured(), landings, by_others),
+        cascade_shapes=lambda: _shapes(pins, forest, owner, measured(), landings, by_others),
         acts=lambda: pa.concat_tables(
             [
                 acts_of_pins(pins, forest.parent),
@@ -116,11 +118,11 @@ def measure_cascades(
     )
 
 
-def _distinct(landings: Landings, mask: Bools, group: Ints, count: int) -> Ints:
-    """[groups] distinct known people among the masked landings of each group."""
-    known = mask & (landings.person >= 0)
-    width = int(landings.person.max(initial=0)) + 1
-    pairs = np.unique(group[known] * width + landings.person[known])
+def _distinct(person: Ints, group: Ints, count: int) -> Ints:
+    """[groups] distinct known people among rows of each group."""
+    known = person >= 0
+    width = int(person.max(initial=0)) + 1
+    pairs = np.unique(group[known] * width + person[known])
     return np.bincount(pairs // width, minlength=count)
 
 
@@ -177,17 +179,22 @@ def _with_ids(people: pa.Table, columns: Mapping[str, Ints]) -> pa.Table:
 def _shapes(
     pins: pa.Table,
     forest: Forest,
+    owner: Ints,
     measured: Measured,
     landings: Landings,
     by_others: Bools,
 ) -> pa.Table:
     built = measured.shapes._asdict()
     root = built.pop("root")
-    visitors = _distinct(landings, by_others, forest.root[landings.pin], len(pins))
+    cascade = forest.root[landings.pin[by_others]]
+    visits = np.bincount(cascade, minlength=len(pins))
+    visitors = _distinct(landings.person[by_others], cascade, len(pins))
     return pa.table(
         {
             "site_id": take(pins["site_id"], root),
             "root_pin_id": take(pins["pin_id"], root),
+            "pinners": _distinct(owner, forest.root, len(pins))[root],
+            "visits": visits[root],
             "visitors": visitors[root],
             **built,
         }
