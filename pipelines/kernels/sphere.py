@@ -66,6 +66,9 @@ class Measured(NamedTuple):
     shapes: Shapes
 
 
+_KINDS: tuple[Any, ...] = (Reach, HopVisits, OwnPins, Shapes)
+
+
 def measure_spheres(forest: Forest, owner: Ints, pinned_at: Ints, landings: Landings) -> Measured:
     """Measures every cascade and every pinner's part in it.
 
@@ -91,7 +94,10 @@ def _stacked(parts: tuple[Any, ...]) -> Any:
 def measure_blocks(
     forest: Forest, owner: Ints, pinned_at: Ints, landings: Landings
 ) -> Iterator[Measured]:
-    """As `measure_spheres`, some cascades at a time: nothing is kept of those that are done."""
+    """As `measure_spheres`, in parts: nothing is kept of those that were given.
+
+    A part is about some cascades, or about some of the people whom one large cascade reached.
+    """
     count = len(owner)
     size = np.bincount(forest.root, minlength=count)
     block = ((np.cumsum(size) - size) // BLOCK_PINS).astype(np.uint16)[forest.root]
@@ -101,15 +107,16 @@ def measure_blocks(
     for pins, arrived in zip(_gathered(block, blocks), of_landings, strict=True):
         row[pins] = np.arange(len(pins))
         parent = forest.parent[pins]
-        found = _measure_block(
+        parts = _measure_block(
             np.where(parent >= 0, row[parent], -1),
             forest.hop[pins],
             owner[pins],
             pinned_at[pins],
             Landings(row[landings.pin[arrived]], landings.person[arrived], landings.at[arrived]),
         )
-        root = pins[found.shapes.root]
-        yield found._replace(shapes=found.shapes._replace(root=root))
+        for part in parts:
+            root = pins[part.shapes.root]
+            yield part._replace(shapes=part.shapes._replace(root=root))
 
 
 def _gathered(block: Any, blocks: int) -> Iterator[Ints]:
@@ -123,7 +130,7 @@ def _gathered(block: Any, blocks: int) -> Iterator[Ints]:
 
 def _measure_block(
     parent: Ints, hop: Ints, owner: Ints, pinned_at: Ints, landings: Landings
-) -> Measured:
+) -> Iterator[Measured]:
     """Measures whole cascades; rows of pins are those of these arrays."""
     layout = lay_out(parent)
     distance, pairs = pair_distances(layout), layout.size * (layout.size - 1) // 2
@@ -135,9 +142,17 @@ def _measure_block(
         np.add.at(total, own.group[topmost], of_pin[topmost])
     arrivals = with_repins(parent, owner, pinned_at, landings)
     links = _links(parent, hop, layout, own, pinned_at, arrivals.pin)
-    reach, hop_visits = _reached(links, tree, own, arrivals)
-    shapes = _shapes(layout, tree, hop, distance, pairs)
-    return Measured(reach, hop_visits, OwnPins(own.pinner, *sums), shapes)
+    visits = np.bincount(arrivals.pin, minlength=len(parent))[links.pin]
+    nothing = Measured(*(kind(*[parent[:0]] * len(kind._fields)) for kind in _KINDS))
+    for reach, own_visits in _reached(links, tree, arrivals):
+        visits -= own_visits
+        yield nothing._replace(reach=reach)
+    yield Measured(
+        nothing.reach,
+        _hop_visits(links, visits, own.pinner),
+        OwnPins(own.pinner, *sums),
+        _shapes(layout, tree, hop, distance, pairs),
+    )
 
 
 def _trees(layout: Layout, parent: Ints) -> Ints:
@@ -238,10 +253,8 @@ def _links(
     return _Links(first, size, bottom, group, own.pinner[group], pinned_at[above], steps + 1)
 
 
-def _reached(
-    links: _Links, tree: Ints, own: _OwnPins, arrivals: Arrivals
-) -> tuple[Reach, HopVisits]:
-    """Follows every arrival up its links."""
+def _reached(links: _Links, tree: Ints, arrivals: Arrivals) -> Iterator[tuple[Reach, Ints]]:
+    """Follows every arrival up its links; gives with it [links] arrivals of pinners themselves."""
     key = arrivals.person * len(tree) + tree[arrivals.pin]
     order = np.argsort(key)
     begin = group_starts(key[order])
@@ -249,8 +262,6 @@ def _reached(
     # Who came to a cascade once is reached by each of its pinners once: nothing to be merged.
     is_once = np.repeat(often == 1, often)
     once, again = np.sort(order[is_once]), order[~is_once]
-    visits = np.bincount(arrivals.pin, minlength=len(tree))[links.pin]
-    found = [Reach(*np.zeros((7, 0), dtype=np.int64))]
     for chosen, runs, merge in (
         (once, np.arange(len(once)), _as_they_are),
         (again, group_starts(key[again]), _merged),
@@ -264,10 +275,9 @@ def _reached(
             link = links.first[some.pin][arrival] + place
             person = some.person[arrival]
             is_self = links.pinner[link] == person
-            visits -= np.bincount(link[is_self], minlength=len(visits))
             shown = ~is_self & (person >= 0)
-            found.append(merge(links, link[shown], some, arrival[shown]))
-    return _stacked(tuple(found)), _hop_visits(links, visits, own.pinner)
+            reach = merge(links, link[shown], some, arrival[shown])
+            yield reach, np.bincount(link[is_self], minlength=len(links.pin))
 
 
 def _as_they_are(links: _Links, link: Ints, arrivals: Arrivals, arrival: Ints) -> Reach:

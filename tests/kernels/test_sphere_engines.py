@@ -84,14 +84,18 @@ def measured(parent: np.ndarray, owner: np.ndarray, max_hop: int) -> Measured:
     return measure_spheres(forest, owner, np.arange(len(parent)), NO_LANDINGS)
 
 
-def test_blocks_are_given_one_by_one() -> None:
-    """Memory is that of one block: who asks for the next is done with the one before."""
-    forest = grow_forest(np.full(2 * sphere.BLOCK_PINS, -1))
-    owner = np.zeros(len(forest.root), dtype=np.int64)
+def test_what_is_found_comes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cascade with ten million landings fits: who asks for a part is done with the one before."""
+    monkeypatch.setattr(sphere, "BLOCK_ROWS", 100)
+    star = np.zeros(1_000, dtype=np.int64)
+    star[0] = -1
+    people = np.arange(1_000)
 
-    sizes = [len(found.shapes.root) for found in measure_blocks(forest, owner, owner, NO_LANDINGS)]
+    parts = list(measure_blocks(grow_forest(star), people, people, NO_LANDINGS))
 
-    assert sizes == [sphere.BLOCK_PINS] * 2
+    sizes = [len(part.reach.person) for part in parts]
+    assert sum(sizes) == 999
+    assert max(sizes) <= 100
 
 
 @given(world=worlds())

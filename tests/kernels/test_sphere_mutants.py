@@ -24,7 +24,7 @@ MUTANTS = {
     ),
     "nobody is somebody": Mutant(sphere, "shown = ~is_self & (person >= 0)", "shown = ~is_self"),
     "her own landings are visits": Mutant(
-        sphere, "visits -= np.bincount(link[is_self]", "visits -= np.bincount(link[:0]"
+        sphere, "visits -= own_visits", "visits -= 0 * own_visits"
     ),
     "a landing counts for each of her pins above": Mutant(sphere, "keep[again] = False", "pass"),
     "her furthest pin is the nearest": Mutant(
