@@ -19,9 +19,7 @@ LANDINGS = (
 )  # fmt: skip
 ORDERS = (("dana", 32, "25.00"), ("eve", 61, "40.00"))
 PINNERS = ("ann", "ben", "dana")
-MEASURES = re.findall(
-    r"^\| `(\w+)` \|([^|]*)\|([^|]*)\|([^|]*)\|[^|]*\|$", PAGE, re.MULTILINE
-)
+MEASURES = re.findall(r"^\| `(\w+)` \|([^|]*)\|([^|]*)\|([^|]*)\|[^|]*\|$", PAGE, re.MULTILINE)
 OF_CASCADE = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| [^|]* \|$", PAGE, re.MULTILINE)
 
 

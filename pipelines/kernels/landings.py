@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.kernels.columns import Ints, group_starts
+from pipelines.kernels.stretches import reduced
 
 
 class Landings(NamedTuple):
@@ -45,7 +46,7 @@ def with_repins(parent: Ints, owner: Ints, pinned_at: Ints, landings: Landings) 
     start = group_starts(key)
     proven = key[start]
     pins = np.diff(start, append=len(key))
-    at = np.minimum.reduceat(pinned_at[repin], start) if len(start) else start
+    at = reduced(np.minimum, pinned_at[repin], start)
 
     # Most landings can be none of these: nobody pinned on from there, or not this person.
     has_repins = np.zeros(len(parent), dtype=np.bool_)

@@ -13,6 +13,7 @@ import numpy as np
 from pipelines.kernels.cascade import Forest, Layout, lay_out, pair_distances
 from pipelines.kernels.columns import Bools, Ints, expand, group_starts
 from pipelines.kernels.landings import Arrivals, Landings, with_repins
+from pipelines.kernels.stretches import reduced, run_starts, stable_order
 
 # So many pins and rows at a time: their arrays stay near the processor, and memory is bounded.
 BLOCK_PINS, BLOCK_ROWS = 1 << 14, 1 << 18
@@ -98,11 +99,9 @@ def measure_blocks(
 
     A part is about some cascades, or about some of the people whom one large cascade reached.
     """
-    count = len(owner)
-    size = np.bincount(forest.root, minlength=count)
-    block = ((np.cumsum(size) - size) // BLOCK_PINS).astype(np.uint16)[forest.root]
+    block = _blocks_of(forest.root)
     blocks = int(block.max(initial=0)) + 1
-    row = np.empty(count, dtype=np.int64)  # of a pin within its block
+    row = np.empty(len(owner), dtype=np.int64)  # of a pin within its block
     of_landings = _gathered(block[landings.pin], blocks)
     for pins, arrived in zip(_gathered(block, blocks), of_landings, strict=True):
         row[pins] = np.arange(len(pins))
@@ -117,6 +116,15 @@ def measure_blocks(
         for part in parts:
             root = pins[part.shapes.root]
             yield part._replace(shapes=part.shapes._replace(root=root))
+
+
+def _blocks_of(root: Ints) -> Any:
+    """[pins] number of the block: cascades in the order of their roots, so many pins together."""
+    size = np.bincount(root, minlength=len(root))
+    before = np.cumsum(size)
+    before -= size
+    before //= BLOCK_PINS
+    return before.astype(np.uint16)[root]
 
 
 def _gathered(block: Any, blocks: int) -> Iterator[Ints]:
@@ -172,8 +180,8 @@ def _shapes(layout: Layout, tree: Ints, hop: Ints, distance: Ints, pairs: Ints) 
     return Shapes(
         root,
         layout.size[root],
-        _reduced(np.maximum, depth, begin),
-        _reduced(np.maximum, at_hop, begin),
+        reduced(np.maximum, depth, begin),
+        reduced(np.maximum, at_hop, begin),
         distance[root],
         pairs[root],
     )
@@ -192,7 +200,7 @@ def _own_pins(layout: Layout, tree: Ints, owner: Ints) -> _OwnPins:
     known = np.flatnonzero(owner >= 0)
     # By pinner along the line of pins, and so by cascade within a pinner.
     mine = known[np.argsort(owner[known] * count + layout.place[known])]
-    begin = _run_starts(owner[mine], tree[mine])
+    begin = run_starts(owner[mine], tree[mine])
     code = np.repeat(np.arange(len(begin)), np.diff(begin, append=len(mine)))
     # Sub-trees lie within each other or apart: what the furthest end before does not pass
     # lies in none of the group's.
@@ -295,22 +303,22 @@ def _as_they_are(links: _Links, link: Ints, arrivals: Arrivals, arrival: Ints) -
 
 def _merged(links: _Links, link: Ints, arrivals: Arrivals, arrival: Ints) -> Reach:
     """A row for each group and person; they come by person."""
-    order = _stable_order(links.group[link])
+    order = stable_order(links.group[link])
     link, arrival = link[order], arrival[order]
     group, person, at = links.group[link], arrivals.person[arrival], arrivals.at[arrival]
-    begin = _run_starts(group, person)
+    begin = run_starts(group, person)
     visits = np.diff(begin, append=len(group))
-    first_at = _reduced(np.minimum, at, begin)
+    first_at = reduced(np.minimum, at, begin)
     is_first = at == np.repeat(first_at, visits)
     own_pin_at = np.where(is_first, links.pinned_at[link], np.iinfo(np.int64).min)
     return Reach(
         links.pinner[link[begin]],
         person[begin],
-        _reduced(np.minimum, links.hop[link], begin),
+        reduced(np.minimum, links.hop[link], begin),
         visits,
-        _reduced(np.add, arrivals.pins[arrival], begin),
+        reduced(np.add, arrivals.pins[arrival], begin),
         first_at,
-        _reduced(np.maximum, own_pin_at, begin),
+        reduced(np.maximum, own_pin_at, begin),
     )
 
 
@@ -321,25 +329,5 @@ def _hop_visits(links: _Links, visits: Ints, pinner: Ints) -> HopVisits:
     order = np.argsort(key)
     key = key[order]
     begin = group_starts(key)
-    total = _reduced(np.add, visits[some][order], begin)
+    total = reduced(np.add, visits[some][order], begin)
     return HopVisits(pinner[key[begin] // hops], key[begin] % hops, total)
-
-
-def _reduced(function: np.ufunc, values: Ints, begin: Ints) -> Ints:
-    """[runs] a function over each run of values; numpy's own fails where there are none."""
-    return function.reduceat(values, begin) if len(begin) else begin
-
-
-def _run_starts(first: Ints, second: Ints) -> Ints:
-    """[runs] first row of each run of equal pairs."""
-    is_first = np.ones(len(first), dtype=np.bool_)
-    is_first[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
-    return np.flatnonzero(is_first)
-
-
-def _stable_order(code: Ints) -> Ints:
-    """The stable order of codes, 16 bits at a time: numpy counts these instead of comparing."""
-    order = np.argsort(code.astype(np.uint16), kind="stable")
-    if len(code) and code.max() >> 16:
-        order = order[np.argsort((code[order] >> 16).astype(np.uint16), kind="stable")]
-    return order

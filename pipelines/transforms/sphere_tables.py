@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.columns import Bools, Floats, Ints, Tables, codes, group_starts, ints
+from pipelines.kernels.stretches import reduced
 from schemas.settings import Site
 
 _HOUR_MS = 3_600_000
@@ -19,7 +20,7 @@ def sphere_edges(reach: pa.Table, influence: pa.Table) -> pa.Table:
     start = group_starts(mine[order])
 
     def merged(function: np.ufunc, values: Ints) -> Ints:
-        return function.reduceat(values[order], start) if len(start) else start
+        return reduced(function, values[order], start)
 
     first_at = merged(np.minimum, ints(reach["first_at"]))
     group = np.empty(len(order), dtype=np.int64)

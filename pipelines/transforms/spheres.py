@@ -15,7 +15,6 @@ from pipelines.kernels.columns import (
     Tables,
     bools,
     codes,
-    group_starts,
     ints,
     is_set,
     joint_key,
@@ -25,6 +24,7 @@ from pipelines.kernels.columns import (
 )
 from pipelines.kernels.landings import Landings
 from pipelines.kernels.sphere import Measured
+from pipelines.kernels.stretches import reduced, run_starts
 from pipelines.transforms.acts import acts_of_pins, acts_of_visits
 from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
 from pipelines.transforms.wanted import EVERYTHING, Wanted
@@ -155,8 +155,8 @@ def _hop_visits(measured: Measured) -> dict[str, Ints]:
     pinner, hop, visits = measured.hop_visits
     order = np.lexsort((hop, pinner))
     pinner, hop = pinner[order], hop[order]
-    start = group_starts(pinner * (int(hop.max(initial=0)) + 1) + hop)
-    total = np.add.reduceat(visits[order], start) if len(start) else start
+    start = run_starts(pinner, hop)
+    total = reduced(np.add, visits[order], start)
     return {"pinner": pinner[start], "hop": hop[start], "visits": total}
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pipelines.kernels import sphere, sphere_networkx
 from pipelines.kernels.cascade import chains, grow_forest, lay_out
 from pipelines.kernels.landings import Landings
-from pipelines.kernels.sphere import Measured, _stable_order, measure_blocks, measure_spheres
+from pipelines.kernels.sphere import Measured, measure_blocks, measure_spheres
+from pipelines.kernels.stretches import stable_order
 from tests.kernels.spheres import NOBODY, World, answer, as_arrays, rows_of, some_worlds, worlds
 
 MILLION = 1_000_000
@@ -118,4 +119,4 @@ def test_codes_of_more_than_16_bits_are_in_order(code: list[int]) -> None:
     """Shards with more than 65,536 pinners in one cascade exist."""
     codes = np.array(code, dtype=np.int64)
 
-    assert _stable_order(codes).tolist() == np.argsort(codes, kind="stable").tolist()
+    assert stable_order(codes).tolist() == np.argsort(codes, kind="stable").tolist()

@@ -40,23 +40,23 @@ MUTANTS = {
     ),
     "touching sub-trees are one": Mutant(sphere, "end[:-1] <= place[1:]", "end[:-1] < place[1:]"),
     "her cascades are one": Mutant(
-        sphere, "_run_starts(owner[mine], tree[mine])", "_run_starts(owner[mine], owner[mine])"
+        sphere, "run_starts(owner[mine], tree[mine])", "run_starts(owner[mine], owner[mine])"
     ),
     "the last landing is the first": Mutant(
-        sphere, "first_at = _reduced(np.minimum", "first_at = _reduced(np.maximum"
+        sphere, "first_at = reduced(np.minimum", "first_at = reduced(np.maximum"
     ),
     "any landing tells the wait": Mutant(sphere, "np.where(is_first,", "np.where(visits.any(),"),
     "a person is as far as her furthest landing": Mutant(
         sphere,
-        "_reduced(np.minimum, links.hop[link], begin)",
-        "_reduced(np.maximum, links.hop[link], begin)",
+        "reduced(np.minimum, links.hop[link], begin)",
+        "reduced(np.maximum, links.hop[link], begin)",
     ),
     "who comes twice is two": Mutant(sphere, "np.repeat(often == 1", "np.repeat(often >= 1"),
     "breadth is of all cascades together": Mutant(
         sphere, "np.bincount(tree + hop", "np.bincount(hop"
     ),
     "the latest re-pin is the proof": Mutant(
-        landings, "at = np.minimum.reduceat", "at = np.maximum.reduceat"
+        landings, "at = reduced(np.minimum", "at = reduced(np.maximum"
     ),
     "a re-pin is a landing even beside one": Mutant(landings, "missing[hit] = False", "pass"),
     "re-pins are told at every landing": Mutant(
