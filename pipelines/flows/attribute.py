@@ -1,10 +1,10 @@
 """The main flow: lake files to result files, on Apache Beam.
 
-Nine stages, each a group-by of small references and a pure step over whole shards:
+Ten stages, each a group-by of small references and a pure step over whole shards:
 
     ReadLake -> DropDuplicates -> SettleOrders -> StitchVisitors -> AttachLandings
-             -> MeasureSpheres -> SelectTouches -> CreditPins -> FollowPeople -> Summarize
-             -> manifest
+             -> MeasureSpheres -> SelectTouches -> ChainTouches -> CreditPins -> FollowPeople
+             -> Summarize -> manifest
 """
 
 import functools
@@ -49,7 +49,7 @@ from pipelines.transforms.shuffle import (
 from pipelines.transforms.spheres import measure_cascades
 from pipelines.transforms.stage import RunStage
 from pipelines.transforms.summaries import summarize
-from pipelines.transforms.touches import select_touches
+from pipelines.transforms.touches import chain_touches, select_touches
 from pipelines.transforms.wanted import EVERYTHING, Wanted, wanted
 from schemas import batches
 from schemas.errors import AuditError, LakeError
@@ -71,6 +71,7 @@ _SHARD_BYTES_OF: Mapping[str, tuple[int, Sequence[str]]] = {
     "AttachLandings": (40_000_000, _PINS),
     "MeasureSpheres": (10_000_000, _PINS),
     "SelectTouches": (20_000_000, _PINS),
+    "ChainTouches": (20_000_000, ("pin", "pin_visit")),
     "CreditPins": (300_000, ("purchase",)),
 }
 _MAX_SHARDS, _GROUP_BYTES = 256, 10_000_000
@@ -203,6 +204,7 @@ def steps(
         "AttachLandings": of_run(attach_landings),
         "MeasureSpheres": of_sites(measure_cascades, engine=engine),
         "SelectTouches": of_sites(select_touches),
+        "ChainTouches": of_run(chain_touches),
         "CreditPins": of_sites(credit_shard),
         "FollowPeople": of_sites(follow_people),
         "Summarize": of_sites(summarize),

@@ -298,6 +298,7 @@ def _deciding(settings: Settings) -> str:
                 "half_life_days",
                 "necessity",
                 "sphere_decay",
+                "stages",
             )
         }
         for name, site in sorted(settings.sites.items())

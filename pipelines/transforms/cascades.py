@@ -1,26 +1,20 @@
 """Pins and landings put together."""
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.columns import (
     Bools,
-    Ints,
     Tables,
-    bools,
     codes,
     group_starts,
     ints,
-    is_set,
-    joint_key,
-    key_places,
-    places,
     sort_by,
     take,
 )
 from pipelines.kernels.multisets import is_repeated
 from pipelines.transforms.shuffle import KEY
+from pipelines.transforms.touches import list_touches, pin_of
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import LANDINGS_BY_ROOT
 
@@ -28,7 +22,7 @@ from schemas.batches import LANDINGS_BY_ROOT
 def attach_landings(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
     """Keeps of each pin id the pin that came first, and gives landings their pin's root.
 
-    Takes pins and landings of whole pin ids; gives the visits table and both by root.
+    Takes pins and landings of whole pin ids; gives the visits table, both by root, and touches.
     """
     pins = _first_pins(tables["pins_by_person"])
     root = pc.coalesce(pins["root_pin_id"], pins["parent_pin_id"], pins["pin_id"])
@@ -36,12 +30,14 @@ def attach_landings(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
     pins = pins.set_column(place, "root_pin_id", root)
 
     landings = tables["landings_by_person"]
-    row = _pin_of(landings, pins)
+    row = pin_of(landings, pins)
     found = landings.append_column("root_pin_id", take(pins["root_pin_id"], row))
+    found = found.filter(pa.array(row >= 0))
     return wanted.made(
         visits=lambda: _visits(landings, row >= 0),
         pins_by_root=lambda: pins,
-        landings_by_root=lambda: found.filter(pa.array(row >= 0)).select(LANDINGS_BY_ROOT.names),
+        landings_by_root=lambda: found.select(LANDINGS_BY_ROOT.names),
+        touches=lambda: list_touches(pins, found),
     )
 
 
@@ -52,18 +48,6 @@ def _first_pins(pins: pa.Table) -> pa.Table:
     (pin,) = codes([more["site_id"], more["pin_id"]])
     first = more.take(pa.array(group_starts(pin)))
     return pa.concat_tables([pins.filter(pa.array(~again)), first]).combine_chunks()
-
-
-def _pin_of(landings: pa.Table, pins: pa.Table) -> Ints:
-    """[landings] row of the landing's pin, -1 where it is unknown: by key, and then by text."""
-    row = key_places(ints(landings[KEY]), ints(pins[KEY]))
-    is_right = np.ones(len(row), dtype=np.bool_)
-    for name in ("site_id", "pin_id"):
-        is_right &= bools(pc.equal(landings[name], take(pins[name], row)))
-    wrong = (row >= 0) & ~is_right
-    if (wrong & is_set(landings["pin_id"])).any():  # two ids have one key: once in 2**64 pairs
-        return places(*(joint_key(t["site_id"], t["pin_id"]) for t in (landings, pins)))
-    return np.where(wrong, -1, row)
 
 
 def _visits(landings: pa.Table, is_known_pin: Bools) -> pa.Table:

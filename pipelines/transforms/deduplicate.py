@@ -11,7 +11,7 @@ from pipelines.kernels.calendar import derived_time_ms
 from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints
 from pipelines.kernels.multisets import is_repeated
 from pipelines.transforms.acts import VIEWS, doings
-from pipelines.transforms.daily import DIMENSIONS, add_up, daily_part, days_of
+from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of, sum_by_key
 from pipelines.transforms.rejects import count_rejects
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
@@ -219,7 +219,7 @@ def _quality(
             **{column: counts[column].astype(np.int64) for column in QUALITY_COUNTS},
         }
     )
-    return add_up(table, QUALITY_PARTS, ("site_id", "day", "event_name"), QUALITY_COUNTS)
+    return sum_by_key(table, QUALITY_PARTS, ("site_id", "day", "event_name"), QUALITY_COUNTS)
 
 
 def _daily_counts(

@@ -59,7 +59,11 @@ def _routes() -> dict[str, Route]:
             "SelectTouches", ("site_id", "person_id"), batches.TOUCHES, is_row_wise=True
         ),
         "orders_by_person": Route("SelectTouches", by_key, batches.ORDERS_BY_PERSON),
-        "order_touches": Route("CreditPins", as_it_came, batches.TOUCHES),
+        "order_touches": Route(
+            "ChainTouches", ("site_id", "pin_id"), batches.TOUCHES, is_row_wise=True
+        ),
+        "pin_chains": Route("ChainTouches", ("site_id", "pin_id"), batches.PIN_CHAINS),
+        "chained_touches": Route("CreditPins", ("site_id", "person_id"), batches.CHAINED_TOUCHES),
         "orders_to_credit": Route("CreditPins", as_it_came, batches.ORDERS_BY_PERSON),
         "acts": Route("FollowPeople", ("site_id", "person_id"), batches.ACTS),
         "reach": Route("Summarize", by_pinner, batches.REACH),

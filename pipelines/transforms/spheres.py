@@ -1,4 +1,4 @@
-"""Cascades grown, spheres measured, touches listed with their chains."""
+"""Cascades grown, spheres measured, and the chains of pins listed."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels import sphere, sphere_networkx
-from pipelines.kernels.cascade import Forest, chains, grow_forest, necessity_shares
+from pipelines.kernels.cascade import Forest, grow_forest
 from pipelines.kernels.columns import (
     Bools,
     Ints,
@@ -27,8 +27,8 @@ from pipelines.kernels.sphere import Measured
 from pipelines.kernels.stretches import reduced, run_starts
 from pipelines.transforms.acts import acts_of_pins, acts_of_visits
 from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
+from pipelines.transforms.touches import list_chains
 from pipelines.transforms.wanted import EVERYTHING, Wanted
-from schemas.batches import TOUCHES
 from schemas.settings import Site
 
 Engine = Callable[[Forest, Ints, Ints, Landings], Measured]
@@ -44,7 +44,7 @@ def measure_cascades(
     wanted: Wanted = EVERYTHING,
     engine: str = "vector",
 ) -> Tables:
-    """Grows the cascades of a shard, measures spheres, and lists touches with their chains.
+    """Grows the cascades of a shard, measures spheres, and lists the chains of pins.
 
     Takes pins and landings of whole roots.
     """
@@ -106,7 +106,7 @@ def measure_cascades(
                 acts_of_visits(visits, pins, landings.pin, by_others),
             ]
         ),
-        touches=lambda: _touches(pins, visits, forest, owner, landings, root_id, sites),
+        pin_chains=lambda: list_chains(pins, forest, owner, sites),
         daily_parts=lambda: pa.concat_tables(
             daily_part(rows, dimension, rows[column], count)
             for rows, count in (
@@ -199,46 +199,6 @@ def _shapes(
             **built,
         }
     )
-
-
-def _touches(
-    pins: pa.Table,
-    visits: pa.Table,
-    forest: Forest,
-    owner: Ints,
-    landings: Landings,
-    root_id: pa.Array,
-    sites: Mapping[str, Site],
-) -> pa.Table:
-    """TOUCHES: landings and own pins of known people, each with its chain."""
-    chain = chains(forest)
-    player = np.where(owner >= 0, owner, owner.max(initial=0) + 1 + np.arange(len(owner)))
-    necessity = np.array([sites[site].necessity for site in pins["site_id"].to_pylist()])
-    offsets = pa.array(chain.start, pa.int32())
-
-    def lists(column: pa.Array) -> pa.Array:
-        return pa.ListArray.from_arrays(offsets, take(column, chain.ancestor))
-
-    shares = necessity_shares(chain, player, necessity)
-    by_pin = pa.table(
-        {
-            "pin_ids": lists(pins["pin_id"]),
-            "pinner_ids": lists(pins["person_id"]),
-            "root_pin_ids": lists(root_id),
-            "item_ids": lists(pins["item_id"]),
-            "item_list_ids": lists(pins["item_list_id"]),
-            "recommender_ids": lists(pins["recommender_id"]),
-            "shares": pa.ListArray.from_arrays(offsets, pa.array(shares)),
-        }
-    )
-    pin_row = np.concatenate((landings.pin, np.arange(len(pins))))
-    who = pa.concat_tables(
-        [t.select(["site_id", "person_id", "event_id", "at"]) for t in (visits, pins)]
-    ).rename_columns({"event_id": "touch_id"})
-    touches = by_pin.take(pa.array(pin_row))
-    for name in ("at", "touch_id", "person_id", "site_id"):
-        touches = touches.add_column(0, name, who[name])
-    return touches.filter(pc.is_valid(touches["person_id"])).select(TOUCHES.names)
 
 
 def _visited_pins(

@@ -21,6 +21,11 @@ UNKNOWN_BEFORE = {
     "pinner_spheres": ("hours_to_90_percent", "first_reached_at", "last_reached_at"),
     "sphere_edges": ("first_reached_at",),
 }
+# Of tables that the first release did not have: the next full run fills them.
+LATER = {
+    "pinner_stages", "stage_transitions", "current_pinner_stages", "current_stage_transitions",
+    "pinner_stage", "stage_moves", "stage_values", "move_values",
+}  # fmt: skip
 
 
 def answers(engine: Engine) -> Answers:
@@ -76,8 +81,8 @@ def test_published_runs_survive_the_way_down_and_up(home: Home) -> None:
     assert ask(engine, old) == wanted
     assert ask(engine, "SELECT COUNT(DISTINCT run_id) FROM orders") == [(2,)]
     upgrade_database(engine)
-    assert answers(engine) == before
-    assert contents(engine) == rows
+    assert answers(engine) == before | {view: [] for view in LATER & before.keys()}
+    assert contents(engine) == rows | {table: [] for table in LATER & rows.keys()}
     with engine.connect() as connection:
         assert told(audit(connection, shown(engine))) == []
     engine.dispose()
