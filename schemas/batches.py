@@ -138,16 +138,15 @@ REACH = _schema(
     site_id=TEXT, pinner_id=TEXT, person_id=TEXT, hop=INT, visits=INT, pins=INT,
     first_at=INT, own_pin_at=INT,
 )  # fmt: skip
-# Landings in a pinner's sphere by hop, those of nobody included.
+# Landings in a pinner's sphere by hop, those of nobody included; in parts.
 HOP_VISITS = _schema(site_id=TEXT, pinner_id=TEXT, hop=INT, visits=INT)
-# Pins of a pinner and the pairs of pins below them, from one cascade.
-OWN_PINS = _schema(
-    site_id=TEXT, pinner_id=TEXT, pins=INT, confirmed_pins=INT, pair_distance=INT, pairs=INT
-)
+OWN_PINS_SUMS = ("pins", "confirmed_pins", "pair_distance", "pairs")
+# Pins of a pinner and the pairs of pins below them; in parts.
+OWN_PINS = _schema(site_id=TEXT, pinner_id=TEXT, **dict.fromkeys(OWN_PINS_SUMS, INT))
 INFLUENCE = _schema(site_id=TEXT, pinner_id=TEXT, person_id=TEXT, influenced_micros=INT)
 CASCADE_SHAPES = _schema(
-    site_id=TEXT, root_pin_id=TEXT, size=INT, depth=INT, breadth=INT, visitors=INT,
-    pair_distance=INT, pairs=INT,
+    site_id=TEXT, root_pin_id=TEXT, size=INT, depth=INT, breadth=INT, pinners=INT, visits=INT,
+    visitors=INT, pair_distance=INT, pairs=INT,
 )  # fmt: skip
 # Credit of one customer to one key of one dimension in micros, a column for each model: null
 # where the model has no credit row (which a credit of 0 is).

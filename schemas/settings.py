@@ -91,7 +91,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=
     sites: dict[str, Site] = {}
     beacon: BeaconSettings = BeaconSettings()
     pubsub: PubSub | None = None
-    engine: Literal["networkx"] = "networkx"
+    engine: Literal["vector", "networkx"] = "vector"
     shuffle: Literal["files", "runner"] = "files"
     keep_runs: Annotated[int, Meta(ge=1)] = 2
     ledger: Literal["auto", "sql", "lake"] = "auto"

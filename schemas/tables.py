@@ -201,17 +201,28 @@ class PinnerSphere(Result):
     reach_hop_2: Mapped[int] = _count("People one re-pin further")
     reach_hop_3_plus: Mapped[int] = _count("People beyond")
     reach_total: Mapped[int] = _count("People in her sphere")
+    repinners_hop_1: Mapped[int] = _count(
+        "Of the people who landed from her own pins, who pinned on"
+    )
     visits_hop_1: Mapped[int] = _count("Landings from her own pins")
     visits_hop_2: Mapped[int] = _count("Landings one re-pin further")
     visits_hop_3_plus: Mapped[int] = _count("Landings beyond")
     visits: Mapped[int] = _count("Landings in her sphere")
     decayed_reach: Mapped[float] = _number("People, each hop worth half of the one before")
     depth: Mapped[int] = _count("Hops to the furthest person")
+    radius_90: Mapped[int] = _count("Hops within which nine in ten of her people are")
     breadth: Mapped[int] = _count("Most landings at one hop")
     structural_virality: Mapped[float | None] = _number("Mean distance of pins below hers")
     median_hours_to_reach: Mapped[float | None] = _number("Pin to first landing, median")
+    hours_to_90_percent: Mapped[float | None] = _number("As long or shorter for nine in ten people")
     credited_micros: Mapped[int] = _count("Credit under time_decay; adds up over pinners")
     influenced_micros: Mapped[int] = _count("Orders she had a part in; overlaps, never add up")
+    influenced_hop_1_micros: Mapped[int] = _count(
+        "Of these, of people who landed from her own pins"
+    )
+    influenced_hop_2_plus_micros: Mapped[int] = _count("Of these, of people further away")
+    first_reached_at: Mapped[int | None] = _count("When she reached the first of her people")
+    last_reached_at: Mapped[int | None] = _count("When she reached the newest of her people")
 
 
 class SphereEdge(Result):
@@ -224,6 +235,7 @@ class SphereEdge(Result):
     visits: Mapped[int] = _count("The person's landings in the sphere")
     pins: Mapped[int] = _count("Pins the person made below the pinner's")
     influenced_micros: Mapped[int] = _count("The person's orders with the pinner on the way")
+    first_reached_at: Mapped[int | None] = _count("First landing; null in runs of older releases")
 
 
 class Cascade(Result):
@@ -234,7 +246,9 @@ class Cascade(Result):
     size: Mapped[int] = _count("Pins")
     depth: Mapped[int] = _count("Hops to the furthest pin")
     breadth: Mapped[int] = _count("Most pins at one hop")
-    visitors: Mapped[int] = _count("People who landed from its pins")
+    pinners: Mapped[int] = _count("Known people who pinned in it")
+    visits: Mapped[int] = _count("Landings from its pins by others than the pin's pinner")
+    visitors: Mapped[int] = _count("People among those landings")
     structural_virality: Mapped[float | None] = _number("Mean distance between its pins")
     credited_micros: Mapped[int] = _count("Credit of its pins under time_decay")
 

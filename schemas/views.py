@@ -141,7 +141,10 @@ _QUESTIONS = {
           {_over_models("MAX", ">")} AS highest_micros,
           ci_low_micros, ci_high_micros, n_customers, n_effective
         FROM current_model_credits""",
-    "pinner_sphere": "SELECT * FROM current_pinner_spheres",
+    "pinner_sphere": """
+        SELECT *, repinners_hop_1 * 1.0 / NULLIF(reach_hop_1, 0) AS repin_rate_hop_1,
+          (reach_total - reach_hop_1) * 1.0 / NULLIF(reach_hop_1, 0) AS amplification
+        FROM current_pinner_spheres""",
     "fan_club": f"""
         WITH ranked AS (
           SELECT site_id, pinner_id, credited_micros,

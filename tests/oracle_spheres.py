@@ -199,10 +199,10 @@ def measure_spheres(
         persons = sorted({person for person, *_ in landed if person is not None})
         least = {v: min(hop for who, hop, _, _ in landed if who == v) for v in persons}
         people_at = Counter(least.values())
-        waits = [
-            min((at, hop, hours) for who, hop, at, hours in landed if who == v)[2] for v in persons
-        ]
+        waits = [min((at, hours) for who, _, at, hours in landed if who == v)[1] for v in persons]
         own = [row for row in pin_rows if row["person_id"] == pinner]
+        firsts = {v: min(at for who, _, at, _ in landed if who == v) for v in persons}
+        near = {v for v in persons if least[v] == 1}
         spheres.append(
             {
                 "pinner_id": pinner,
@@ -212,19 +212,42 @@ def measure_spheres(
                 "reach_hop_2": people_at[2],
                 "reach_hop_3_plus": sum(n for hop, n in people_at.items() if hop >= 3),
                 "reach_total": len(persons),
+                "repinners_hop_1": sum(pins_below[pinner, v] > 0 for v in near),
                 "visits_hop_1": sum(hop == 1 for _, hop, _, _ in landed),
                 "visits_hop_2": sum(hop == 2 for _, hop, _, _ in landed),
                 "visits_hop_3_plus": sum(hop >= 3 for _, hop, _, _ in landed),
                 "visits": len(landed),
                 "decayed_reach": sum(decay ** (hop - 1) * n for hop, n in people_at.items()),
                 "depth": max(people_at, default=0),
+                "radius_90": min(
+                    (
+                        hop
+                        for hop in people_at
+                        if sum(hop_of <= hop for hop_of in least.values()) >= 0.9 * len(persons)
+                    ),
+                    default=0,
+                ),
                 "breadth": max(Counter(hop for _, hop, _, _ in landed).values(), default=0),
                 "structural_virality": _mean(_pooled(pinner, pins, far)),
                 "median_hours_to_reach": statistics.median(waits) if waits else None,
+                "hours_to_90_percent": next(
+                    (
+                        hours
+                        for place, hours in enumerate(sorted(waits), 1)
+                        if 10 * place >= 9 * len(waits)
+                    ),
+                    None,
+                ),
                 "credited_micros": earned[pinner],
                 "influenced_micros": sum(
                     micros for (who, _), micros in influenced.items() if who == pinner
                 ),
+                "influenced_hop_1_micros": sum(influenced[pinner, v] for v in near),
+                "influenced_hop_2_plus_micros": sum(
+                    influenced[pinner, v] for v in persons if v not in near
+                ),
+                "first_reached_at": min(firsts.values(), default=None),
+                "last_reached_at": max(firsts.values(), default=None),
             }
         )
         edges_rows += [
@@ -235,6 +258,7 @@ def measure_spheres(
                 "visits": sum(who == person for who, *_ in landed),
                 "pins": pins_below[pinner, person],
                 "influenced_micros": influenced[pinner, person],
+                "first_reached_at": firsts[person],
             }
             for person in persons
         ]
@@ -282,11 +306,12 @@ def measure_cascades(
     for root in [node.pin_id for node in pins.values() if node.parent_id is None]:
         members = {pin_id: node for pin_id, node in pins.items() if node.chain[-1] == root}
         hops = Counter(len(node.chain) - 1 for node in members.values())
-        visitors = {
+        landed = [
             visit.person_id
             for visit in visits
-            if visit.pin_id in members and visit.person_id != members[visit.pin_id].person_id
-        }
+            if visit.pin_id in members
+            and (visit.person_id is None or visit.person_id != members[visit.pin_id].person_id)
+        ]
         rows.append(
             {
                 "root_pin_id": root,
@@ -294,7 +319,9 @@ def measure_cascades(
                 "depth": max(hops),
                 "breadth": max(hops.values()),
                 "structural_virality": _mean(_pairs(root, pins, far)),
-                "visitors": len(visitors - {None}),
+                "pinners": len({node.person_id for node in members.values()} - {None}),
+                "visits": len(landed),
+                "visitors": len(set(landed) - {None}),
                 "credited_micros": sum(
                     row["credit_micros"]
                     for row in credits

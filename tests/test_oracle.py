@@ -151,17 +151,24 @@ def test_story_of_the_mug_and_the_vase():
         "reach_hop_2": 1,
         "reach_hop_3_plus": 0,
         "reach_total": 2,
+        "repinners_hop_1": 1,
         "visits_hop_1": 1,
         "visits_hop_2": 1,
         "visits_hop_3_plus": 0,
         "visits": 2,
         "decayed_reach": 1.5,
         "depth": 2,
+        "radius_90": 2,
         "breadth": 1,
         "structural_virality": 1.0,
         "median_hours_to_reach": 36.5,
+        "hours_to_90_percent": 49.0,
         "credited_micros": 16_252_500,
         "influenced_micros": 65_010_000,
+        "influenced_hop_1_micros": 0,
+        "influenced_hop_2_plus_micros": 65_010_000,
+        "first_reached_at": START_MS + 24 * HOUR_MS,
+        "last_reached_at": START_MS + 49 * HOUR_MS,
     }
     assert only(tables["sphere_edges"], pinner_id="v:ann", person_id="v:bob") == {
         "site_id": "acme",
@@ -171,6 +178,7 @@ def test_story_of_the_mug_and_the_vase():
         "visits": 1,
         "pins": 1,
         "influenced_micros": 0,
+        "first_reached_at": START_MS + 24 * HOUR_MS,
     }
     assert tables["cascades"] == [
         {
@@ -180,6 +188,8 @@ def test_story_of_the_mug_and_the_vase():
             "depth": 1,
             "breadth": 1,
             "structural_virality": 1.0,
+            "pinners": 2,
+            "visits": 2,
             "visitors": 2,
             "credited_micros": 65_010_000,
         }

@@ -28,7 +28,7 @@ from pipelines.io.lake import LakeFile
 from pipelines.io.quarantine import QUARANTINE, quarantine_files, rejects_table
 from pipelines.io.staging import ResultFile
 from pipelines.kernels.columns import Tables
-from pipelines.transforms.cascades import attach_landings, measure_cascades
+from pipelines.transforms.cascades import attach_landings
 from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
 from pipelines.transforms.follow import follow_people
@@ -46,6 +46,7 @@ from pipelines.transforms.shuffle import (
     scatter,
     written,
 )
+from pipelines.transforms.spheres import measure_cascades
 from pipelines.transforms.stage import RunStage
 from pipelines.transforms.summaries import summarize
 from pipelines.transforms.touches import chain_touches, select_touches
@@ -180,7 +181,7 @@ def update(
     )
     manifest = folder / "results.json"
     with beam.Pipeline(runner=runner, options=beam_options) as pipeline:
-        _build(pipeline, work, settings.sites, shuffle, manifest)
+        _build(pipeline, work, settings, shuffle, manifest)
     return _read_manifest(manifest)
 
 
@@ -190,7 +191,9 @@ def _lanes(said: Mapping[str, Any], shards: int) -> int:
     return 1 if is_local else shards
 
 
-def steps(sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> dict[str, Step]:
+def steps(
+    sites: Mapping[str, Site], wanted: Wanted = EVERYTHING, engine: str = "vector"
+) -> dict[str, Step]:
     """The stages in their order, and what each does; those of which nothing is wanted left out."""
     of_run = functools.partial(functools.partial, wanted=wanted)
     of_sites = functools.partial(of_run, sites=dict(sites))
@@ -199,7 +202,7 @@ def steps(sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> dict[str, S
         "SettleOrders": of_sites(settle_shard),
         "StitchVisitors": of_run(stitch_visitors),
         "AttachLandings": of_run(attach_landings),
-        "MeasureSpheres": of_sites(measure_cascades),
+        "MeasureSpheres": of_sites(measure_cascades, engine=engine),
         "SelectTouches": of_sites(select_touches),
         "ChainTouches": of_run(chain_touches),
         "CreditPins": of_sites(credit_shard),
@@ -213,7 +216,7 @@ def steps(sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> dict[str, S
 def _build(
     pipeline: beam.Pipeline,
     work: Work,
-    sites: Mapping[str, Site],
+    settings: Settings,
     shuffle: Shuffle,
     manifest: Path,
 ) -> None:
@@ -232,7 +235,7 @@ def _build(
     ):
         for tag in (TALLY_TAG, first):
             inputs[tag].append(sources[tag])
-    for stage, step in steps(sites, work.wanted).items():
+    for stage, step in steps(settings.sites, work.wanted, settings.engine).items():
         pieces = tuple(inputs[stage]) | f"For{stage}" >> beam.Flatten()
         for tag, output in (pieces | stage >> RunStage(stage, step, shuffle)).items():
             inputs[tag].append(output)

@@ -286,7 +286,7 @@ def _json(value: object) -> str:
 
 
 def _deciding(settings: Settings) -> str:
-    """What of the settings decides results, as JSON; keys, origins and limits do not."""
+    """What of the settings decides results, as JSON; engine, keys, origins and limits do not."""
     sites = {
         name: {
             setting: getattr(site, setting)
@@ -303,7 +303,7 @@ def _deciding(settings: Settings) -> str:
         }
         for name, site in sorted(settings.sites.items())
     }
-    return _json({"engine": settings.engine, "ledger": settings.ledger, "sites": sites})
+    return _json({"ledger": settings.ledger, "sites": sites})
 
 
 @contextlib.contextmanager

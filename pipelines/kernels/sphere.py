@@ -1,194 +1,333 @@
 """Whom each pinner reached, read off the cascades (docs/attribution.md section 6).
 
-This engine walks every cascade with networkx: plain to read, and the yardstick for any
-faster one.
+The engine `vector`: blocks of whole cascades, as arrays. What it finds is what
+`pipelines.kernels.sphere_networkx` finds, cascade by cascade.
 """
 
+import itertools
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import networkx as nx
 import numpy as np
 
-from pipelines.kernels.cascade import Forest
-from pipelines.kernels.columns import Ints, group_starts
+from pipelines.kernels.cascade import Forest, Layout, lay_out, pair_distances
+from pipelines.kernels.columns import Bools, Ints, expand, group_starts
+from pipelines.kernels.landings import Arrivals, Landings, with_repins
+from pipelines.kernels.stretches import reduced, run_starts, stable_order
 
-
-class Landings(NamedTuple):
-    """People who came to pins. All [landings]."""
-
-    pin: Ints  # row of the pin
-    person: Ints  # code, -1 for nobody
-    at: Ints  # epoch milliseconds
+# So many pins and rows at a time: their arrays stay near the processor, and memory is bounded.
+BLOCK_PINS, BLOCK_ROWS = 1 << 14, 1 << 18
 
 
 class Reach(NamedTuple):
-    """One person reached by one pinner within one cascade."""
+    """People reached by pinners. All [cascade, pinner, person]."""
 
-    pinner: int
-    person: int
-    hop: int
-    visits: int
-    pins: int
-    first_at: int
-    own_pin_at: int
+    pinner: Ints
+    person: Ints
+    hop: Ints  # the least
+    visits: Ints
+    pins: Ints  # that the person made below the pinner's
+    first_at: Ints  # first landing
+    own_pin_at: Ints  # the pinner's pin nearest to it; of several landings then, the latest
 
 
 class HopVisits(NamedTuple):
-    """Landings at one hop of one pinner within one cascade."""
+    """Landings in pinners' spheres, nobody's included. All [cascade, pinner, hop]."""
 
-    pinner: int
-    hop: int
-    visits: int
+    pinner: Ints
+    hop: Ints
+    visits: Ints
 
 
 class OwnPins(NamedTuple):
-    """Pairs of pins below one pinner's topmost pins of one cascade, and their distances."""
+    """Pairs of pins below pinners' topmost pins, and their distances. All [cascade, pinner]."""
 
-    pinner: int
-    pair_distance: int
-    pairs: int
+    pinner: Ints
+    pair_distance: Ints
+    pairs: Ints
 
 
-class Shape(NamedTuple):
-    """One cascade."""
+class Shapes(NamedTuple):
+    """Cascades. All [cascades]."""
 
-    root: int
-    size: int
-    depth: int
-    breadth: int
-    pair_distance: int
-    pairs: int
+    root: Ints  # row of the pin
+    size: Ints
+    depth: Ints
+    breadth: Ints
+    pair_distance: Ints
+    pairs: Ints
 
 
 class Measured(NamedTuple):
-    """All that the engine finds."""
+    """All that an engine finds, in no certain order."""
 
-    reach: list[Reach]
-    hop_visits: list[HopVisits]
-    own_pins: list[OwnPins]
-    shapes: list[Shape]
+    reach: Reach
+    hop_visits: HopVisits
+    own_pins: OwnPins
+    shapes: Shapes
 
 
-def with_repins(forest: Forest, owner: Ints, pinned_at: Ints, landings: Landings) -> Landings:
-    """Adds the landings that re-pins prove: their authors were on the parent pin.
-
-    Args:
-      forest: the pins.
-      owner: [pins] person codes, -1 unknown.
-      pinned_at: [pins] epoch milliseconds.
-      landings: real landings.
-
-    Returns:
-      The landings, and one for each re-pin by a known person with none on the parent.
-    """
-    repin = np.flatnonzero((forest.parent >= 0) & (owner >= 0))
-    width = int(max(owner.max(initial=0), landings.person.max(initial=0))) + 2
-    seen = landings.pin * width + landings.person + 1
-    wanted = forest.parent[repin] * width + owner[repin] + 1
-    missing = repin[~np.isin(wanted, seen)]
-    # Two re-pins of one parent by one person prove one landing, at the earlier of them.
-    order = missing[np.lexsort((missing, pinned_at[missing]))]
-    _, first = np.unique(forest.parent[order] * width + owner[order] + 1, return_index=True)
-    added = order[np.sort(first)]
-    return Landings(
-        np.concatenate((landings.pin, forest.parent[added])),
-        np.concatenate((landings.person, owner[added])),
-        np.concatenate((landings.at, pinned_at[added])),
-    )
+_KINDS: tuple[Any, ...] = (Reach, HopVisits, OwnPins, Shapes)
 
 
 def measure_spheres(forest: Forest, owner: Ints, pinned_at: Ints, landings: Landings) -> Measured:
-    """Measures every cascade and every pinner's part in it, with networkx.
+    """Measures every cascade and every pinner's part in it.
 
     Args:
       forest: the pins.
       owner: [pins] person codes, -1 unknown.
       pinned_at: [pins] epoch milliseconds.
-      landings: with the re-pins' own (see `with_repins`).
+      landings: the real ones; those that only re-pins prove are added.
     """
-    by_pin: dict[int, list[tuple[int, int]]] = {}
-    for pin, person, at in zip(*(column.tolist() for column in landings), strict=True):
-        by_pin.setdefault(pin, []).append((person, at))
-    measured = Measured([], [], [], [])
-    for pins in _cascades(forest.root):
-        tree = nx.DiGraph()
-        tree.add_nodes_from(pins.tolist())
-        tree.add_edges_from(
-            (int(forest.parent[pin]), int(pin)) for pin in pins if forest.parent[pin] >= 0
-        )
-        root = int(forest.root[pins[0]])
-        pair_sums = _pair_sums(tree, root)
-        generations = np.bincount(forest.hop[pins])
-        measured.shapes.append(
-            Shape(root, len(pins), len(generations) - 1, int(generations.max()), *pair_sums[root])
-        )
-        for pinner in np.unique(owner[pins][owner[pins] >= 0]).tolist():
-            own = pins[owner[pins] == pinner].tolist()
-            _measure_pinner(tree, pinner, own, owner, pinned_at, by_pin, pair_sums, measured)
-    return measured
+    return joined(measure_blocks(forest, owner, pinned_at, landings))
 
 
-def _cascades(root: Ints) -> Iterator[Ints]:
-    order = np.argsort(root, kind="stable")
-    yield from np.split(order, group_starts(root[order])[1:]) if len(root) else ()
+def joined(parts: Iterator[Measured]) -> Measured:
+    """What was found in parts, at least one, as one."""
+    kinds = zip(*parts, strict=True)
+    return Measured(*(_stacked(kind) for kind in kinds))
 
 
-def _pair_sums(tree: "nx.DiGraph[int]", root: int) -> dict[int, tuple[int, int]]:
-    """For the sub-tree of every pin: the sum of distances over its pairs, and their number.
+def _stacked(parts: tuple[Any, ...]) -> Any:
+    return type(parts[0])(*map(np.concatenate, zip(*parts, strict=True)))
 
-    W(p) = s_p * S1 - S2 with S1, S2 the sums of s and s**2 over proper descendants: on a tree
-    the sum over pairs is the sum over edges of s(n - s) (Goel, Anderson, Hofman, Watts 2016).
+
+def measure_blocks(
+    forest: Forest, owner: Ints, pinned_at: Ints, landings: Landings
+) -> Iterator[Measured]:
+    """As `measure_spheres`, in parts: nothing is kept of those that were given.
+
+    A part is about some cascades, or about some of the people whom one large cascade reached.
     """
-    sums: dict[int, tuple[int, int]] = {}
-    sizes: dict[int, tuple[int, int, int]] = {}
-    for pin in nx.dfs_postorder_nodes(tree, root):
-        below = [sizes[child] for child in tree.successors(pin)]
-        size = 1 + sum(s for s, _, _ in below)
-        first = sum(s + s1 for s, s1, _ in below)
-        second = sum(s * s + s2 for s, _, s2 in below)
-        sizes[pin] = (size, first, second)
-        sums[pin] = (size * first - second, size * (size - 1) // 2)
-    return sums
+    block = _blocks_of(forest.root)
+    blocks = int(block.max(initial=0)) + 1
+    row = np.empty(len(owner), dtype=np.int64)  # of a pin within its block
+    of_landings = _gathered(block[landings.pin], blocks)
+    for pins, arrived in zip(_gathered(block, blocks), of_landings, strict=True):
+        row[pins] = np.arange(len(pins))
+        parent = forest.parent[pins]
+        parts = _measure_block(
+            np.where(parent >= 0, row[parent], -1),
+            forest.hop[pins],
+            owner[pins],
+            pinned_at[pins],
+            Landings(row[landings.pin[arrived]], landings.person[arrived], landings.at[arrived]),
+        )
+        for part in parts:
+            root = pins[part.shapes.root]
+            yield part._replace(shapes=part.shapes._replace(root=root))
 
 
-def _measure_pinner(
-    tree: "nx.DiGraph[int]",
-    pinner: int,
-    own: list[int],
-    owner: Ints,
-    pinned_at: Ints,
-    by_pin: dict[int, list[tuple[int, int]]],
-    pair_sums: dict[int, tuple[int, int]],
-    measured: Measured,
-) -> None:
-    nearest: dict[int, tuple[int, int]] = {}
-    covered: set[int] = set()
-    for pin in own:
-        for below, edges in nx.single_source_shortest_path_length(tree, pin).items():
-            nearest[below] = min(nearest.get(below, (edges, pin)), (edges, pin))
-            if edges:
-                covered.add(below)
-    topmost = [pair_sums[pin] for pin in own if pin not in covered]
-    measured.own_pins.append(
-        OwnPins(pinner, sum(w for w, _ in topmost), sum(pairs for _, pairs in topmost))
+def _blocks_of(root: Ints) -> Any:
+    """[pins] number of the block: cascades in the order of their roots, so many pins together."""
+    size = np.bincount(root, minlength=len(root))
+    before = np.cumsum(size)
+    before -= size
+    before //= BLOCK_PINS
+    return before.astype(np.uint16)[root]
+
+
+def _gathered(block: Any, blocks: int) -> Iterator[Ints]:
+    """The rows of each block."""
+    edges = np.cumsum([0, *np.bincount(block, minlength=blocks)]).tolist()
+    is_sorted = bool(np.all(block[1:] >= block[:-1]))
+    order = None if is_sorted else np.argsort(block, kind="stable")
+    for low, high in itertools.pairwise(edges):
+        yield np.arange(low, high) if order is None else order[low:high]
+
+
+def _measure_block(
+    parent: Ints, hop: Ints, owner: Ints, pinned_at: Ints, landings: Landings
+) -> Iterator[Measured]:
+    """Measures whole cascades; rows of pins are those of these arrays."""
+    layout = lay_out(parent)
+    distance, pairs = pair_distances(layout), layout.size * (layout.size - 1) // 2
+    tree = _trees(layout, parent)
+    own = _own_pins(layout, tree, owner)
+    topmost = np.flatnonzero(own.is_top)
+    sums = np.zeros((2, len(own.pinner)), dtype=np.int64)
+    for total, of_pin in zip(sums, (distance, pairs), strict=True):
+        np.add.at(total, own.group[topmost], of_pin[topmost])
+    arrivals = with_repins(parent, owner, pinned_at, landings)
+    links = _links(parent, hop, layout, own, pinned_at, arrivals.pin)
+    visits = np.bincount(arrivals.pin, minlength=len(parent))[links.pin]
+    nothing = Measured(*(kind(*[parent[:0]] * len(kind._fields)) for kind in _KINDS))
+    for reach, own_visits in _reached(links, tree, arrivals):
+        visits -= own_visits
+        yield nothing._replace(reach=reach)
+    yield Measured(
+        nothing.reach,
+        _hop_visits(links, visits, own.pinner),
+        OwnPins(own.pinner, *sums),
+        _shapes(layout, tree, hop, distance, pairs),
     )
-    visits_at: dict[int, int] = {}
-    people: dict[int, list[tuple[int, int, int]]] = {}
-    for pin, (edges, own_pin) in nearest.items():
-        for person, at in by_pin.get(pin, ()):
-            if person != pinner:
-                visits_at[edges + 1] = visits_at.get(edges + 1, 0) + 1
-                if person >= 0:
-                    # First landing, least hop, then the pin that waited least.
-                    landed = (at, edges + 1, -int(pinned_at[own_pin]))
-                    people.setdefault(person, []).append(landed)
-    measured.hop_visits.extend(HopVisits(pinner, hop, n) for hop, n in visits_at.items())
-    pins_below = np.bincount(owner[list(covered)] + 1) if covered else np.zeros(0, dtype=np.int64)
-    for person, arrivals in people.items():
-        first_at, _, own_pin_at = min(arrivals)
-        pins = int(pins_below[person + 1]) if person + 1 < len(pins_below) else 0
-        hop = min(hop for _, hop, _ in arrivals)
-        measured.reach.append(
-            Reach(pinner, person, hop, len(arrivals), pins, first_at, -own_pin_at)
-        )
+
+
+def _trees(layout: Layout, parent: Ints) -> Ints:
+    """[pins] where its cascade begins in the layout."""
+    begin = np.sort(layout.place[parent < 0])
+    return np.repeat(begin, np.diff(begin, append=len(parent)))[layout.place]
+
+
+def _shapes(layout: Layout, tree: Ints, hop: Ints, distance: Ints, pairs: Ints) -> Shapes:
+    root = np.flatnonzero(layout.place == tree)
+    root = root[np.argsort(tree[root])]
+    begin = tree[root]
+    depth = np.zeros(len(hop), dtype=np.int64)
+    depth[layout.place] = hop
+    # A tree has more pins than hops: its hops can be counted at its own places.
+    at_hop = np.bincount(tree + hop, minlength=len(hop))
+    return Shapes(
+        root,
+        layout.size[root],
+        reduced(np.maximum, depth, begin),
+        reduced(np.maximum, at_hop, begin),
+        distance[root],
+        pairs[root],
+    )
+
+
+class _OwnPins(NamedTuple):
+    """The pins of one pinner in one cascade, as a group."""
+
+    group: Ints  # [pins] -1 where the pinner is unknown
+    is_top: Bools  # [pins] no pin above is of the same group
+    pinner: Ints  # [groups]
+
+
+def _own_pins(layout: Layout, tree: Ints, owner: Ints) -> _OwnPins:
+    count = len(owner)
+    known = np.flatnonzero(owner >= 0)
+    # By pinner along the line of pins, and so by cascade within a pinner.
+    mine = known[np.argsort(owner[known] * count + layout.place[known])]
+    begin = run_starts(owner[mine], tree[mine])
+    code = np.repeat(np.arange(len(begin)), np.diff(begin, append=len(mine)))
+    # Sub-trees lie within each other or apart: what the furthest end before does not pass
+    # lies in none of the group's.
+    place = code * (count + 1) + layout.place[mine]
+    end = np.maximum.accumulate(place + layout.size[mine])
+    group, is_top = np.full(count, -1), np.zeros(count, dtype=np.bool_)
+    group[mine] = code
+    is_top[mine[:1]] = True
+    is_top[mine[1:]] = end[:-1] <= place[1:]
+    return _OwnPins(group, is_top, owner[mine[begin]])
+
+
+class _Links(NamedTuple):
+    """For pins the nearest pin of each pinner at or above them."""
+
+    first: Ints  # [pins] links of pin i are first[i] : first[i] + size[i]
+    size: Ints  # [pins]
+    pin: Ints  # [links] row of the pin at the bottom
+    group: Ints  # [links] of the pinner's pin, as are the next two
+    pinner: Ints  # [links]
+    pinned_at: Ints  # [links]
+    hop: Ints  # [links] 1 + edges up to it
+
+
+def _links(
+    parent: Ints, hop: Ints, layout: Layout, own: _OwnPins, pinned_at: Ints, landed: Ints
+) -> _Links:
+    """The links of those pins that somebody landed on; other pins have none."""
+    count = len(parent)
+    pin = np.flatnonzero(np.bincount(landed, minlength=count))
+    width = hop[pin] + 1
+    end = np.cumsum(width)
+    begin = end - width
+    above = np.empty(int(width.sum()), dtype=np.int64)
+    link, current = begin, pin
+    while len(current):
+        above[link] = current
+        current = parent[current]
+        link, current = link[current >= 0] + 1, current[current >= 0]
+    keep = own.group[above] >= 0
+    which = np.repeat(np.arange(len(pin)), width)
+    # Where a pinner stands twice on the way up, her nearest pin counts. Few pins have such ways.
+    is_again = (own.group >= 0) & ~own.is_top
+    rise = np.bincount(layout.place[is_again], minlength=count + 1)
+    fall = np.bincount((layout.place + layout.size)[is_again], minlength=count + 1)
+    has_again = (np.cumsum(rise - fall) > 0)[layout.place[pin]]
+    again = np.flatnonzero(keep & has_again[which])
+    key = which[again] * count + own.group[above[again]]
+    order = np.argsort(key, kind="stable")
+    keep[again] = False
+    keep[again[order[group_starts(key[order])]]] = True
+    kept = np.concatenate(([0], np.cumsum(keep)))
+    first, size = np.zeros((2, count), dtype=np.int64)
+    first[pin], size[pin] = kept[begin], kept[end] - kept[begin]
+    steps = (np.arange(len(above)) - begin[which])[keep]
+    above, group = above[keep], own.group[above[keep]]
+    bottom = pin[which[keep]]
+    return _Links(first, size, bottom, group, own.pinner[group], pinned_at[above], steps + 1)
+
+
+def _reached(links: _Links, tree: Ints, arrivals: Arrivals) -> Iterator[tuple[Reach, Ints]]:
+    """Follows every arrival up its links; gives with it [links] arrivals of pinners themselves."""
+    key = arrivals.person * len(tree) + tree[arrivals.pin]
+    order = np.argsort(key)
+    begin = group_starts(key[order])
+    often = np.diff(begin, append=len(key))
+    # Who came to a cascade once is reached by each of its pinners once: nothing to be merged.
+    is_once = np.repeat(often == 1, often)
+    once, again = np.sort(order[is_once]), order[~is_once]
+    for chosen, runs, merge in (
+        (once, np.arange(len(once)), _as_they_are),
+        (again, group_starts(key[again]), _merged),
+    ):
+        size = links.size[arrivals.pin[chosen]]
+        part = (np.cumsum(size) - size)[runs] // BLOCK_ROWS
+        edges = [*runs[group_starts(part)].tolist(), len(chosen)]
+        for low, high in itertools.pairwise(edges):
+            some = Arrivals(*(column[chosen[low:high]] for column in arrivals))
+            arrival, place = expand(size[low:high])
+            link = links.first[some.pin][arrival] + place
+            person = some.person[arrival]
+            is_self = links.pinner[link] == person
+            shown = ~is_self & (person >= 0)
+            reach = merge(links, link[shown], some, arrival[shown])
+            yield reach, np.bincount(link[is_self], minlength=len(links.pin))
+
+
+def _as_they_are(links: _Links, link: Ints, arrivals: Arrivals, arrival: Ints) -> Reach:
+    """A row each."""
+    return Reach(
+        links.pinner[link],
+        arrivals.person[arrival],
+        links.hop[link],
+        np.ones(len(link), dtype=np.int64),
+        arrivals.pins[arrival],
+        arrivals.at[arrival],
+        links.pinned_at[link],
+    )
+
+
+def _merged(links: _Links, link: Ints, arrivals: Arrivals, arrival: Ints) -> Reach:
+    """A row for each group and person; they come by person."""
+    order = stable_order(links.group[link])
+    link, arrival = link[order], arrival[order]
+    group, person, at = links.group[link], arrivals.person[arrival], arrivals.at[arrival]
+    begin = run_starts(group, person)
+    visits = np.diff(begin, append=len(group))
+    first_at = reduced(np.minimum, at, begin)
+    is_first = at == np.repeat(first_at, visits)
+    own_pin_at = np.where(is_first, links.pinned_at[link], np.iinfo(np.int64).min)
+    return Reach(
+        links.pinner[link[begin]],
+        person[begin],
+        reduced(np.minimum, links.hop[link], begin),
+        visits,
+        reduced(np.add, arrivals.pins[arrival], begin),
+        first_at,
+        reduced(np.maximum, own_pin_at, begin),
+    )
+
+
+def _hop_visits(links: _Links, visits: Ints, pinner: Ints) -> HopVisits:
+    some = np.flatnonzero(visits)
+    hops = int(links.hop.max(initial=0)) + 1
+    key = links.group[some] * hops + links.hop[some]
+    order = np.argsort(key)
+    key = key[order]
+    begin = group_starts(key)
+    total = reduced(np.add, visits[some][order], begin)
+    return HopVisits(pinner[key[begin] // hops], key[begin] % hops, total)

@@ -37,12 +37,15 @@ COLUMNS = {
     ),
     "pinner_spheres": (
         "site_id", "pinner_id", "pins", "confirmed_pins", "reach_hop_1", "reach_hop_2",
-        "reach_hop_3_plus", "reach_total", "visits_hop_1", "visits_hop_2", "visits_hop_3_plus",
-        "visits", "decayed_reach", "depth", "breadth",
-        "structural_virality", "median_hours_to_reach", "credited_micros", "influenced_micros",
+        "reach_hop_3_plus", "reach_total", "repinners_hop_1", "visits_hop_1", "visits_hop_2",
+        "visits_hop_3_plus", "visits", "decayed_reach", "depth", "radius_90", "breadth",
+        "structural_virality", "median_hours_to_reach", "hours_to_90_percent", "credited_micros",
+        "influenced_micros", "influenced_hop_1_micros", "influenced_hop_2_plus_micros",
+        "first_reached_at", "last_reached_at",
     ),
     "sphere_edges": (
         "site_id", "pinner_id", "person_id", "hop", "visits", "pins", "influenced_micros",
+        "first_reached_at",
     ),
     "pinner_stages": (
         "site_id", "pinner_id", "month", "stage", "left_month", "depth", "recency_months",
@@ -54,8 +57,8 @@ COLUMNS = {
         "standard_error_micros",
     ),
     "cascades": (
-        "site_id", "root_pin_id", "size", "depth", "breadth", "structural_virality", "visitors",
-        "credited_micros",
+        "site_id", "root_pin_id", "size", "depth", "breadth", "structural_virality", "pinners",
+        "visits", "visitors", "credited_micros",
     ),
 }  # fmt: skip
 

@@ -1,0 +1,25 @@
+"""Stretches of equal rows: where they begin, what is in each, and an order that makes them."""
+
+import numpy as np
+
+from pipelines.kernels.columns import Ints
+
+
+def reduced(function: np.ufunc, values: Ints, begin: Ints) -> Ints:
+    """[runs] a function over each run of values; numpy's own fails where there are none."""
+    return function.reduceat(values, begin) if len(begin) else begin
+
+
+def run_starts(first: Ints, second: Ints) -> Ints:
+    """[runs] first row of each run of equal pairs."""
+    is_first = np.ones(len(first), dtype=np.bool_)
+    is_first[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+    return np.flatnonzero(is_first)
+
+
+def stable_order(code: Ints) -> Ints:
+    """The stable order of codes, 16 bits at a time: numpy counts these instead of comparing."""
+    order = np.argsort(code.astype(np.uint16), kind="stable")
+    if len(code) and code.max() >> 16:
+        order = order[np.argsort((code[order] >> 16).astype(np.uint16), kind="stable")]
+    return order

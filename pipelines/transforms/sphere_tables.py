@@ -1,0 +1,169 @@
+"""Tables of spheres and cascades: parts of all shards merged by pinner and by root."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.kernels.columns import Bools, Floats, Ints, Tables, codes, group_starts, ints
+from pipelines.kernels.stretches import reduced
+from schemas.settings import Site
+
+_HOUR_MS = 3_600_000
+_LONGEST = np.iinfo(np.int64).max
+
+
+def sphere_edges(reach: pa.Table, influence: pa.Table) -> pa.Table:
+    """One row per pinner and person over all cascades, with the first landing's delay."""
+    keys = ["site_id", "pinner_id", "person_id"]
+    mine, theirs = codes([reach[key] for key in keys], [influence[key] for key in keys])
+    order = np.argsort(mine, kind="stable")
+    start = group_starts(mine[order])
+
+    def merged(function: np.ufunc, values: Ints) -> Ints:
+        return reduced(function, values[order], start)
+
+    first_at = merged(np.minimum, ints(reach["first_at"]))
+    group = np.empty(len(order), dtype=np.int64)
+    group[order] = np.repeat(np.arange(len(start)), np.diff(start, append=len(order)))
+    is_first = ints(reach["first_at"]) == first_at[group]
+    delay = np.where(is_first, ints(reach["first_at"]) - ints(reach["own_pin_at"]), _LONGEST)
+    influenced = _sums(theirs, influence["influenced_micros"], int(mine.max(initial=-1)) + 1)
+    return pa.table(
+        {
+            **{key: reach[key].take(pa.array(order[start])) for key in keys},
+            "hop": merged(np.minimum, ints(reach["hop"])),
+            "visits": merged(np.add, ints(reach["visits"])),
+            "pins": merged(np.add, ints(reach["pins"])),
+            "influenced_micros": influenced[mine[order[start]]],
+            "first_reached_at": first_at,
+            "delay_ms": np.maximum(merged(np.minimum, delay), 0),
+        }
+    )
+
+
+def pinner_spheres(
+    tables: Tables, edges: pa.Table, default: pa.Table, sites: dict[str, Site]
+) -> pa.Table:
+    """One row per pinner, of her edges, parts and credit under the default model."""
+    own = tables["own_pins"]
+    by_pinner = default.filter(pc.equal(default["dimension"], "pinner"))
+    of_own, of_edge, of_visit, of_credit = codes(
+        *([t["site_id"], t["pinner_id"]] for t in (own, edges, tables["hop_visits"])),
+        [by_pinner["site_id"], by_pinner["key"]],
+    )
+    # Own pins come first, so that their codes are the pinners' places.
+    pinner, count = np.unique(of_own, return_index=True)[1], int(of_own.max(initial=-1)) + 1
+    parts = {
+        name: _sums(of_own, own[name], count)
+        for name in ("pins", "confirmed_pins", "pair_distance", "pairs")
+    }
+    site = own["site_id"].take(pa.array(pinner))
+    hop, influenced = ints(edges["hop"]), ints(edges["influenced_micros"])
+    people = by_hop(of_edge, hop, np.ones(len(hop), dtype=np.int64), count)
+    revenue = by_hop(of_edge, hop, influenced, count)
+    repinners = by_hop(of_edge, hop, (ints(edges["pins"]) > 0).astype(np.int64), count)
+    visit_hop = ints(tables["hop_visits"]["hop"])
+    visits = by_hop(of_visit, visit_hop, ints(tables["hop_visits"]["visits"]), count)
+    waits = _Sorted(of_edge, ints(edges["delay_ms"]), count)
+    reached = _Sorted(of_edge, ints(edges["first_reached_at"]), count)
+    decay = np.array([sites[name].sphere_decay for name in site.to_pylist()])
+    return pa.table(
+        {
+            "site_id": site,
+            "pinner_id": own["pinner_id"].take(pa.array(pinner)),
+            "pins": parts["pins"],
+            "confirmed_pins": parts["confirmed_pins"],
+            "reach_hop_1": people[:, 0],
+            "reach_hop_2": people[:, 1],
+            "reach_hop_3_plus": people[:, 2:].sum(axis=1),
+            "reach_total": people.sum(axis=1),
+            "repinners_hop_1": repinners[:, 0],
+            "visits_hop_1": visits[:, 0],
+            "visits_hop_2": visits[:, 1],
+            "visits_hop_3_plus": visits[:, 2:].sum(axis=1),
+            "visits": visits.sum(axis=1),
+            "decayed_reach": decayed(people, decay),
+            "depth": radius(people, 1, 1),
+            "radius_90": radius(people, 9, 10),
+            "breadth": visits.max(axis=1),
+            "structural_virality": _ratio(parts["pair_distance"], parts["pairs"]),
+            "median_hours_to_reach": pa.array(waits.middle() / _HOUR_MS, mask=waits.is_empty),
+            "hours_to_90_percent": pa.array(waits.at(9, 10) / _HOUR_MS, mask=waits.is_empty),
+            "credited_micros": _sums(of_credit, by_pinner["credited_micros"], count),
+            "influenced_micros": revenue.sum(axis=1),
+            "influenced_hop_1_micros": revenue[:, 0],
+            "influenced_hop_2_plus_micros": revenue[:, 1:].sum(axis=1),
+            "first_reached_at": pa.array(reached.at(0, 1), mask=reached.is_empty),
+            "last_reached_at": pa.array(reached.at(1, 1), mask=reached.is_empty),
+        }
+    )
+
+
+def by_hop(group: Ints, hop: Ints, amount: Ints, count: int) -> Ints:
+    """[groups, hops >= 3] amounts by group and hop (column 0 is hop 1)."""
+    width = max(3, int(hop.max(initial=0)))
+    table = np.zeros(count * width, dtype=np.int64)
+    np.add.at(table, group * width + hop - 1, amount)
+    return table.reshape(count, width)
+
+
+def decayed(people: Ints, decay: Floats) -> Floats:
+    """[groups] people, those of each hop worth `decay` of those before.
+
+    Added up hop by hop, so that hops that others of a shard have do not change the last bit.
+    """
+    total, worth = np.zeros(len(people)), np.ones(len(people))
+    for at_hop in people.T:
+        total += worth * at_hop
+        worth = worth * decay
+    return total
+
+
+def radius(people: Ints, part: int, whole: int) -> Ints:
+    """[groups] least hop within which part of the whole of the people are, 0 without any."""
+    within = np.cumsum(people, axis=1)
+    everybody = within[:, -1]
+    far_enough = within * whole >= (everybody * part)[:, None]
+    return np.where(everybody > 0, np.argmax(far_enough, axis=1) + 1, 0)
+
+
+class _Sorted:
+    """Values of groups, ascending within each, to read quantiles from."""
+
+    def __init__(self, group: Ints, values: Ints, count: int) -> None:
+        self._values = np.append(values[np.lexsort((values, group))], 0)
+        self._size = np.bincount(group, minlength=count)
+        self._start = np.cumsum(self._size) - self._size
+        self.is_empty: Bools = self._size == 0
+
+    def at(self, part: int, whole: int) -> Ints:
+        """[groups] the least value that part of the whole of them do not exceed; or any."""
+        place = np.maximum(-(-self._size * part // whole) - 1, 0)
+        return self._values[self._start + place]
+
+    def middle(self) -> Floats:
+        """[groups] the median: the middle value, or half way between two; or any."""
+        return (self.at(1, 2) + self._values[self._start + self._size // 2]) / 2
+
+
+def _sums(group: Ints, amount: pa.ChunkedArray, count: int) -> Ints:
+    total = np.zeros(max(count, int(group.max(initial=-1)) + 1), dtype=np.int64)
+    np.add.at(total, group, ints(amount))
+    return total[:count]
+
+
+def _ratio(top: Ints, bottom: Ints) -> pa.Array:
+    return pa.array(top / np.maximum(bottom, 1), mask=bottom == 0)
+
+
+def cascades(shapes: pa.Table, default: pa.Table) -> pa.Table:
+    """One row per cascade, with its credit under the default model."""
+    credit = default.filter(pc.equal(default["dimension"], "cascade"))
+    mine, theirs = codes(
+        [shapes["site_id"], shapes["root_pin_id"]], [credit["site_id"], credit["key"]]
+    )
+    total = _sums(theirs, credit["credited_micros"], len(shapes))
+    virality = _ratio(ints(shapes["pair_distance"]), ints(shapes["pairs"]))
+    return shapes.append_column("structural_virality", virality).append_column(
+        "credited_micros", pa.array(total[mine])
+    )
