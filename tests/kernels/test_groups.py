@@ -1,0 +1,60 @@
+"""Rows gathered by code: every row in one group, whatever the codes."""
+
+from collections import defaultdict
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.kernels.groups import Groups, group_by, group_equal
+
+CODES = st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 2)), max_size=20)
+
+
+def members(groups: Groups) -> list[list[int]]:
+    """The rows of each group, in order."""
+    return [sorted(each.tolist()) for each in np.split(groups.rows, groups.start)[1:]]
+
+
+@given(CODES, st.sampled_from([1, 2**40]))
+def test_rows_of_equal_codes_are_one_group_by_ascending_code(
+    codes: list[tuple[int, int]], width: int
+) -> None:
+    """Else a pinner has two rows, or another's money; ranges that overflow are no exception."""
+    expected = defaultdict(list)
+    for row, pair in enumerate(codes):
+        if min(pair) >= 0:
+            expected[pair].append(row)
+    table = np.array(codes, dtype=np.int64).reshape(-1, 2)
+
+    groups = group_by(*(np.where(table < 0, -1, table * width).T))
+
+    assert members(groups) == [expected[pair] for pair in sorted(expected)]
+
+
+@given(CODES)
+def test_sums_sizes_and_rows_agree(codes: list[tuple[int, int]]) -> None:
+    """What is added up is what stands in the group."""
+    code = np.array([pair[0] for pair in codes], dtype=np.int64)
+    groups = group_by(code)
+    values = np.arange(2 * len(codes)).reshape(-1, 2)
+
+    of_rows = groups.of_rows(len(codes))
+
+    assert groups.size.tolist() == [len(each) for each in members(groups)]
+    assert groups.sums(values).tolist() == [
+        values[each].sum(axis=0).tolist() for each in members(groups)
+    ]
+    assert [of_rows[each].tolist() for each in members(groups)] == [
+        [number] * size for number, size in enumerate(groups.size)
+    ]
+    assert (of_rows[code < 0] == -1).all()
+
+
+def test_a_null_is_a_value_like_another() -> None:
+    """Counts that hold for every model have none, and stay one row."""
+    model = pa.array([None, "first", None, "first"])
+    day = pa.array(["a", "a", "a", "b"])
+
+    assert sorted(members(group_equal(model, day))) == [[0, 2], [1], [3]]
