@@ -122,8 +122,8 @@ def test_nobody_has_a_stage_before_she_pins() -> None:
 
 def test_people_do_not_mix() -> None:
     """The second's look-back must not reach into the first's last months."""
-    both: Any = map(np.concatenate, zip(acts(0, 31, 60), acts(0, person=1), strict=True))
-    both = Acts(*both)
+    columns: Any = zip(acts(0, 31, 60), acts(0, person=1), strict=True)
+    both = Acts(*(np.concatenate(column) for column in columns))
 
     months = stages.stage_months(both, RULES)
 
