@@ -1,10 +1,10 @@
 """The main flow: lake files to result files, on Apache Beam.
 
-Nine stages, each a group-by of small references and a pure step over whole shards:
+Ten stages, each a group-by of small references and a pure step over whole shards:
 
     ReadLake -> DropDuplicates -> SettleOrders -> StitchVisitors -> AttachLandings
              -> MeasureSpheres -> SelectTouches -> CreditPins -> FollowPeople -> Summarize
-             -> manifest
+             -> MeasureLoyalty -> manifest
 """
 
 import functools
@@ -30,6 +30,7 @@ from pipelines.transforms.cascades import attach_landings, measure_cascades
 from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
 from pipelines.transforms.follow import follow_people
+from pipelines.transforms.loyalty import measure_loyalty
 from pipelines.transforms.people import settle_shard, stitch_visitors
 from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import (
@@ -171,6 +172,7 @@ def steps(sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> dict[str, S
         "CreditPins": of_sites(credit_shard),
         "FollowPeople": of_sites(follow_people),
         "Summarize": of_sites(summarize),
+        "MeasureLoyalty": of_sites(measure_loyalty),
     }
     busy = {route.stage for name, route in routes().items() if name in wanted or name in EVENTS}
     return {stage: step for stage, step in steps.items() if stage in busy}

@@ -1,7 +1,8 @@
-"""Days of the shop: UTC milliseconds to local calendar days."""
+"""Days and months of the shop: UTC milliseconds to its local calendar."""
 
 import datetime
 import functools
+import time
 import zoneinfo
 
 import numpy as np
@@ -26,6 +27,41 @@ def _day(quarter: int, time_zone: str) -> str:
     """The local day of a quarter of an hour; every shard asks for the same ones."""
     zone = zoneinfo.ZoneInfo(time_zone)
     return datetime.datetime.fromtimestamp(quarter * 900, zone).date().isoformat()
+
+
+def months_of(at: Ints, time_zone: str) -> Ints:
+    """[rows] month of UTC epoch milliseconds in an IANA time zone, as 12 x year + month - 1.
+
+    A month begins when its first day does for the first time.
+    """
+    if len(at) == 0:
+        return at
+    # A month more at both ends than UTC says: no zone is off by more than a day.
+    ends = [time.gmtime(moment // 1000) for moment in (int(at.min()), int(at.max()))]
+    first, last = (end.tm_year * 12 + end.tm_mon - 1 for end in ends)
+    months = np.arange(first - 1, last + 2)
+    begins = month_begins(months, time_zone)
+    return months[np.searchsorted(begins, at, side="right") - 1]
+
+
+def month_begins(months: Ints, time_zone: str) -> Ints:
+    """[months] UTC epoch milliseconds at which each of them begins."""
+    distinct, place = np.unique(months, return_inverse=True)
+    begins = [_month_begins(month, time_zone) for month in distinct.tolist()]
+    return np.array(begins, dtype=np.int64)[place]
+
+
+@functools.lru_cache(maxsize=2**14)
+def _month_begins(month: int, time_zone: str) -> int:
+    zone = zoneinfo.ZoneInfo(time_zone)
+    return round(datetime.datetime(month // 12, month % 12 + 1, 1, tzinfo=zone).timestamp()) * 1000
+
+
+def month_texts(months: Ints) -> pa.Array:
+    """[months] ``YYYY-MM``."""
+    distinct, place = np.unique(months, return_inverse=True)
+    texts = [f"{month // 12:04}-{month % 12 + 1:02}" for month in distinct.tolist()]
+    return pa.array(texts, pa.string()).take(pa.array(place))
 
 
 def derived_time_ms(events: pa.Table) -> Ints:

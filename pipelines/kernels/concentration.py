@@ -147,9 +147,7 @@ def _money(rows: Rows, rank: Ints, customers: int) -> Interval:
     return Interval(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-def resample(
-    rows: Rows, members: int, unit: Hashes, sales: Ints
-) -> tuple[Floats, Floats, Floats]:
+def resample(rows: Rows, members: int, unit: Hashes, sales: Ints) -> tuple[Floats, Floats, Floats]:
     """Replicates of a Poisson bootstrap over customers, members ranked anew in each.
 
     Returns:

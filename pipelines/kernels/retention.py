@@ -87,9 +87,7 @@ def wilson(successes: Ints, trials: Ints) -> tuple[Floats, Floats]:
     """
     rate, square = successes / trials, _Z**2
     middle = (successes + square / 2) / (trials + square)
-    margin = (
-        _Z * np.sqrt(trials * rate * (1 - rate) + square / 4) / (trials + square)
-    )
+    margin = _Z * np.sqrt(trials * rate * (1 - rate) + square / 4) / (trials + square)
     low = np.where(successes == 0, 0.0, middle - margin)
     return low, np.where(successes == trials, 1.0, middle + margin)
 

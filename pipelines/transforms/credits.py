@@ -23,6 +23,7 @@ from pipelines.kernels.columns import (
 from pipelines.kernels.credit import Paths, build_paths, weigh_touches
 from pipelines.kernels.money import split_micros
 from pipelines.transforms.acts import acts_of_orders
+from pipelines.transforms.club import buyer_credits, buyer_sales
 from pipelines.transforms.daily import DIMENSIONS, add_up, days_of
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
@@ -95,6 +96,8 @@ def credit_shard(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVE
         sales_parts=lambda: _sales(order_rows(), np.diff(links.start) > 0, day),
         influence=lambda: _influence(links, flat, orders, lines),
         credit_sums=lambda: _credit_sums(credit(), wanted),
+        buyer_sales=lambda: buyer_sales(order_rows()),
+        buyer_credits=lambda: buyer_credits(credit()),
         daily_parts=lambda: _daily(
             credit().append_column("day", take(day, ints(credit()["order"]))), wanted
         ),

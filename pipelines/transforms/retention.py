@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.calendar import month_numbers
-from pipelines.kernels.columns import Bools, Ints, codes, ints, sort_by, take
+from pipelines.kernels.calendar import months_of
+from pipelines.kernels.columns import Bools, Ints, bools, codes, ints, sort_by, take
 from pipelines.kernels.retention import NEVER, POPULATIONS, entries, first_of
-from pipelines.transforms.daily import add_up, months_of
+from pipelines.transforms.daily import add_up
 from schemas.batches import LIFETIME_PARTS, RETENTION_PARTS, RETENTION_SUMS
 from schemas.settings import Site
 
@@ -59,7 +59,7 @@ def _watched(acts: pa.Table, sites: Mapping[str, Site]) -> list[Watched]:
     acts = acts.filter(pc.invert(pc.is_in(acts["act"], pa.array(PASSIVE))))
     acts = sort_by(acts, "site_id", "person_id")
     (person,) = codes([acts["site_id"], acts["person_id"]])
-    at, month = ints(acts["at"]), month_numbers(months_of(acts, sites))
+    at, month = ints(acts["at"]), _months(acts, sites)
     first = np.unique(person, return_index=True)[1]
     people = acts.select(["site_id"]).take(pa.array(first))
     is_act = {name: _is(acts, name) for name in ("pin", "visit", "order")}
@@ -71,13 +71,25 @@ def _watched(acts: pa.Table, sites: Mapping[str, Site]) -> list[Watched]:
         entry_month[person[is_entry]] = month[is_entry]
         after = at >= entered[person]
         amount = np.where(is_act["order"], ints(acts["amount_micros"]), 0)
-        columns = (column[after] for column in (person, month, is_act["order"], amount))
-        watched.append(Watched(name, people, entry_month, *columns))
+        is_order = is_act["order"][after]
+        watched.append(
+            Watched(name, people, entry_month, person[after], month[after], is_order, amount[after])
+        )
     return watched
 
 
+def _months(acts: pa.Table, sites: Mapping[str, Site]) -> Ints:
+    """[acts] month in each row's shop, as 12 x year + month - 1."""
+    site, at = acts["site_id"].combine_chunks(), ints(acts["at"])
+    months = np.zeros(len(at), dtype=np.int64)
+    for name in pc.unique(site).to_pylist():
+        here = bools(pc.equal(site, name))
+        months[here] = months_of(at[here], sites[name].time_zone)
+    return months
+
+
 def _is(acts: pa.Table, act: str) -> Bools:
-    return np.asarray(pc.equal(acts["act"], act).to_numpy(zero_copy_only=False), dtype=np.bool_)
+    return bools(pc.equal(acts["act"], act))
 
 
 def _cohorts(watched: Watched) -> pa.Table:
@@ -107,7 +119,7 @@ def _lifetimes(watched: Watched, activity: str, since: str) -> pa.Table:
     """Those who entered, or came back after the month of entry; by months first and last."""
     chosen = watched.is_order if activity == "order" else np.ones_like(watched.is_order)
     person, month = watched.person[chosen], watched.month[chosen]
-    first = np.where(watched.entered == NEVER, NEVER, watched.entered)
+    first = watched.entered
     if since == "return":
         later = month > watched.entered[person]
         first = first_of(person, month, later, len(first))

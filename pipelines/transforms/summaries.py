@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from pipelines.kernels.columns import Floats, Ints, Tables, codes, group_starts, ints, sort_by
 from pipelines.kernels.uncertainty import gamma_interval
+from pipelines.transforms.club import known_pinners, pinner_credits, tie_parts
 from pipelines.transforms.daily import DIMENSIONS, add_up
 from pipelines.transforms.rejects import once
 from pipelines.transforms.wanted import EVERYTHING, Wanted
@@ -40,11 +41,15 @@ def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHIN
         ("site_id", "day", "event_name"),
         QUALITY_COUNTS,
     )
+    credits = functools.cache(lambda: _model_credits(sums.filter(pc.invert(is_cascade))))
     return wanted.made(
         sphere_edges=edges,
         pinner_spheres=lambda: _spheres(tables, edges(), default, sites),
         cascades=lambda: _cascades(tables["cascade_shapes"], default),
-        model_credits=lambda: _model_credits(sums.filter(pc.invert(is_cascade))),
+        model_credits=credits,
+        known_pinners=lambda: known_pinners(tables["own_pins"]),
+        pinner_credits=lambda: pinner_credits(credits()),
+        tie_parts=lambda: tie_parts(edges()),
         item_daily=lambda: _daily_table(tables["daily_parts"], "product", wanted.models),
         slot_daily=lambda: _daily_table(tables["daily_parts"], "slot", wanted.models),
         recommender_daily=lambda: _daily_table(tables["daily_parts"], "recommender", wanted.models),
