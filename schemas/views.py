@@ -109,6 +109,9 @@ def _over_models(function: str, beats: str) -> str:
     )
 
 
+# "Half of the customers are lost in five years": 1 - 0.5 ** (1 / 5) a year.
+HALF_LIFE_YARDSTICK, YEARLY_YARDSTICK = 60.0, 0.1294494367
+
 _QUESTIONS = {
     "as_of": """
         SELECT site_id, MAX(day) AS newest_day, SUBSTR(MAX(day), 1, 7) AS newest_month
@@ -139,24 +142,54 @@ _QUESTIONS = {
         FROM current_model_credits""",
     "pinner_sphere": "SELECT * FROM current_pinner_spheres",
     "fan_club": f"""
-        WITH ranked AS (
-          SELECT site_id, pinner_id, credited_micros,
-            ROW_NUMBER() OVER (
-              PARTITION BY site_id ORDER BY credited_micros DESC, pinner_id) AS place,
-            COUNT(*) OVER (PARTITION BY site_id) AS pinners
-          FROM current_pinner_spheres
-        ), levels AS (SELECT 1 AS top_percent UNION ALL SELECT 5 UNION ALL SELECT 10),
-        sales AS (
-          SELECT site_id, SUM(net_micros) AS net_micros FROM current_sales_daily
-          WHERE model = '{DEFAULT_MODEL}' GROUP BY site_id
-        )
-        SELECT r.site_id, l.top_percent, COUNT(*) AS pinners,
-          SUM(r.credited_micros) AS credited_micros,
-          {_money("SUM(r.credited_micros)")} AS credited,
-          SUM(r.credited_micros) * 1.0 / NULLIF(MAX(s.net_micros), 0) AS share_of_sales
-        FROM ranked r CROSS JOIN levels l LEFT JOIN sales s ON s.site_id = r.site_id
-        WHERE (r.place - 1) * 100 < r.pinners * l.top_percent
-        GROUP BY r.site_id, l.top_percent""",
+        SELECT site_id, top_percent, pinners, credited_micros, credited,
+          credited_micros * 1.0 / NULLIF(sales_micros, 0) AS share_of_sales,
+          share_low, share_high, ci_low_micros, ci_high_micros, n_effective,
+          own_micros, own, own_micros * 1.0 / NULLIF(sales_micros, 0) AS own_share_of_sales,
+          by_or_through_micros, by_or_through,
+          by_or_through_micros * 1.0 / NULLIF(sales_micros, 0) AS by_or_through_share_of_sales
+        FROM current_fan_clubs
+        WHERE model = '{DEFAULT_MODEL}' AND ranked_by = 'credited' AND top_percent IN (1, 5, 10)""",
+    "lorenz_curve": """
+        SELECT f.site_id, f.model, f.ranked_by, f.top_percent, f.pinners, f.amount_micros,
+          f.amount_micros * 1.0 / NULLIF(c.total_micros, 0) AS share_of_all,
+          f.amount_micros * 1.0 / NULLIF(f.sales_micros, 0) AS share_of_sales,
+          f.share_low, f.share_high, f.n_effective
+        FROM (
+          SELECT *, CASE ranked_by WHEN 'own' THEN own_micros ELSE credited_micros END
+            AS amount_micros
+          FROM current_fan_clubs
+        ) f
+        JOIN current_concentrations c ON c.site_id = f.site_id AND c.model = f.model
+          AND c.ranked_by = f.ranked_by""",
+    "concentration": """
+        SELECT site_id, model, ranked_by, pinners, pinners_above_zero, total_micros, total,
+          gini, gini_low, gini_high, n_effective
+        FROM current_concentrations""",
+    "relationship_depth": f"""
+        SELECT d.site_id, d.people_from, d.depth, d.pinners, d.people,
+          d.people * 1.0 / r.people AS share_of_people,
+          d.pinners * 1.0 / r.pinners AS share_of_pinners,
+          d.people * 1.0 / r.pinners AS people_per_pinner,
+          d.visits * 1.0 / d.people AS visits_per_person,
+          d.pins, d.influenced_micros, d.influenced,
+          {_money("d.influenced_micros * 1.0 / d.people")} AS influenced_per_person
+        FROM current_relationship_depths d
+        JOIN current_relationship_depths r ON r.site_id = d.site_id
+          AND r.people_from = d.people_from AND r.depth = 'reached'""",
+    "retention": """
+        SELECT site_id, population, cohort_month, months_since, month, people, active_people,
+          active_people * 1.0 / people AS active_share, active_low, active_high,
+          buyers, buyers * 1.0 / people AS buyers_share, buyers_low, buyers_high,
+          net_micros, net, net_micros / 1000000.0 / people AS net_per_person, is_over
+        FROM current_retention_cohorts""",
+    "retention_half_life": f"""
+        SELECT site_id, population, activity, since, lapse_months, people, lost, person_months,
+          hazard AS lost_a_month, half_life_months, half_life_low, half_life_high,
+          lost_a_year, lost_a_year_low, lost_a_year_high,
+          {HALF_LIFE_YARDSTICK} AS yardstick_half_life_months,
+          {YEARLY_YARDSTICK} AS yardstick_lost_a_year
+        FROM current_retention_fits""",
     "data_quality": """
         SELECT site_id, event_name, SUM(received) AS received, SUM(duplicates) AS duplicates,
           SUM(bots) AS bots, SUM(late) AS late, SUM(quarantined) AS quarantined,

@@ -12,6 +12,7 @@ from pipelines.io.database import (
 )
 from schemas.models import MODELS
 from schemas.settings import Home
+from schemas.tables import RESULTS
 from schemas.views import drop_views, view_definitions
 from tests.integration.publishing import attribute, contents, fill, happened, shown
 
@@ -62,16 +63,30 @@ def test_published_runs_survive_the_way_down_and_up(home: Home) -> None:
 
     downgrade_database(engine, "0001")
 
+    known = set(inspect(engine).get_table_names())
     assert wanted != [(0,)]
     old = f"SELECT COUNT(*) FROM order_credits WHERE {unattributed} AND run_id = '{run_id}'"
     assert ask(engine, old) == wanted
     assert ask(engine, "SELECT COUNT(DISTINCT run_id) FROM orders") == [(2,)]
     upgrade_database(engine)
-    assert answers(engine) == before
-    assert contents(engine) == rows
+    assert of_tables(known, answers(engine)) == of_tables(known, before)
+    assert [contents(engine)[name] for name in known & rows.keys()] == [
+        rows[name] for name in known & rows.keys()
+    ]
     with engine.connect() as connection:
         assert told(audit(connection, shown(engine))) == []
     engine.dispose()
+
+
+def of_tables(known: set[str], found: Answers) -> Answers:
+    """What is answered from tables that the first release had; the others wait for a run."""
+    later = RESULTS.keys() - known
+    views = view_definitions("sqlite")
+    return {
+        view: rows
+        for view, rows in found.items()
+        if not any(name in f"{view} {views[view]}" for name in later)
+    }
 
 
 # What the release before wrote: a published run, one before it, and one that died while staged.
