@@ -54,7 +54,7 @@ def of_short_lapse(sites: Mapping[str, Site]) -> dict[str, Site]:
 
 
 @hypothesis.given(tiny_worlds())
-@hypothesis.settings(max_examples=40)
+@hypothesis.settings(max_examples=20)
 def test_the_steps_give_what_the_rules_say(world: TinyWorld) -> None:
     """Adversarial little worlds: refunds of unknown orders, ties, shared devices, no pinners."""
     sites = of_short_lapse(world.sites)
@@ -67,7 +67,7 @@ def test_the_steps_give_what_the_rules_say(world: TinyWorld) -> None:
 @pytest.fixture(scope="module")
 def shop() -> tuple[Any, dict[str, Site], Rows]:
     """A simulated half year in New York, and what the flow says of it."""
-    world = simulate(6, days=150)
+    world = simulate(6, days=120)
     sites = {
         name: replace(site, time_zone="America/New_York")
         for name, site in of_short_lapse(world.sites).items()
