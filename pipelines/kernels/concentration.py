@@ -7,6 +7,7 @@ spread is used, around the estimate, and not their quantiles (docs/adr/0017).
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,13 +20,13 @@ from pipelines.kernels.uncertainty import MIN_EFFECTIVE, Interval, gamma_interva
 PERCENTS = np.arange(1, 101)
 REPLICATES = 200
 # Replicates at a time, so that the table of weighted sums stays small.
-_BLOCK = 20
+BLOCK = 20
 _STEP = np.uint64(0x9E3779B97F4A7C15)
-# P(weight <= k) of a Poisson count with mean 1, as thresholds of a 64-bit hash; a weight above
-# 12 would come once in 10^10.
-_THRESHOLDS = np.array(
-    [int(sum(math.exp(-1) / math.factorial(n) for n in range(k + 1)) * 2**64) for k in range(12)],
-    dtype=np.uint64,
+# Poisson counts with mean 1 by the 65,536 values of sixteen bits: four of a hash.
+_A_HASH = 4
+_COUNT = np.searchsorted(
+    np.cumsum([math.exp(-1) / math.factorial(n) for n in range(12)]),
+    (np.arange(2**16) + 0.5) / 2**16,
 )
 _Z = 1.959963984540054
 
@@ -100,28 +101,37 @@ def gini(ascending: Floats) -> Floats:
     return np.where(usable, spread / (max(count, 1) * np.where(usable, total, 1.0)), np.nan)
 
 
-def bounds(rows: Rows, rank: Ints, unit: Hashes, sales: Ints) -> Bounds:
-    """How sure it is what the top percents have, by customer.
+def bounds(
+    curves: Sequence[Rows], ranked: Sequence[Ints], unit: Hashes, sales: Ints
+) -> list[Bounds]:
+    """How sure it is what the top percents have, by customer; for several things they have.
 
     Args:
-      rows: what each customer brings to each member.
-      rank: [members] place of each, at least one.
+      curves: what each customer brings to each member.
+      ranked: [members] place of each by it, at least one.
       unit: [customers] hash that names each customer.
       sales: [customers] net value of her orders: shares are of their sum.
     """
-    money = _money(rows, rank, len(unit))
+    tables = [_table(rows, len(unit)) for rows in curves]
+    replicates = resample(tables, len(ranked[0]), unit, sales)
+    pairs = zip(curves, ranked, replicates.top, replicates.gini, strict=True)
+    return [
+        _bounds(rows, rank, top, ginis, replicates.sales, sales) for rows, rank, top, ginis in pairs
+    ]
+
+
+def _bounds(rows: Rows, rank: Ints, top: Floats, ginis: Floats, total: Ints, sales: Ints) -> Bounds:
+    money = _money(rows, rank, len(sales))
     enough = money.n_effective >= MIN_EFFECTIVE
-    value = np.zeros(len(rank), dtype=np.int64)
-    np.add.at(value, rows.member, rows.amount)
-    # Of replicates in which nothing was sold, nothing can be said; so of the whole.
     if sales.sum() <= 0 or not enough[-1]:
         nothing = np.full(len(PERCENTS), np.nan)
         return Bounds(money, nothing, nothing, math.nan, math.nan)
+    value = np.zeros(len(rank), dtype=np.int64)
+    np.add.at(value, rows.member, rows.amount)
     share = top_sums(value, rank) / sales.sum()
-    top, ginis, total = resample(rows, len(rank), unit, sales)
     sold = total > 0
-    shares = top[sold] / total[sold, None]
-    margin = np.where(enough, _Z * shares.std(axis=0, ddof=1), np.nan)
+    spread = (top[sold] / total[sold, None]).std(axis=0, ddof=1)
+    margin = np.where(enough, _Z * spread, np.nan)
     estimate = float(gini(np.sort(value).astype(np.float64)))
     wide = _Z * float(np.nanstd(ginis, ddof=1))
     return Bounds(
@@ -147,36 +157,66 @@ def _money(rows: Rows, rank: Ints, customers: int) -> Interval:
     return Interval(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-def resample(rows: Rows, members: int, unit: Hashes, sales: Ints) -> tuple[Floats, Floats, Floats]:
-    """Replicates of a Poisson bootstrap over customers, members ranked anew in each.
-
-    Returns:
-      [replicates, percents] what the top percents have, [replicates] Gini coefficient, and
-      [replicates] all sales.
-    """
+def _table(rows: Rows, customers: int) -> sparse.csr_array:
+    """[members with a row, customers] what each customer brings to each member."""
     paid, place = np.unique(rows.member, return_inverse=True)
-    shape = (len(paid), len(unit))
-    table = sparse.csr_array((rows.amount, (place, rows.customer)), shape=shape)
-    counts, blocks = top_counts(members), []
-    for first in range(0, REPLICATES, _BLOCK):
-        weights = poisson_weights(unit, np.arange(first, min(first + _BLOCK, REPLICATES)))
-        # Integers, so that no order of rows changes a bit.
-        sums = np.zeros((weights.shape[1], members), dtype=np.int64)
-        sums[:, : len(paid)] = (table @ weights).T
-        sums.sort(axis=1)
-        top = np.cumsum(sums[:, ::-1], axis=1)[:, counts - 1]
-        blocks.append((top, gini(sums.astype(np.float64)), sales @ weights))
-    top, ginis, total = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return top.astype(np.float64), ginis, total.astype(np.float64)
+    shape = (len(paid), customers)
+    return sparse.csr_array((rows.amount, (place, rows.customer)), shape=shape)
 
 
-def poisson_weights(unit: Hashes, replicate: Ints) -> Ints:
-    """[units, replicates] how often each replicate has each unit: a Poisson(1) count.
+class Replicates(NamedTuple):
+    """A Poisson bootstrap over customers, in which members are ranked anew each time."""
+
+    top: list[Floats]  # of each table [replicates, percents]: what the top percents have
+    gini: list[Floats]  # of each table [replicates]
+    sales: Ints  # [replicates]
+
+
+def resample(
+    tables: Sequence[sparse.csr_array], members: int, unit: Hashes, sales: Ints
+) -> Replicates:
+    """Draws customers with replacement, so to speak: each counts a random number of times.
+
+    Args:
+      tables: [members with anything, customers] micros; the other members have nothing.
+      members: number of all.
+      unit: [customers] hash that names each.
+      sales: [customers] micros.
+    """
+    counts = top_counts(members)
+    top: list[list[Floats]] = [[] for _ in tables]
+    ginis: list[list[Floats]] = [[] for _ in tables]
+    total = []
+    for block in range(REPLICATES // BLOCK):
+        weights = poisson_weights(unit, block)
+        total.append(sales @ weights)
+        for place, table in enumerate(tables):
+            # Integers, so that no order of rows changes a bit.
+            sums = np.zeros((BLOCK, members), dtype=np.int64)
+            sums[:, : table.shape[0]] = (table @ weights).T
+            sums.sort(axis=1)
+            top[place].append(np.cumsum(sums[:, ::-1], axis=1)[:, counts - 1].astype(np.float64))
+            ginis[place].append(gini(sums.astype(np.float64)))
+    return Replicates(
+        [np.concatenate(parts) for parts in top],
+        [np.concatenate(parts) for parts in ginis],
+        np.concatenate(total),
+    )
+
+
+def poisson_weights(unit: Hashes, block: int) -> Ints:
+    """[units, BLOCK] how often each replicate of a block has each unit: a Poisson(1) count.
 
     It is read off a hash of (unit, replicate), so whoever sees the unit, in whatever order,
     gives it the same weights.
     """
-    weights = np.empty((len(unit), len(replicate)), dtype=np.int64)
-    for place, salt in enumerate(mix(replicate.astype(np.uint64) * _STEP)):
-        weights[:, place] = np.searchsorted(_THRESHOLDS, mix(unit ^ salt), side="right")
+    weights = np.empty((len(unit), BLOCK), dtype=np.int64)
+    first = block * BLOCK // _A_HASH
+    salts = mix(np.arange(first, first + BLOCK // _A_HASH, dtype=np.uint64) * _STEP)
+    for place, salt in enumerate(salts):
+        sixteens = mix(unit ^ salt)[:, None] >> (
+            np.arange(_A_HASH, dtype=np.uint64) * np.uint64(16)
+        )
+        here = slice(place * _A_HASH, (place + 1) * _A_HASH)
+        weights[:, here] = _COUNT[sixteens & np.uint64(0xFFFF)]
     return weights

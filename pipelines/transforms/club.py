@@ -147,14 +147,13 @@ class Curve(NamedTuple):
 
 def curves(club: Club) -> Iterator[Curve]:
     """Every curve; by customer only the default model's and that of own orders."""
-    own_rank = ranks(club.own)
-    own_bounds = bounds(club.buying, own_rank, club.unit, club.sales)
+    own_rank, default_rank = ranks(club.own), ranks(club.credited[DEFAULT_MODEL])
+    rows, ranked = (club.credit, club.buying), (default_rank, own_rank)
+    of_default, of_own = bounds(rows, ranked, club.unit, club.sales)
     for model, credited in club.credited.items():
-        rank, sure = ranks(credited), None
-        if model == DEFAULT_MODEL:
-            sure = bounds(club.credit, rank, club.unit, club.sales)
-        yield Curve(model, "credited", credited, credited, rank, sure)
-        yield Curve(model, "own", club.own, credited, own_rank, own_bounds)
+        sure = of_default if model == DEFAULT_MODEL else None
+        yield Curve(model, "credited", credited, credited, ranks(credited), sure)
+        yield Curve(model, "own", club.own, credited, own_rank, of_own)
 
 
 def fan_club(site_id: str, club: Club, curve: Curve) -> pa.Table:
