@@ -25,6 +25,11 @@ def _money(column: str) -> str:
     return f"({column}) / {_MILLION}"
 
 
+def _exact(*columns: str) -> str:
+    """Floats as decimals: PostgreSQL rounds these to places, and no floats."""
+    return ", ".join(f"CAST({column} AS numeric) AS {column.split('.')[-1]}" for column in columns)
+
+
 def _utc(column: str, dialect: str) -> str:
     if dialect == "sqlite":
         return f"strftime('%Y-%m-%dT%H:%M:%SZ', {column} / 1000, 'unixepoch')"
@@ -144,17 +149,17 @@ _QUESTIONS = {
     "fan_club": f"""
         SELECT site_id, top_percent, pinners, credited_micros, credited,
           credited_micros * 1.0 / NULLIF(sales_micros, 0) AS share_of_sales,
-          share_low, share_high, ci_low_micros, ci_high_micros, n_effective,
+          {_exact("share_low", "share_high", "n_effective")}, ci_low_micros, ci_high_micros,
           own_micros, own, own_micros * 1.0 / NULLIF(sales_micros, 0) AS own_share_of_sales,
           by_or_through_micros, by_or_through,
           by_or_through_micros * 1.0 / NULLIF(sales_micros, 0) AS by_or_through_share_of_sales
         FROM current_fan_clubs
         WHERE model = '{DEFAULT_MODEL}' AND ranked_by = 'credited' AND top_percent IN (1, 5, 10)""",
-    "lorenz_curve": """
+    "lorenz_curve": f"""
         SELECT f.site_id, f.model, f.ranked_by, f.top_percent, f.pinners, f.amount_micros,
           f.amount_micros * 1.0 / NULLIF(c.total_micros, 0) AS share_of_all,
           f.amount_micros * 1.0 / NULLIF(f.sales_micros, 0) AS share_of_sales,
-          f.share_low, f.share_high, f.n_effective
+          {_exact("f.share_low", "f.share_high", "f.n_effective")}
         FROM (
           SELECT *, CASE ranked_by WHEN 'own' THEN own_micros ELSE credited_micros END
             AS amount_micros
@@ -162,9 +167,9 @@ _QUESTIONS = {
         ) f
         JOIN current_concentrations c ON c.site_id = f.site_id AND c.model = f.model
           AND c.ranked_by = f.ranked_by""",
-    "concentration": """
+    "concentration": f"""
         SELECT site_id, model, ranked_by, pinners, pinners_above_zero, total_micros, total,
-          gini, gini_low, gini_high, n_effective
+          {_exact("gini", "gini_low", "gini_high", "n_effective")}
         FROM current_concentrations""",
     "relationship_depth": f"""
         SELECT d.site_id, d.people_from, d.depth, d.pinners, d.people,
@@ -177,16 +182,19 @@ _QUESTIONS = {
         FROM current_relationship_depths d
         JOIN current_relationship_depths r ON r.site_id = d.site_id
           AND r.people_from = d.people_from AND r.depth = 'reached'""",
-    "retention": """
+    "retention": f"""
         SELECT site_id, population, cohort_month, months_since, month, people, active_people,
-          active_people * 1.0 / people AS active_share, active_low, active_high,
-          buyers, buyers * 1.0 / people AS buyers_share, buyers_low, buyers_high,
+          active_people * 1.0 / people AS active_share,
+          {_exact("active_low", "active_high")},
+          buyers, buyers * 1.0 / people AS buyers_share,
+          {_exact("buyers_low", "buyers_high")},
           net_micros, net, net_micros / 1000000.0 / people AS net_per_person, is_over
         FROM current_retention_cohorts""",
     "retention_half_life": f"""
         SELECT site_id, population, activity, since, lapse_months, people, lost, person_months,
-          hazard AS lost_a_month, half_life_months, half_life_low, half_life_high,
-          lost_a_year, lost_a_year_low, lost_a_year_high,
+          CAST(hazard AS numeric) AS lost_a_month,
+          {_exact("half_life_months", "half_life_low", "half_life_high")},
+          {_exact("lost_a_year", "lost_a_year_low", "lost_a_year_high")},
           {HALF_LIFE_YARDSTICK} AS yardstick_half_life_months,
           {YEARLY_YARDSTICK} AS yardstick_lost_a_year
         FROM current_retention_fits""",
