@@ -137,7 +137,7 @@ def tables(credits: int) -> dict[str, Columns]:
         "slot_daily": daily("item_list_id", "slot", SLOTS, DAYS),
         "recommender_daily": daily("recommender_id", "recommender", RECOMMENDERS, DAYS),
         "model_credits": model_credits(pinner_id, earned),
-        **loyalty(),
+        **loyalty(int(earned[DEFAULT_MODEL].sum()), int(net.sum())),
         "data_quality_daily": {
             "day": days(np.repeat(np.arange(DAYS), 3)),
             "event_name": pa.array(["pin", "pin_visit", "purchase"] * DAYS),
@@ -150,7 +150,7 @@ def tables(credits: int) -> dict[str, Columns]:
     }  # fmt: skip
 
 
-def loyalty() -> dict[str, Columns]:
+def loyalty(credited: int, sold: int) -> dict[str, Columns]:
     """Tables of some thousand rows, however many credits there are."""
     percent, month = np.arange(1, 101), np.arange(60)
     cohort, since = (grid[np.add.outer(month, month) < len(month)] for grid in np.indices((60, 60)))
@@ -162,7 +162,8 @@ def loyalty() -> dict[str, Columns]:
             {
                 "ranked_by": pa.array(np.repeat(["credited", "own"], 100).tolist()),
                 "top_percent": np.tile(percent, 2), "pinners": np.tile(percent, 2),
-                "credited_micros": np.tile(percent, 2), "sales_micros": np.full(200, 1_000),
+                "credited_micros": np.tile(credited * percent // 100, 2),
+                "sales_micros": np.full(200, sold),
             }
         ),
         "concentrations": repeated(
