@@ -189,5 +189,14 @@ QUALITY_COUNTS = ("received", "duplicates", "bots", "late", "matched_by_token", 
 QUALITY_PARTS = _schema(
     site_id=TEXT, day=TEXT, event_name=TEXT, **dict.fromkeys(QUALITY_COUNTS, INT)
 )
+STAGE_SUMS = (
+    "people", "settled", "people_with_revenue", "credited_next_90_micros", "own_next_90_micros",
+    "square_high", "square_low",
+)  # fmt: skip
+# Pinners by month and the stages before and after it. A square of revenue is high x 2^40 + low.
+STAGE_PARTS = _schema(
+    site_id=TEXT, month=TEXT, from_stage=TEXT, to_stage=TEXT, last_day=TEXT,
+    **dict.fromkeys(STAGE_SUMS, INT),
+)  # fmt: skip
 # Records the flow itself refuses (the beacon's and the imports' are files already).
 REFUSED = _schema(site_id=TEXT, event_name=TEXT, record_id=TEXT, reason=TEXT, at=INT)

@@ -20,6 +20,7 @@ from schemas.errors import MoneyError, SettingsError, UsageError
 from schemas.events import EVENTS
 from schemas.ids import is_site_id
 from schemas.money import check_currency
+from schemas.stages import Stages, check_stages
 
 # A variable's name, or two of them while a secret is being changed: either one opens.
 SecretEnv = str | Annotated[tuple[str, ...], Meta(min_length=1, max_length=2)] | None
@@ -56,6 +57,7 @@ class Site(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True
     necessity: Annotated[float, Meta(ge=0, le=1)] = 0.5
     sphere_decay: Annotated[float, Meta(ge=0, le=1)] = 0.5
     lapse_months: Annotated[int, Meta(ge=1, le=120)] = 6
+    stages: Stages = Stages()
 
     @property
     def window_ms(self) -> int:
@@ -347,6 +349,7 @@ def _convert(values: Any, kind: type[Any], where: str) -> Any:
 
 def _check_site(site_id: str, site: Site) -> None:
     check_site_id(site_id)
+    check_stages(f"sites.{site_id}: ", site.stages)
     try:
         check_currency(site.currency)
     except MoneyError as error:

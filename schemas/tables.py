@@ -177,6 +177,44 @@ class Cascade(Result):
     credited_micros: Mapped[int] = _count("Credit of its pins under time_decay")
 
 
+class PinnerStage(Result):
+    """One row per pinner and stage she entered, with the scores that put her there.
+
+    Rows tell what will be if nothing else happens: the last ones of each pinner, in which she is
+    forgotten step by step, may lie in the future.
+    """
+
+    __tablename__ = "pinner_stages"
+    pinner_id: Mapped[str] = _key("Pinner", 130)
+    month: Mapped[str] = _key("Month at whose end she is in it, in the shop's time zone", 7)
+    stage: Mapped[str] = _text("Stage of the relationship", 32)
+    left_month: Mapped[str | None] = _text("Month at whose end she no longer is; null: for good", 7)
+    depth: Mapped[str | None] = _text("Highest rung of engagement in the look-back", 16)
+    recency_months: Mapped[int] = _count("Months since the last one with an act of hers")
+    active_months: Mapped[int] = _count("Months of the look-back with an act of hers")
+    reciprocity: Mapped[int] = _count("Directions, of two, in which somebody came back")
+    purchases: Mapped[int] = _count("Orders of her own in the look-back")
+
+
+class StageTransition(Result):
+    """One row per month and the stages before and after it, those who stay included.
+
+    Like `pinner_stages` it tells of months that may lie in the future.
+    """
+
+    __tablename__ = "stage_transitions"
+    month: Mapped[str] = _key("Month, in the shop's time zone, YYYY-MM", 7)
+    from_stage: Mapped[str] = _key("Stage at its begin; new: in the month of her first pin", 32)
+    to_stage: Mapped[str] = _key("Stage at its end", 32)
+    last_day: Mapped[str] = _text("Last of the 90 days after the month", 10)
+    people: Mapped[int] = _count("Pinners, those long forgotten left out")
+    settled: Mapped[int] = _count("Of these, forgotten for good: counted this once")
+    people_with_revenue: Mapped[int] = _count("Pinners with revenue in the 90 days after the month")
+    credited_next_90_micros: Mapped[int] = _count("Credit of others' orders of these 90 days")
+    own_next_90_micros: Mapped[int] = _count("Net value of their own orders of these 90 days")
+    standard_error_micros: Mapped[float] = _number("Standard error of the sum of both")
+
+
 class _Daily(Result):
     """Activity and credit of one key on one day, under one model."""
 
@@ -333,6 +371,7 @@ RESULTS: dict[str, type[Result]] = {
     model.__tablename__: model
     for model in (
         Pin, Visit, Order, OrderLine, OrderCredit, SalesDaily, PinnerSphere, SphereEdge, Cascade,
+        PinnerStage, StageTransition,
         ItemDaily, SlotDaily, RecommenderDaily, ModelCredit, DataQualityDaily, Quarantine,
         FanClub, Concentration, RelationshipDepth, RetentionCohort, RetentionFit,
     )

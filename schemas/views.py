@@ -9,7 +9,9 @@ import hashlib
 
 from sqlalchemy import Connection, inspect, text
 
-from schemas.models import DEFAULT_MODEL, MODELS
+from schemas.loyalty_views import LOYALTY_VIEWS
+from schemas.models import MODELS
+from schemas.stages import STAGES
 from schemas.tables import RESULTS, RUN_COLUMNS
 
 _BASE, _NUMBER, _RUN = (
@@ -23,11 +25,6 @@ _MODELS = " UNION ALL ".join(f"SELECT '{model}' AS model" for model in MODELS)
 
 def _money(column: str) -> str:
     return f"({column}) / {_MILLION}"
-
-
-def _exact(*columns: str) -> str:
-    """Floats as decimals: PostgreSQL rounds these to places, and no floats."""
-    return ", ".join(f"CAST({column} AS numeric) AS {column.split('.')[-1]}" for column in columns)
 
 
 def _utc(column: str, dialect: str) -> str:
@@ -114,8 +111,8 @@ def _over_models(function: str, beats: str) -> str:
     )
 
 
-# "Half of the customers are lost in five years": 1 - 0.5 ** (1 / 5) a year.
-HALF_LIFE_YARDSTICK, YEARLY_YARDSTICK = 60.0, 0.1294494367
+_RANK = " ".join(f"WHEN '{stage}' THEN {place}" for place, stage in enumerate(STAGES))
+_MIN_EFFECTIVE = 30  # as of intervals of credit
 
 _QUESTIONS = {
     "as_of": """
@@ -146,58 +143,88 @@ _QUESTIONS = {
           ci_low_micros, ci_high_micros, n_customers, n_effective
         FROM current_model_credits""",
     "pinner_sphere": "SELECT * FROM current_pinner_spheres",
-    "fan_club": f"""
-        SELECT site_id, top_percent, pinners, credited_micros, credited,
-          credited_micros * 1.0 / NULLIF(sales_micros, 0) AS share_of_sales,
-          {_exact("share_low", "share_high", "n_effective")}, ci_low_micros, ci_high_micros,
-          own_micros, own, own_micros * 1.0 / NULLIF(sales_micros, 0) AS own_share_of_sales,
-          by_or_through_micros, by_or_through,
-          by_or_through_micros * 1.0 / NULLIF(sales_micros, 0) AS by_or_through_share_of_sales
-        FROM current_fan_clubs
-        WHERE model = '{DEFAULT_MODEL}' AND ranked_by = 'credited' AND top_percent IN (1, 5, 10)""",
-    "lorenz_curve": f"""
-        SELECT f.site_id, f.model, f.ranked_by, f.top_percent, f.pinners, f.amount_micros,
-          f.amount_micros * 1.0 / NULLIF(c.total_micros, 0) AS share_of_all,
-          f.amount_micros * 1.0 / NULLIF(f.sales_micros, 0) AS share_of_sales,
-          {_exact("f.share_low", "f.share_high", "f.n_effective")}
-        FROM (
-          SELECT *, CASE ranked_by WHEN 'own' THEN own_micros ELSE credited_micros END
-            AS amount_micros
-          FROM current_fan_clubs
-        ) f
-        JOIN current_concentrations c ON c.site_id = f.site_id AND c.model = f.model
-          AND c.ranked_by = f.ranked_by""",
-    "concentration": f"""
-        SELECT site_id, model, ranked_by, pinners, pinners_above_zero, total_micros, total,
-          {_exact("gini", "gini_low", "gini_high", "n_effective")}
-        FROM current_concentrations""",
-    "relationship_depth": f"""
-        SELECT d.site_id, d.people_from, d.depth, d.pinners, d.people,
-          d.people * 1.0 / r.people AS share_of_people,
-          d.pinners * 1.0 / r.pinners AS share_of_pinners,
-          d.people * 1.0 / r.pinners AS people_per_pinner,
-          d.visits * 1.0 / d.people AS visits_per_person,
-          d.pins, d.influenced_micros, d.influenced,
-          {_money("d.influenced_micros * 1.0 / d.people")} AS influenced_per_person
-        FROM current_relationship_depths d
-        JOIN current_relationship_depths r ON r.site_id = d.site_id
-          AND r.people_from = d.people_from AND r.depth = 'reached'""",
-    "retention": f"""
-        SELECT site_id, population, cohort_month, months_since, month, people, active_people,
-          active_people * 1.0 / people AS active_share,
-          {_exact("active_low", "active_high")},
-          buyers, buyers * 1.0 / people AS buyers_share,
-          {_exact("buyers_low", "buyers_high")},
-          net_micros, net, net_micros / 1000000.0 / people AS net_per_person, is_over
-        FROM current_retention_cohorts""",
-    "retention_half_life": f"""
-        SELECT site_id, population, activity, since, lapse_months, people, lost, person_months,
-          CAST(hazard AS numeric) AS lost_a_month,
-          {_exact("half_life_months", "half_life_low", "half_life_high")},
-          {_exact("lost_a_year", "lost_a_year_low", "lost_a_year_high")},
-          {HALF_LIFE_YARDSTICK} AS yardstick_half_life_months,
-          {YEARLY_YARDSTICK} AS yardstick_lost_a_year
-        FROM current_retention_fits""",
+    "pinner_stage": """
+        SELECT s.site_id, s.pinner_id, s.stage, s.month AS since_month, s.recency_months,
+          s.active_months, s.depth, s.reciprocity, s.purchases,
+          s.left_month AS next_month, n.stage AS next_stage
+        FROM current_pinner_stages s
+        JOIN as_of a ON a.site_id = s.site_id AND s.month <= a.newest_month
+          AND (s.left_month IS NULL OR s.left_month > a.newest_month)
+        LEFT JOIN current_pinner_stages n ON n.site_id = s.site_id
+          AND n.pinner_id = s.pinner_id AND n.month = s.left_month""",
+    # The table counts who is forgotten for good once; from then on she stays a stranger.
+    "stage_moves": f"""
+        WITH shown AS (
+          SELECT t.*, a.newest_month, a.newest_day FROM current_stage_transitions t
+          JOIN as_of a ON a.site_id = t.site_id AND t.month <= a.newest_month
+        ), months AS (
+          SELECT site_id, month, MAX(last_day) AS last_day, MAX(newest_month) AS newest_month,
+            MAX(newest_day) AS newest_day, SUM(settled) AS settled
+          FROM shown GROUP BY site_id, month
+        ), parts AS (
+          SELECT site_id, month, from_stage, to_stage, people, people_with_revenue,
+            credited_next_90_micros, own_next_90_micros, standard_error_micros FROM shown
+          UNION ALL
+          SELECT site_id, month, '{STAGES[0]}', '{STAGES[0]}',
+            SUM(settled) OVER (PARTITION BY site_id ORDER BY month) - settled, 0, 0, 0, 0.0
+          FROM months
+        ), moves AS (
+          SELECT site_id, month, from_stage, to_stage, SUM(people) AS people,
+            SUM(people_with_revenue) AS people_with_revenue,
+            SUM(credited_next_90_micros) AS credited_next_90_micros,
+            SUM(own_next_90_micros) AS own_next_90_micros,
+            SUM(standard_error_micros) AS standard_error_micros
+          FROM parts GROUP BY site_id, month, from_stage, to_stage HAVING SUM(people) > 0
+        )
+        SELECT v.site_id, v.month, v.from_stage, v.to_stage, v.people,
+          v.people * 1.0 / SUM(v.people) OVER (PARTITION BY v.site_id, v.month, v.from_stage)
+            AS probability,
+          v.people_with_revenue, v.credited_next_90_micros,
+          {_money("v.credited_next_90_micros")} AS credited_next_90, v.own_next_90_micros,
+          {_money("v.own_next_90_micros")} AS own_next_90, v.standard_error_micros,
+          v.month < m.newest_month AS is_over, m.last_day < m.newest_day AS is_final
+        FROM moves v JOIN months m ON m.site_id = v.site_id AND m.month = v.month""",
+    "stage_values": f"""
+        SELECT site_id, month, to_stage AS stage, SUM(people) AS people,
+          SUM(people_with_revenue) AS people_with_revenue,
+          SUM(credited_next_90_micros) AS credited_next_90_micros,
+          {_money("SUM(credited_next_90_micros)")} AS credited_next_90,
+          SUM(own_next_90_micros) AS own_next_90_micros,
+          {_money("SUM(own_next_90_micros)")} AS own_next_90,
+          {_money("SUM(credited_next_90_micros + own_next_90_micros)")} / SUM(people)
+            AS value_per_pinner, is_final
+        FROM stage_moves GROUP BY site_id, month, to_stage, is_final""",
+    "move_values": f"""
+        WITH pairs AS (
+          SELECT m.site_id, m.from_stage, m.to_stage, m.people * 1.0 AS movers,
+            s.people * 1.0 AS stayers,
+            (m.credited_next_90_micros + m.own_next_90_micros) * 1.0 AS moved_micros,
+            (s.credited_next_90_micros + s.own_next_90_micros) * 1.0 AS stayed_micros,
+            m.standard_error_micros AS moved_error, s.standard_error_micros AS stayed_error
+          FROM stage_moves m JOIN stage_moves s ON s.site_id = m.site_id AND s.month = m.month
+            AND s.from_stage = m.from_stage AND s.to_stage = m.from_stage
+          WHERE m.from_stage <> m.to_stage AND m.is_final
+        ), moves AS (
+          SELECT site_id, from_stage, to_stage, COUNT(*) AS months, SUM(movers) AS movers,
+            SUM(moved_micros) / SUM(movers) / {_MILLION} AS value_moved,
+            SUM(movers * stayed_micros / stayers) / SUM(movers) / {_MILLION} AS value_stayed,
+            SUM(moved_error + movers * stayed_error / stayers) / SUM(movers) / {_MILLION}
+              AS error,
+            SUM(moved_micros) * SUM(moved_micros)
+              >= {_MIN_EFFECTIVE} * SUM(moved_error * moved_error) AND SUM(moved_error) > 0
+            AND SUM(stayed_micros) * SUM(stayed_micros)
+              >= {_MIN_EFFECTIVE} * SUM(stayed_error * stayed_error) AND SUM(stayed_error) > 0
+              AS is_enough
+          FROM pairs GROUP BY site_id, from_stage, to_stage
+        )
+        SELECT site_id, from_stage, to_stage,
+          CASE to_stage {_RANK} END > CASE from_stage {_RANK} END AS is_up,
+          months, movers, value_moved, value_stayed, value_moved - value_stayed AS difference,
+          CASE WHEN is_enough THEN value_moved - value_stayed - 1.96 * error END
+            AS difference_low,
+          CASE WHEN is_enough THEN value_moved - value_stayed + 1.96 * error END
+            AS difference_high
+        FROM moves""",
     "data_quality": """
         SELECT site_id, event_name, SUM(received) AS received, SUM(duplicates) AS duplicates,
           SUM(bots) AS bots, SUM(late) AS late, SUM(quarantined) AS quarantined,
@@ -210,7 +237,7 @@ _QUESTIONS = {
 def view_definitions(dialect: str) -> dict[str, str]:
     """All views and their SELECTs, each after the views it reads; the last tells their digest."""
     current = {f"current_{name}": _current(name, dialect) for name in RESULTS}
-    views = current | _QUESTIONS
+    views = current | _QUESTIONS | LOYALTY_VIEWS
     digest = hashlib.blake2b(repr(views).encode(), digest_size=16).hexdigest()
     return views | {_DIGEST_VIEW: f"SELECT '{digest}' AS digest"}
 

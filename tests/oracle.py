@@ -24,6 +24,7 @@ from tests.oracle_spheres import (
     measure_spheres,
     plant,
 )
+from tests.oracle_stages import Act, stages_truth
 
 Row = dict[str, Any]
 MAX_TOUCHES = 200
@@ -38,6 +39,8 @@ TABLES = (
     "pinner_spheres",
     "sphere_edges",
     "cascades",
+    "pinner_stages",
+    "stage_transitions",
     "acts",
 )
 SALES_SUMS = (
@@ -92,6 +95,8 @@ def _site_truth(events: list[AnyEvent], site: Site) -> dict[str, list[Row]]:
     pin_rows = [measure_pin(node, visits, crawled) for node in pins.values()]
     bought = [(buyers[one.order_id], one.net, touches[one.order_id]) for one in orders]
     spheres, edges = measure_spheres(pins, visits, bought, pin_rows, credits, site.sphere_decay)
+    acts = acts_of(human, people, pins, visits, orders, credits)
+    stages, transitions = stages_truth([Act.of(row) for row in acts], site)
     return {
         "pins": pin_rows,
         "visits": [_visit_row(visit, pins) for visit in visits],
@@ -106,7 +111,9 @@ def _site_truth(events: list[AnyEvent], site: Site) -> dict[str, list[Row]]:
         "pinner_spheres": spheres,
         "sphere_edges": edges,
         "cascades": measure_cascades(pins, visits, credits),
-        "acts": acts_of(human, people, pins, visits, orders, credits),
+        "pinner_stages": stages,
+        "stage_transitions": transitions,
+        "acts": acts,
     }
 
 

@@ -24,6 +24,7 @@ from schemas.events import (
     check_event,
 )
 from schemas.settings import Site
+from schemas.stages import CasualAcquaintance, Stages, Teammate
 
 START_MS = 1_704_067_200_000  # 2024-01-01
 DAY_MS = 86_400_000
@@ -40,6 +41,14 @@ MOMENTS = tuple(
 PRICES = ("0", "0.000001", "0.000002", "0.000007", "0.01", "1", "9.99", "25.00", "-1.5")
 DISCOUNTS = ("0", "0", "0", "0.000001", "0.01", "3.33", "-0.000005")
 AMOUNTS = ("0", "0.000001", "0.000003", "0.01", "1", "7.77", "40")
+
+# Thresholds that two months of events can meet.
+QUICK_STAGES = Stages(
+    look_back_months=2,
+    burst_days=1,
+    casual_acquaintance=CasualAcquaintance(recency_months=1, active_months=1, depth="curation"),
+    teammate=Teammate(recency_months=0, active_months=2, purchases=1),
+)
 
 
 class TinyWorld(NamedTuple):
@@ -91,6 +100,7 @@ def _sites(draw: DrawFn) -> dict[str, Site]:
             half_life_days=draw(st.sampled_from((7.0, 7.0, 3.0))),
             necessity=draw(st.sampled_from((0.5, 0.5, 0.0, 0.3, 1.0))),
             sphere_decay=draw(st.sampled_from((0.5, 0.25))),
+            stages=draw(st.sampled_from((Stages(), QUICK_STAGES))),
         )
         for name in names
     }

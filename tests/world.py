@@ -13,8 +13,10 @@ import msgspec
 
 from schemas.events import AnyEvent
 from schemas.settings import Site
+from schemas.stages import Stages
 from tests.known import World
 from tests.shop import Shop
+from tests.strategies import QUICK_STAGES
 
 
 def simulate(
@@ -34,12 +36,16 @@ def simulate(
       days: length of the simulated time.
       sessions: visits of each site; six for each visitor unless given.
       chain: length of the longest planted chain of re-pins, up to 255.
-      sites: the first counts orders from the server, the second from both, and so on in turn.
+      sites: the first counts orders from the server and has the default stages, the second
+        counts orders from both and has quick stages, and so on in turn.
     """
     world = World({})
     for place, site_id in enumerate(sites):
         world.sites[site_id] = Site(
-            key=f"key-of-{site_id}", currency="GBP", orders_from="both" if place % 2 else "server"
+            key=f"key-of-{site_id}",
+            currency="GBP",
+            orders_from="both" if place % 2 else "server",
+            stages=QUICK_STAGES if place % 2 else Stages(),
         )
     for place, site_id in enumerate(sites):
         shop = Shop(world, site_id, random.Random(seed * 1_000 + place), visitors, days)

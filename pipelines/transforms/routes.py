@@ -70,6 +70,9 @@ def routes() -> dict[str, Route]:
         "sales_parts": Route(
             "Summarize", ("site_id", "day"), batches.SALES_PARTS, batches.SALES_SUMS
         ),
+        "stage_parts": Route(
+            "Summarize", ("site_id", "month"), batches.STAGE_PARTS, batches.STAGE_SUMS
+        ),
         "quality_parts": Route(
             "Summarize", ("site_id", "day"), batches.QUALITY_PARTS, batches.QUALITY_COUNTS
         ),

@@ -12,6 +12,7 @@ from pipelines.kernels.uncertainty import gamma_interval
 from pipelines.transforms.club import known_pinners, pinner_credits, tie_parts
 from pipelines.transforms.daily import DIMENSIONS, add_up
 from pipelines.transforms.rejects import once
+from pipelines.transforms.relationships import add_stages_up
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
     DAILY_COUNTS,
@@ -55,6 +56,7 @@ def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHIN
         recommender_daily=lambda: _daily_table(tables["daily_parts"], "recommender", wanted.models),
         sales_daily=lambda: _for_each_model(sales(), wanted.models),
         data_quality_daily=quality,
+        stage_transitions=lambda: add_stages_up(tables["stage_parts"]),
         quarantine=lambda: once(tables["rejects"]),
     )
 

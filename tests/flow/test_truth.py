@@ -40,6 +40,15 @@ COLUMNS = {
     "sphere_edges": (
         "site_id", "pinner_id", "person_id", "hop", "visits", "pins", "influenced_micros",
     ),
+    "pinner_stages": (
+        "site_id", "pinner_id", "month", "stage", "left_month", "depth", "recency_months",
+        "active_months", "reciprocity", "purchases",
+    ),
+    "stage_transitions": (
+        "site_id", "month", "from_stage", "to_stage", "last_day", "people", "settled",
+        "people_with_revenue", "credited_next_90_micros", "own_next_90_micros",
+        "standard_error_micros",
+    ),
     "cascades": (
         "site_id", "root_pin_id", "size", "depth", "breadth", "structural_virality", "visitors",
         "credited_micros",

@@ -24,7 +24,7 @@ Rows = dict[str, list[dict[str, Any]]]
 # What the oracle knows of; its floats are compared to nine decimals.
 ORACLE_TABLES = (
     "pins", "visits", "orders", "order_lines", "order_credits", "sales_daily",
-    "pinner_spheres", "sphere_edges", "cascades",
+    "pinner_spheres", "sphere_edges", "cascades", "pinner_stages", "stage_transitions",
 )  # fmt: skip
 
 

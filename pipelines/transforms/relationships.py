@@ -1,0 +1,178 @@
+"""Which relationship each pinner has with the shop, when it changed, and what came of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.kernels import stages
+from pipelines.kernels.calendar import local_days, month_texts, months_of
+from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, group_starts, ints, sort_by
+from pipelines.transforms.daily import add_up
+from schemas.batches import STAGE_PARTS, STAGE_SUMS
+from schemas.results import result_schema
+from schemas.settings import Site
+from schemas.stages import NEW_PINNER, RUNGS, STAGES, StageRule
+
+RUNG_OF_ACT = {
+    act: rung
+    for rung, acts in zip(
+        RUNGS,
+        (
+            ("view", "visit"),
+            ("pin", "share", "vote"),
+            ("comment", "review", "photo", "question"),
+            ("answer", "repinned"),
+        ),
+        strict=True,
+    )
+    for act in acts
+}
+"""What an act is worth; a pin below another's is collaboration instead, an order no engagement."""
+_OF_OTHERS = ("visited", "repinned", "credit")
+_KEY = ("site_id", "month", "from_stage", "to_stage", "last_day")
+
+
+def stage_pinners(acts: pa.Table, sites: Mapping[str, Site]) -> Tables:
+    """`pinner_stages` of whole people, and their part of `stage_transitions`."""
+    entered = [result_schema("pinner_stages").empty_table()]
+    parts = [STAGE_PARTS.empty_table()]
+    for site_id in sorted(pc.unique(acts["site_id"]).to_pylist()):
+        rows = sort_by(acts.filter(pc.equal(acts["site_id"], site_id)), "person_id", "at")
+        (person,) = codes([rows["person_id"]])
+        site = sites[site_id]
+        months = stages.stage_months(_acts(rows, person, site), _rules(site))
+        people = rows["person_id"].take(pa.array(group_starts(person)))
+        entered.append(_entered(months, people, site_id))
+        parts.append(_parts(months, _values(rows, person, months, site), site_id, site))
+    return {"pinner_stages": pa.concat_tables(entered), "stage_parts": pa.concat_tables(parts)}
+
+
+def _acts(rows: pa.Table, person: Ints, site: Site) -> stages.Acts:
+    """One site's acts, by person and time, as the kernel takes them."""
+    act, at = rows["act"], ints(rows["at"])
+    is_met = pc.fill_null(pc.not_equal(rows["other_id"], rows["person_id"]), False)
+    is_pin = _is_any(act, "pin")
+    is_repin = is_pin & bools(is_met)
+    is_reached = _is_any(act, "visited", "repinned")
+    is_meeting = is_reached | (_is_any(act, "visit") & bools(is_met)) | is_repin
+    met = np.flatnonzero(is_meeting)
+    (other,) = codes([rows["other_id"].take(pa.array(met))])
+    to_her, by_her = (np.zeros(len(rows), dtype=np.bool_) for _ in range(2))
+    to_her[met], by_her[met] = stages.returns(person[met], other, at[met], is_reached[met])
+    names = pa.array(RUNG_OF_ACT)
+    worth = np.array([0, *(1 + RUNGS.index(rung) for rung in RUNG_OF_ACT.values())])
+    rung = worth[1 + ints(pc.index_in(act, value_set=names), missing=-1)]
+    return stages.Acts(
+        person=person,
+        at=at,
+        month=months_of(at, site.time_zone),
+        rung=np.where(is_repin, len(RUNGS), rung),
+        is_own=~_is_any(act, *_OF_OTHERS),
+        is_pin=is_pin,
+        is_purchase=_is_any(act, "order") & (ints(rows["amount_micros"]) > 0),
+        is_return_to_her=to_her,
+        is_return_by_her=by_her,
+    )
+
+
+def _is_any(act: pa.ChunkedArray, *names: str) -> Bools:
+    return bools(pc.is_in(act, value_set=pa.array(names)))
+
+
+def _rules(site: Site) -> stages.Rules:
+    """The site's thresholds as numbers."""
+
+    def rule(of: StageRule) -> stages.Rule:
+        return stages.Rule(
+            recency_months=of.recency_months,
+            active_months=of.active_months,
+            depth=1 + RUNGS.index(of.depth),
+            reciprocity=of.reciprocity,
+            purchases=of.purchases,
+        )
+
+    chosen = site.stages
+    return stages.Rules(
+        look_back_months=chosen.look_back_months,
+        burst_ms=chosen.burst_ms,
+        casual=rule(chosen.casual_acquaintance),
+        teammate=rule(chosen.teammate),
+    )
+
+
+def _entered(months: stages.PersonMonths, people: pa.ChunkedArray, site_id: str) -> pa.Table:
+    """A row for each stage entered, with the scores of that month."""
+    row = np.flatnonzero(stages.stages_before(months) != months.stage)
+    month, is_for_good = months.month[row], stages.last_months(months)[row]
+    left = np.roll(month, -1)  # means nothing where she stays for good
+    scores = stages.Scores(*(score[row] for score in months.scores))
+    columns = {
+        "pinner_id": people.take(pa.array(months.person[row])),
+        "month": month_texts(month),
+        "stage": _name(months.stage[row]),
+        "left_month": pc.if_else(pa.array(is_for_good), None, month_texts(left)),
+        **scores._asdict(),
+        "depth": pa.array([None, *RUNGS], pa.string()).take(pa.array(scores.depth)),
+    }
+    return _of_site(site_id, result_schema("pinner_stages"), columns, len(row))
+
+
+def _values(rows: pa.Table, person: Ints, months: stages.PersonMonths, site: Site) -> stages.Values:
+    """Revenue after each month: her own orders, and credit of others'."""
+    is_own = _is_any(rows["act"], "order")
+    of_another = pc.fill_null(pc.not_equal(rows["other_id"], rows["person_id"]), True)
+    place = np.flatnonzero(is_own | (_is_any(rows["act"], "credit") & bools(of_another)))
+    at, amount = ints(rows["at"])[place], ints(rows["amount_micros"])[place]
+    return stages.value_months(months, person[place], at, amount, is_own[place], site.time_zone)
+
+
+def _parts(
+    months: stages.PersonMonths, values: stages.Values, site_id: str, site: Site
+) -> pa.Table:
+    """STAGE_PARTS: months of one or more people, and what came after months."""
+    before = stages.stages_before(months)
+    was_known = values.row >= 0
+    # Of whom nothing is left but her pins: a stranger before and after.
+    was, became = (
+        np.append(stage, np.where(was_known, stage[values.row], stages.STRANGER))
+        for stage in (before, months.stage)
+    )
+    month = np.append(months.month, values.month)
+    square_high, square_low = stages.squares(values.credited + values.own)
+    none, one = np.zeros(len(months.month), dtype=np.int64), np.ones_like(values.row)
+    columns = {
+        "month": month_texts(month),
+        "from_stage": _name(was),
+        "to_stage": _name(became),
+        "last_day": local_days(stages.ends_of_value(month, site.time_zone) - 1, site.time_zone),
+        "people": np.append(none + 1, 0 * one),
+        "settled": np.append(stages.last_months(months), 0 * one),
+        "people_with_revenue": np.append(none, one),
+        "credited_next_90_micros": np.append(none, values.credited),
+        "own_next_90_micros": np.append(none, values.own),
+        "square_high": np.append(none, square_high),
+        "square_low": np.append(none, square_low),
+    }
+    table = _of_site(site_id, STAGE_PARTS, columns, len(month))
+    return add_up(table, STAGE_PARTS, _KEY, STAGE_SUMS)
+
+
+def _name(stage: Ints) -> pa.Array:
+    """[rows] names of stages; NEW, which is -1, is the last one."""
+    return pa.array((*STAGES, NEW_PINNER)).take(pa.array(stage % (len(STAGES) + 1)))
+
+
+def _of_site(site_id: str, schema: pa.Schema, columns: Mapping[str, Any], rows: int) -> pa.Table:
+    table = pa.table({"site_id": pa.array([site_id] * rows, pa.string()), **columns})
+    return table.select(schema.names).cast(schema)
+
+
+def add_stages_up(parts: pa.Table) -> pa.Table:
+    """`stage_transitions` from STAGE_PARTS."""
+    table = add_up(parts, STAGE_PARTS, _KEY, STAGE_SUMS)
+    high, low = (ints(table[name]).astype(np.float64) for name in ("square_high", "square_low"))
+    error = np.sqrt(high * 2.0**40 + low) * stages.MICROS_OF_SQUARES
+    return table.append_column("standard_error_micros", pa.array(error))
