@@ -9,6 +9,7 @@ import functools
 import pyarrow as pa
 
 from schemas.lake import lake_schema
+from schemas.models import MODELS
 
 TEXT, INT, FLOAT, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -109,20 +110,20 @@ _ORDER = {
 ORDERS = _schema(**_ORDER, **_WHO)
 ORDERS_BY_PERSON = _schema(**_ORDER, person_id=TEXT)
 
-# A touch and, nearest first, the pins up its cascade with layer 2's shares (sum 1).
-TOUCHES = _schema(
-    site_id=TEXT,
-    person_id=TEXT,
-    touch_id=TEXT,
-    at=INT,
-    pin_ids=pa.list_(TEXT),
-    pinner_ids=pa.list_(TEXT),
-    root_pin_ids=pa.list_(TEXT),
-    item_ids=pa.list_(TEXT),
-    item_list_ids=pa.list_(TEXT),
-    recommender_ids=pa.list_(TEXT),
-    shares=pa.list_(FLOAT),
-)
+# A known person's landing on a pin, or her own pin.
+_TOUCH = {"site_id": TEXT, "person_id": TEXT, "touch_id": TEXT, "pin_id": TEXT, "at": INT}
+TOUCHES = _schema(**_TOUCH)
+# The pins from a pin up to its root, nearest first, with layer 2's shares (sum 1).
+_CHAIN = {
+    "pin_ids": pa.list_(TEXT),
+    "pinner_ids": pa.list_(TEXT),
+    "item_ids": pa.list_(TEXT),
+    "item_list_ids": pa.list_(TEXT),
+    "recommender_ids": pa.list_(TEXT),
+    "shares": pa.list_(FLOAT),
+}
+PIN_CHAINS = _schema(site_id=TEXT, pin_id=TEXT, **_CHAIN)
+CHAINED_TOUCHES = _schema(**_TOUCH, **_CHAIN)
 
 # What people did (pipelines.transforms.acts): view, visit, visited, pin, repinned, order, credit,
 # or an activity of engage. `record_id` is the event, pin or order behind it, `other_id` the person
@@ -148,9 +149,10 @@ CASCADE_SHAPES = _schema(
     site_id=TEXT, root_pin_id=TEXT, size=INT, depth=INT, breadth=INT, visitors=INT,
     pair_distance=INT, pairs=INT,
 )  # fmt: skip
-# Credit of one customer to one key of one dimension, under one model.
+# Credit of one customer to one key of one dimension in micros, a column for each model: null
+# where the model has no credit row (which a credit of 0 is).
 CREDIT_SUMS = _schema(
-    site_id=TEXT, dimension=TEXT, key=TEXT, model=TEXT, person_id=TEXT, credited_micros=INT
+    site_id=TEXT, dimension=TEXT, key=TEXT, person_id=TEXT, **dict.fromkeys(MODELS, INT)
 )
 # What the orders of one buyer are worth, and what of it one pinner is credited under the default
 # model. A buyer whom nobody knows is an order.

@@ -93,6 +93,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=
     beacon: BeaconSettings = BeaconSettings()
     pubsub: PubSub | None = None
     engine: Literal["networkx"] = "networkx"
+    shuffle: Literal["files", "runner"] = "files"
     keep_runs: Annotated[int, Meta(ge=1)] = 2
     ledger: Literal["auto", "sql", "lake"] = "auto"
     spool_keep_days: Annotated[float, Meta(ge=0, le=3650)] = 7.0

@@ -179,6 +179,15 @@ def stage_of(acts: Sequence[Act], scores: Row, month: Month, site: Site) -> str:
     return "fling" if is_burst else "fleeting acquaintance"
 
 
+def revenue_after(month: Month, acts: Iterable[Act], site: Site) -> tuple[int, int]:
+    """What a pinner brought in the 90 days after a month: credited, and her own."""
+    end = month.plus(1).began_at(site)
+    due = [act for act in acts if end <= act.at < end + VALUE_MS]
+    credited = [one for one in due if one.act == "credit" and one.other_id != one.person_id]
+    own = [one for one in due if one.act == "order"]
+    return sum(one.amount_micros for one in credited), sum(one.amount_micros for one in own)
+
+
 def last_day(month: Month, site: Site) -> str:
     """The local day on which the 90 days after a month are over, to the last millisecond."""
     last_second = (month.plus(1).began_at(site) + VALUE_MS) // 1000 - 1
@@ -216,14 +225,7 @@ def _count(
     told += [(month.plus(n), STRANGER, False) for n in range(1, latest.since(month) + 1)]
     before = "new"
     for place, (month, stage, is_counted) in enumerate(told):
-        end = month.plus(1).began_at(site)
-        due = [act for act in acts if end <= act.at < end + VALUE_MS]
-        credited = sum(
-            act.amount_micros
-            for act in due
-            if act.act == "credit" and act.other_id != act.person_id
-        )
-        own = sum(act.amount_micros for act in due if act.act == "order")
+        credited, own = revenue_after(month, acts, site)
         nothing: Row = dict.fromkeys(
             (
                 "people", "settled", "people_with_revenue", "credited_next_90_micros",

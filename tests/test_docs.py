@@ -69,10 +69,16 @@ def rows_of(markdown: str) -> Iterator[list[str]]:
 
 
 def week() -> Iterator[dict[str, object]]:
-    """Anna pins a mug; Ben follows, pins on and buys; Cleo follows Ben and buys; Dora just buys."""
+    """Anna pins a mug; Ben follows, pins on and buys; Cleo follows Ben and buys; Dora just buys.
+
+    Eve and Flora pinned in summer, and Eve again.
+    """
     shelf = {"item_list_id": "home_recs", "recommender_id": "cf-v2"}
     mug = {"item_id": "mug", "index": 0, **shelf}
     said: list[tuple[str, int, str | None, dict[str, object]]] = [
+        ("pin", -150, "eve", {"pin_id": "pin-e", **mug}),
+        ("pin", -150, "flora", {"pin_id": "pin-f", **mug}),
+        ("pin", -110, "eve", {"pin_id": "pin-g", **mug}),
         ("view_item_list", 0, "anna", {**shelf, "items": [{"item_id": "mug", "index": 0}]}),
         ("select_item", 0, "anna", mug),
         ("pin", 0, "anna", {"pin_id": "pin-a", **mug}),
@@ -125,7 +131,7 @@ def engine(
             environment = stack.enter_context(pytest.MonkeyPatch.context())
             environment.setenv("DATABASE_URL", stack.enter_context(services.run_postgres()))
         imported = import_events(home, [file], site="acme")
-        assert (imported.events, imported.quarantined) == (11, 1)
+        assert (imported.events, imported.quarantined) == (14, 1)
         run(home, shards=2, code_version=VERSION)
         engine = open_database(home)
         yield engine

@@ -3,14 +3,16 @@
 Ten stages, each a group-by of small references and a pure step over whole shards:
 
     ReadLake -> DropDuplicates -> SettleOrders -> StitchVisitors -> AttachLandings
-             -> MeasureSpheres -> SelectTouches -> CreditPins -> FollowPeople -> Summarize
-             -> MeasureLoyalty -> manifest
+             -> MeasureSpheres -> SelectTouches -> ChainTouches -> CreditPins -> FollowPeople
+             -> Summarize -> MeasureLoyalty -> manifest
 """
 
 import functools
+import itertools
 import json
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +32,7 @@ from pipelines.transforms.cascades import attach_landings, measure_cascades
 from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
 from pipelines.transforms.follow import follow_people
+from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.loyalty import measure_loyalty
 from pipelines.transforms.people import settle_shard, stitch_visitors
 from pipelines.transforms.routes import routes
@@ -46,7 +49,7 @@ from pipelines.transforms.shuffle import (
 )
 from pipelines.transforms.stage import RunStage
 from pipelines.transforms.summaries import summarize
-from pipelines.transforms.touches import select_touches
+from pipelines.transforms.touches import chain_touches, select_touches
 from pipelines.transforms.wanted import EVERYTHING, Wanted, wanted
 from schemas import batches
 from schemas.errors import AuditError, LakeError
@@ -57,9 +60,21 @@ from schemas.results import result_key, result_schema
 from schemas.settings import Home, Settings, Site
 from schemas.tables import RESULTS
 
-# Bytes of Parquet to one shard and to one group of files: small enough for flat memory,
-# large enough that arrays stay long.
-_SHARD_BYTES, _MAX_SHARDS, _GROUP_BYTES = 10_000_000, 256, 10_000_000
+_LOCAL = "FnApiRunner"
+_PINS = ("pin", "pin_visit")
+# How many bytes in the lake make one shard of a stage: small enough for flat memory, large
+# enough that arrays stay long. Of some stages only the bytes of events that come to them count.
+_SHARD_BYTES = 15_000_000
+_SHARD_BYTES_OF: Mapping[str, tuple[int, Sequence[str]]] = {
+    "SettleOrders": (10_000_000, ("purchase", "refund", "identify")),
+    "StitchVisitors": (40_000_000, (*_PINS, "purchase", "identify")),
+    "AttachLandings": (40_000_000, _PINS),
+    "MeasureSpheres": (10_000_000, _PINS),
+    "SelectTouches": (20_000_000, _PINS),
+    "ChainTouches": (20_000_000, ("pin", "pin_visit")),
+    "CreditPins": (300_000, ("purchase",)),
+}
+_MAX_SHARDS, _GROUP_BYTES = 256, 10_000_000
 
 
 class FileGroup(NamedTuple):
@@ -74,10 +89,11 @@ class Work(NamedTuple):
     """What a run is to do: compute everything, or how the tables change."""
 
     groups: Sequence[FileGroup]  # to read
-    shards: int  # a power of two
+    shards: Mapping[str, int]  # of each stage, powers of two
     earlier: tuple[PastRun, ...] = ()  # runs to continue, oldest first; none: a full run
     taken_back: Sequence[str] = ()  # notes of groups that they read and that stand no longer
     wanted: Wanted = EVERYTHING
+    is_kept: bool = True  # so that a later run can continue
 
 
 def attribute(
@@ -111,15 +127,22 @@ def attribute(
     need = wanted(results, models)
     refused = quarantine_files(home) if "quarantined" in need else []
     groups = file_groups([*files, *refused], folder)
-    work = Work(groups, shards_for(files, shards), wanted=need)
+    work = Work(groups, shards_for(files, shards), wanted=need, is_kept=False)
     return update(work, settings, folder, folder / "results", options=options)
 
 
-def shards_for(files: Iterable[LakeFile], wanted: int | None = None) -> int:
-    """Into how many shards to cut the work on these files: a power of two."""
-    size = sum(file.size for file in files)
-    shards = wanted or min(max(-(-size // _SHARD_BYTES), 1), _MAX_SHARDS)
-    return 1 << (shards - 1).bit_length()
+def shards_for(files: Iterable[LakeFile], wanted: int | None = None) -> dict[str, int]:
+    """Into how many shards to cut each stage's work on these files: powers of two."""
+    size: Counter[str] = Counter()
+    for file in files:
+        size[file.event_name] += file.size
+    shards = {}
+    for stage in steps({}):
+        shard_bytes, kinds = _SHARD_BYTES_OF.get(stage, (_SHARD_BYTES, tuple(size)))
+        own = sum(size[kind] for kind in kinds)
+        least = wanted or min(max(-(-own // shard_bytes), 1), _MAX_SHARDS)
+        shards[stage] = 1 << (least - 1).bit_length()
+    return shards
 
 
 def update(
@@ -141,6 +164,9 @@ def update(
     Raises:
       AuditError: a stage did not read just the rows that were written for it.
     """
+    beam_options = PipelineOptions(list(options))
+    said = beam_options.get_all_options()
+    runner = said["runner"] or _LOCAL
     shuffle = Shuffle(
         folder=os.fspath(folder),
         results_folder=os.fspath(results),
@@ -149,13 +175,20 @@ def update(
         results={name: (result_schema(name), result_key(name)) for name in RESULTS},
         stages=tuple(steps({}, work.wanted)),
         earlier=work.earlier,
+        is_kept=work.is_kept,
+        through=settings.shuffle,
+        lanes=_lanes(said, max(work.shards.values())),
     )
     manifest = folder / "results.json"
-    beam_options = PipelineOptions(list(options))
-    runner = beam_options.get_all_options()["runner"] or "FnApiRunner"
     with beam.Pipeline(runner=runner, options=beam_options) as pipeline:
         _build(pipeline, work, settings.sites, shuffle, manifest)
     return _read_manifest(manifest)
+
+
+def _lanes(said: Mapping[str, Any], shards: int) -> int:
+    """One for a runner with one worker, which is this process; else one for each shard."""
+    is_local = said["runner"] in (None, _LOCAL) and said["direct_num_workers"] == 1
+    return 1 if is_local else shards
 
 
 def steps(sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> dict[str, Step]:
@@ -169,6 +202,7 @@ def steps(sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> dict[str, S
         "AttachLandings": of_run(attach_landings),
         "MeasureSpheres": of_sites(measure_cascades),
         "SelectTouches": of_sites(select_touches),
+        "ChainTouches": of_run(chain_touches),
         "CreditPins": of_sites(credit_shard),
         "FollowPeople": of_sites(follow_people),
         "Summarize": of_sites(summarize),
@@ -186,13 +220,13 @@ def _build(
     manifest: Path,
 ) -> None:
     progress.expect("ReadLake", len(work.groups))
-    first = shuffle.stages[0]
+    first, lanes = shuffle.stages[0], range(min(shuffle.lanes, len(work.groups)))
     inputs: dict[str, list[Any]] = {
         stage: [] for stage in (RESULTS_TAG, TALLY_TAG, *shuffle.stages)
     }
     for sources in (
         pipeline
-        | "ListLake" >> beam.Create(work.groups)
+        | "ListLake" >> beam.Create([work.groups[lane :: shuffle.lanes] for lane in lanes])
         | "ReadLake" >> beam.ParDo(_ReadFn(shuffle)).with_outputs(TALLY_TAG, first),
         pipeline
         | "ListTakenBack" >> beam.Create(work.taken_back)
@@ -283,18 +317,22 @@ class _ReadFn(beam.DoFn):
     def __init__(self, shuffle: Shuffle) -> None:
         self._shuffle = shuffle
 
-    def process(self, group: FileGroup) -> Iterator[Any]:
-        group = FileGroup(*group)
+    def process(self, groups: Sequence[FileGroup]) -> Iterator[Any]:
+        for outputs in on_threads(self._read, itertools.starmap(FileGroup, groups)):
+            for tag, output in outputs:
+                yield TaggedOutput(tag, output)
+
+    def _read(self, group: FileGroup) -> list[tuple[str, Any]]:
         tables = read_group(group)
         progress.tick("ReadLake", rows=sum(map(len, tables.values())))
-        references = list(scatter(self._shuffle, tables))
-        note = Path(group.note)
-        note.parent.mkdir(parents=True, exist_ok=True)
-        aside = note.with_name(f".{uuid.uuid4().hex}")
-        aside.write_text(json.dumps(references))
-        aside.replace(note)
-        for tag, reference in written(references):
-            yield TaggedOutput(tag, reference)
+        references = list(scatter(self._shuffle, self._shuffle.conform(tables)))
+        if self._shuffle.is_kept:
+            note = Path(group.note)
+            note.parent.mkdir(parents=True, exist_ok=True)
+            aside = note.with_name(f".{uuid.uuid4().hex}")
+            aside.write_text(json.dumps(references))
+            aside.replace(note)
+        return list(written(references))
 
 
 class _TakeBackFn(beam.DoFn):
@@ -304,7 +342,8 @@ class _TakeBackFn(beam.DoFn):
         self._shuffle = shuffle
 
     def process(self, note: str) -> Iterator[Any]:
-        pieces = [Piece(*piece) for _, (_, piece) in json.loads(Path(note).read_text())]
+        references = json.loads(Path(note).read_text())
+        pieces = [Piece(*piece) for _, (_, given) in references for piece in given]
         routes = {piece.dataset: self._shuffle.routes[piece.dataset] for piece in pieces}
         rows = gather(pieces, routes)
         for tag, reference in written(scatter(self._shuffle, rows, is_removal=True)):
@@ -328,5 +367,5 @@ def _read_manifest(path: Path) -> list[ResultFile]:
     wrong = [f"{name} {rows:+,}" for name, rows in manifest[TALLY_TAG] if rows]
     if wrong:
         raise AuditError(f"rows written and not read, or read too often (-): {', '.join(wrong)}")
-    pieces = [Piece(*piece) for piece in manifest[RESULTS_TAG]]
+    pieces = [Piece(*piece) for given in manifest[RESULTS_TAG] for piece in given]
     return [ResultFile(p.dataset, p.path, p.rows, p.is_removal) for p in pieces]

@@ -60,12 +60,15 @@ def plan_run(
     notes |= {each: note_of[os.fspath(each.file.path)] for each in fresh}
     steps = state.steps if state else ()
     # What little comes may concern much that is there.
-    least = max((step.shards // 4 for step in steps), default=0)
+    shards_now = shards_for((each.file for each in fresh), shards)
+    for stage, number in shards_now.items():
+        shards_now[stage] = max([number, *(step.shards[stage] // 4 for step in steps)])
     work = Work(
         groups=groups,
-        shards=max(least, shards_for((each.file for each in fresh), shards)),
+        shards=shards_now,
         earlier=tuple(PastRun(step.folder, step.shards) for step in steps),
         taken_back=sorted(broken),
+        is_kept=settings.shuffle == "files",
     )
     return Plan(
         work=work,

@@ -135,7 +135,8 @@ def run(
             erasures_waiting=waiting,
         )
         if report.is_new:
-            state = None if is_full else _continued(last, record)
+            keeps_nothing = settings.shuffle == "runner"
+            state = None if is_full or keeps_nothing else _continued(last, record)
             with (
                 _forgotten_if_it_fails(home, state),
                 new_folder(home, report.run_id) as folder,
@@ -145,8 +146,10 @@ def run(
                 progress("Attributing")
                 results = update(plan.work, settings, folder, results_folder, options=options)
                 report = _counted(report, plan, results)
-                left = _state_after(plan, state, record, folder)
-                save_state(left)
+                left = None
+                if not keeps_nothing:
+                    left = _state_after(plan, state, record, folder)
+                    save_state(left)
                 progress("Publishing")
                 record |= {
                     "continues": state.run_id if state else None,
@@ -250,7 +253,7 @@ def _state_after(plan: Plan, state: State | None, record: dict[str, Any], folder
         settings_digest=record["settings_digest"],
         steps=(
             *(state.steps if state else ()),
-            Step(os.fspath(folder), plan.work.shards, plan.rows_read),
+            Step(os.fspath(folder), dict(plan.work.shards), plan.rows_read),
         ),
         sources=plan.sources,
     )
@@ -295,6 +298,8 @@ def _deciding(settings: Settings) -> str:
                 "half_life_days",
                 "necessity",
                 "sphere_decay",
+                "stages",
+                "lapse_months",
             )
         }
         for name, site in sorted(settings.sites.items())

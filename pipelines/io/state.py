@@ -58,7 +58,7 @@ class Step(msgspec.Struct, frozen=True):
     """A run since the last full one, that one included."""
 
     folder: str
-    shards: int
+    shards: dict[str, int]  # of each stage
     rows_read: int
 
 

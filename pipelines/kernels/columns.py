@@ -62,6 +62,21 @@ def places(needles: Any, haystack: Any) -> Ints:
     return ints(pc.index_in(flat(needles), value_set=flat(haystack), skip_nulls=True), -1)
 
 
+def key_places(needles: Ints, haystack: Ints) -> Ints:
+    """[needles] index of each key's first occurrence in the haystack, -1 where missing."""
+    if len(haystack) == 0:
+        return np.full(len(needles), -1, dtype=np.int64)
+    order = np.argsort(haystack, kind="stable")
+    ranked = haystack[order]
+    # Sorted needles walk the haystack once, in step with the cache.
+    by_key = np.argsort(needles)
+    wanted = needles[by_key]
+    place = np.minimum(np.searchsorted(ranked, wanted), len(ranked) - 1)
+    found = np.empty(len(needles), dtype=np.int64)
+    found[by_key] = np.where(ranked[place] == wanted, order[place], -1)
+    return found
+
+
 def group_starts(sorted_codes: Ints) -> Ints:
     """[groups] first row of each run of equal codes."""
     if len(sorted_codes) == 0:

@@ -1,10 +1,11 @@
-"""Layer 1 of credit: touches of an order, and each model's weights over them."""
+"""Credit: the touches of an order, each model's weights over them, and the one split."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.kernels.columns import Floats, Ints, expand
+from pipelines.kernels.money import shares_of, split_by_share
 from pipelines.kernels.spans import time_key
 from schemas.models import MODELS
 
@@ -91,10 +92,61 @@ def weigh_touches(
 
 
 def _normalised(weight: Floats, paths: Paths) -> Floats:
-    if len(weight) == 0:
-        return weight
     counts = np.diff(paths.start)
-    used = np.flatnonzero(counts)
-    total = np.zeros(len(counts))
-    total[used] = np.add.reduceat(weight, paths.start[used])
-    return weight / total[paths.order]
+    return shares_of(weight, _starts(counts[counts > 0]))
+
+
+class Credits(NamedTuple):
+    """Parts of order lines by model, line and link. All [credits]."""
+
+    model: Ints  # place among the models
+    line: Ints
+    link: Ints
+    net: Ints  # micros of the line's net value
+    gross: Ints  # micros of its gross value
+
+
+def credit_lines(
+    weight: Floats, link_start: Ints, line_order: Ints, net: Ints, gross: Ints
+) -> Credits:
+    """Splits each order line over the links of its order, once for each model.
+
+    Args:
+      weight: [models, links] >= 0; each model weighs some link of every order that has links.
+      link_start: [orders + 1] links of order i are link_start[i]:link_start[i + 1].
+      line_order: [lines] the line's order.
+      net: [lines] micros.
+      gross: [lines] micros.
+
+    Returns:
+      Parts of links with a weight, where not both are 0; none of an order without links.
+    """
+    models, links = weight.shape
+    size = np.diff(link_start)
+    orders, used = len(size), size > 0
+    share = np.array([shares_of(each, _starts(size[used])) for each in weight]).reshape(-1)
+    # Most links weigh nothing under `first` and `last`: from here on only those that do.
+    weighed = np.flatnonzero(weight.reshape(-1))
+    model, link = np.divmod(weighed, max(links, 1))
+    count = np.bincount(model * orders + np.repeat(np.arange(orders), size)[link])
+    count = np.append(count, np.zeros(models * orders - len(count), dtype=np.int64))
+
+    line = np.tile(np.flatnonzero(used[line_order]), models)
+    owed = np.repeat(np.arange(models), len(line) // max(models, 1)) * orders + line_order[line]
+    group, place = expand(count[owed])
+    row = (np.cumsum(count) - count)[owed][group] + place
+    share = share[weighed][row]
+    net_part = split_by_share(net[line], share, _starts(count[owed]))
+    # Of a line without refunds both values are one, and split alike.
+    gross_part = net_part.copy()
+    refunded = net[line] != gross[line]
+    gross_part[refunded[group]] = split_by_share(
+        gross[line[refunded]], share[refunded[group]], _starts(count[owed[refunded]])
+    )
+    kept = np.flatnonzero((net_part != 0) | (gross_part != 0))
+    row = row[kept]
+    return Credits(model[row], line[group[kept]], link[row], net_part[kept], gross_part[kept])
+
+
+def _starts(counts: Ints) -> Ints:
+    return np.concatenate(([0], np.cumsum(counts)))

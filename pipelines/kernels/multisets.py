@@ -98,6 +98,12 @@ def is_among(keys: Ints, wanted: Ints) -> Bools:
     return found
 
 
+def is_repeated(keys: Ints) -> Bools:
+    """[keys] whether a key is there more than once: most are not, and need no second look."""
+    ordered = np.sort(keys)
+    return is_among(keys, np.unique(ordered[1:][ordered[1:] == ordered[:-1]]))
+
+
 def _pairs(plus: Hashes, minus: Hashes) -> tuple[Ints, Ints]:
     """Rows of both sides with equal hashes, one to one: the first of each run of equals."""
     both = np.concatenate((plus, minus))

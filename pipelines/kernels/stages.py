@@ -41,7 +41,7 @@ class Rules(NamedTuple):
 
 
 class Acts(NamedTuple):
-    """Acts of whole people, sorted by person and time. All [acts]."""
+    """Acts of whole people, in any order. All [acts]."""
 
     person: Ints  # from 0
     at: Ints

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from pipelines.kernels.columns import Bools, Ints, take
 from schemas.batches import ACTS, DOINGS
-from schemas.models import DEFAULT_MODEL
 
 # Events by which a visitor looks at a product. A list shown to her is exposure, not an act.
 VIEWS = ("view_item", "select_item", "add_to_cart")
@@ -86,12 +85,13 @@ def acts_of_visits(visits: pa.Table, pins: pa.Table, pin: Ints, by_others: Bools
     )
 
 
-def acts_of_orders(orders: pa.Table, credit: pa.Table) -> pa.Table:
+def acts_of_orders(orders: pa.Table, dues: pa.Table) -> pa.Table:
     """ACTS of buying, and of having brought an order about, under the default model.
 
     Args:
       orders: with `net_micros` and `ordered_at`; those that are not creditable are no purchases.
-      credit: credit rows with `order`, the row of the order, and `pinner_id`.
+      dues: what orders owe to pinners under the default model: `order`, the row of the order,
+        `pinner_id` and `credit_micros`, each pair once.
     """
     orders = orders.rename_columns(
         ["at" if name == "ordered_at" else name for name in orders.column_names]
@@ -100,22 +100,14 @@ def acts_of_orders(orders: pa.Table, credit: pa.Table) -> pa.Table:
     own = _acts(
         bought, _all(bought, "order"), record_id=bought["order_id"], micros=bought["net_micros"]
     )
-    rows = credit.filter(
-        pc.and_(pc.equal(credit["model"], DEFAULT_MODEL), pc.is_valid(credit["pinner_id"]))
-    )
-    each = (
-        rows.select(["order", "pinner_id", "credit_micros"])
-        .group_by(["order", "pinner_id"], use_threads=False)
-        .aggregate([("credit_micros", "sum")])
-    )
-    of_order = orders.take(each["order"])
+    of_order = orders.take(dues["order"])
     earned = _acts(
         of_order,
         _all(of_order, "credit"),
-        person_id=each["pinner_id"],
+        person_id=dues["pinner_id"],
         record_id=of_order["order_id"],
         other_id=of_order["person_id"],
-        micros=each["credit_micros_sum"],
+        micros=dues["credit_micros"],
     )
     return pa.concat_tables([own, earned])
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels import sphere
-from pipelines.kernels.cascade import Forest, chains, grow_forest, necessity_shares
+from pipelines.kernels.cascade import Forest, grow_forest
 from pipelines.kernels.columns import (
     Bools,
     Ints,
@@ -25,36 +25,45 @@ from pipelines.kernels.columns import (
     sort_by,
     take,
 )
+from pipelines.kernels.multisets import is_repeated
 from pipelines.transforms.acts import acts_of_pins, acts_of_visits
 from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
+from pipelines.transforms.shuffle import KEY
+from pipelines.transforms.touches import list_chains, list_touches, pin_of
 from pipelines.transforms.wanted import EVERYTHING, Wanted
-from schemas.batches import LANDINGS_BY_ROOT, TOUCHES
+from schemas.batches import LANDINGS_BY_ROOT
 from schemas.settings import Site
 
 
 def attach_landings(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
     """Keeps of each pin id the pin that came first, and gives landings their pin's root.
 
-    Takes pins and landings of whole pin ids; gives the visits table and both by root.
+    Takes pins and landings of whole pin ids; gives the visits table, both by root, and touches.
     """
-    pins = sort_by(tables["pins_by_person"], "site_id", "pin_id", "precedence", "event_id")
-    (pin,) = codes([pins["site_id"], pins["pin_id"]])
-    pins = pins.take(pa.array(group_starts(pin)))
+    pins = _first_pins(tables["pins_by_person"])
     root = pc.coalesce(pins["root_pin_id"], pins["parent_pin_id"], pins["pin_id"])
     place = pins.schema.get_field_index("root_pin_id")
     pins = pins.set_column(place, "root_pin_id", root)
 
     landings = tables["landings_by_person"]
-    row = places(
-        joint_key(landings["site_id"], landings["pin_id"]),
-        joint_key(pins["site_id"], pins["pin_id"]),
-    )
+    row = pin_of(landings, pins)
     found = landings.append_column("root_pin_id", take(pins["root_pin_id"], row))
+    found = found.filter(pa.array(row >= 0))
     return wanted.made(
         visits=lambda: _visits(landings, row >= 0),
         pins_by_root=lambda: pins,
-        landings_by_root=lambda: found.filter(pa.array(row >= 0)).select(LANDINGS_BY_ROOT.names),
+        landings_by_root=lambda: found.select(LANDINGS_BY_ROOT.names),
+        touches=lambda: list_touches(pins, found),
     )
+
+
+def _first_pins(pins: pa.Table) -> pa.Table:
+    """The pin of each id that came first; most ids come once, and so do their keys."""
+    again = is_repeated(ints(pins[KEY]))
+    more = sort_by(pins.filter(pa.array(again)), "site_id", "pin_id", "precedence", "event_id")
+    (pin,) = codes([more["site_id"], more["pin_id"]])
+    first = more.take(pa.array(group_starts(pin)))
+    return pa.concat_tables([pins.filter(pa.array(~again)), first]).combine_chunks()
 
 
 def _visits(landings: pa.Table, is_known_pin: Bools) -> pa.Table:
@@ -75,7 +84,7 @@ def _visits(landings: pa.Table, is_known_pin: Bools) -> pa.Table:
 def measure_cascades(
     tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVERYTHING
 ) -> Tables:
-    """Grows the cascades of a shard, measures spheres, and lists touches with their chains.
+    """Grows the cascades of a shard, measures spheres, and lists the chains of pins.
 
     Takes pins and landings of whole roots.
     """
@@ -137,7 +146,7 @@ def measure_cascades(
                 acts_of_visits(visits, pins, landings.pin, by_others),
             ]
         ),
-        touches=lambda: _touches(pins, visits, forest, owner, landings, root_id, sites),
+        pin_chains=lambda: list_chains(pins, forest, owner, sites),
         daily_parts=lambda: pa.concat_tables(
             daily_part(rows, dimension, rows[column], count)
             for rows, count in (
@@ -224,46 +233,6 @@ def _shapes(
             **built,
         }
     )
-
-
-def _touches(
-    pins: pa.Table,
-    visits: pa.Table,
-    forest: Forest,
-    owner: Ints,
-    landings: sphere.Landings,
-    root_id: pa.Array,
-    sites: Mapping[str, Site],
-) -> pa.Table:
-    """TOUCHES: landings and own pins of known people, each with its chain."""
-    chain = chains(forest)
-    player = np.where(owner >= 0, owner, owner.max(initial=0) + 1 + np.arange(len(owner)))
-    necessity = np.array([sites[site].necessity for site in pins["site_id"].to_pylist()])
-    offsets = pa.array(chain.start, pa.int32())
-
-    def lists(column: pa.Array) -> pa.Array:
-        return pa.ListArray.from_arrays(offsets, take(column, chain.ancestor))
-
-    shares = necessity_shares(chain, player, necessity)
-    by_pin = pa.table(
-        {
-            "pin_ids": lists(pins["pin_id"]),
-            "pinner_ids": lists(pins["person_id"]),
-            "root_pin_ids": lists(root_id),
-            "item_ids": lists(pins["item_id"]),
-            "item_list_ids": lists(pins["item_list_id"]),
-            "recommender_ids": lists(pins["recommender_id"]),
-            "shares": pa.ListArray.from_arrays(offsets, pa.array(shares)),
-        }
-    )
-    pin_row = np.concatenate((landings.pin, np.arange(len(pins))))
-    who = pa.concat_tables(
-        [t.select(["site_id", "person_id", "event_id", "at"]) for t in (visits, pins)]
-    ).rename_columns({"event_id": "touch_id"})
-    touches = by_pin.take(pa.array(pin_row))
-    for name in ("at", "touch_id", "person_id", "site_id"):
-        touches = touches.add_column(0, name, who[name])
-    return touches.filter(pc.is_valid(touches["person_id"])).select(TOUCHES.names)
 
 
 def _visited_pins(

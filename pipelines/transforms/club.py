@@ -20,7 +20,7 @@ from pipelines.kernels.concentration import (
     top_sums,
 )
 from pipelines.kernels.hashing import Hashes, hash_rows
-from pipelines.transforms.daily import add_up
+from pipelines.transforms.daily import sum_by_key
 from schemas.batches import BUYER_CREDITS, BUYER_SALES, TIE_COUNTS, TIE_PARTS
 from schemas.models import DEFAULT_MODEL
 
@@ -36,16 +36,27 @@ def buyer_sales(orders: pa.Table) -> pa.Table:
     order_id = pc.if_else(unknown, orders["order_id"], pa.scalar(None, pa.string()))
     place = orders.column_names.index("order_id")
     table = orders.set_column(place, "order_id", order_id)
-    return add_up(table, BUYER_SALES, ("site_id", "person_id", "order_id"), ("net_micros",))
+    return sum_by_key(table, BUYER_SALES, ("site_id", "person_id", "order_id"), ("net_micros",))
 
 
-def buyer_credits(credit: pa.Table) -> pa.Table:
-    """BUYER_CREDITS of whole buyers' credit rows."""
-    is_default = pc.equal(credit["model"], DEFAULT_MODEL)
-    rows = credit.filter(pc.and_(is_default, pc.is_valid(credit["pinner_id"])))
-    rows = rows.select(["site_id", "pinner_id", "buyer_id", "credit_micros"])
-    rows = rows.rename_columns(BUYER_CREDITS.names)
-    return add_up(rows, BUYER_CREDITS, ("site_id", "pinner_id", "person_id"), ("credited_micros",))
+def buyer_credits(orders: pa.Table, dues: pa.Table) -> pa.Table:
+    """BUYER_CREDITS of whole buyers' orders, and of what each owes to each pinner.
+
+    Args:
+      orders: whose `person_id` is the buyer.
+      dues: `order`, the row of the order, `pinner_id` and `credit_micros`; default model.
+    """
+    of_order = orders.take(dues["order"])
+    rows = pa.table(
+        {
+            "site_id": of_order["site_id"],
+            "pinner_id": dues["pinner_id"],
+            "person_id": of_order["person_id"],
+            "credited_micros": dues["credit_micros"],
+        }
+    ).filter(pc.is_valid(dues["pinner_id"]))
+    keys = ("site_id", "pinner_id", "person_id")
+    return sum_by_key(rows, BUYER_CREDITS, keys, ("credited_micros",))
 
 
 def known_pinners(own_pins: pa.Table) -> pa.Table:
@@ -91,7 +102,7 @@ def tie_parts(edges: pa.Table) -> pa.Table:
             )
         )
     keys = ("site_id", "people_from", "depth")
-    return add_up(pa.concat_tables(parts), TIE_PARTS, keys, TIE_COUNTS)
+    return sum_by_key(pa.concat_tables(parts), TIE_PARTS, keys, TIE_COUNTS)
 
 
 class Club(NamedTuple):

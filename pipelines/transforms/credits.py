@@ -1,8 +1,12 @@
-"""Orders credited to pins: paths, weights, and the one split of each order line."""
+"""Orders credited to pins: paths, weights, the one split of each order line, and its sums.
+
+Texts become integer codes once for the shard, and all models share one order of rows: texts are
+taken again only for the rows of the tables that somebody wants.
+"""
 
 import functools
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,25 +21,18 @@ from pipelines.kernels.columns import (
     codes,
     expand,
     ints,
-    sort_by,
     take,
 )
-from pipelines.kernels.credit import Paths, build_paths, weigh_touches
-from pipelines.kernels.money import split_micros
+from pipelines.kernels.credit import Credits, Paths, build_paths, credit_lines, weigh_touches
+from pipelines.kernels.dues import Dues, dues_of_links, units_of
+from pipelines.kernels.groups import group_by
 from pipelines.transforms.acts import acts_of_orders
 from pipelines.transforms.club import buyer_credits, buyer_sales
-from pipelines.transforms.daily import DIMENSIONS, add_up, days_of
+from pipelines.transforms.daily import DIMENSIONS, days_of, sum_by_key
 from pipelines.transforms.wanted import EVERYTHING, Wanted
-from schemas.batches import (
-    CREDIT_SUMS,
-    DAILY_COUNTS,
-    DAILY_PARTS,
-    INFLUENCE,
-    SALES_PARTS,
-    SALES_SUMS,
-)
+from schemas.batches import CREDIT_SUMS, DAILY_COUNTS, DAILY_PARTS, SALES_PARTS, SALES_SUMS
 from schemas.errors import AuditError
-from schemas.models import DEFAULT_MODEL
+from schemas.models import DEFAULT_MODEL, MODELS
 from schemas.settings import Site
 
 
@@ -45,9 +42,23 @@ class Links(NamedTuple):
     start: Ints  # [orders + 1] links of order i are start[i]:start[i + 1]
     order: Ints  # [links]
     pair: Ints  # [links] row in the paths
-    flat: Ints  # [links] row in the touches' flattened chains
+    pin: Ints  # [links] row in the touches' flattened chains
     distance: Ints  # [links]
     share: Floats  # [links] layer 2, sums to 1 over each pair
+
+
+class Shard(NamedTuple):
+    """The orders of some people, and the pins on their way."""
+
+    orders: pa.Table
+    buyer: Ints  # [orders] code of site and person, -1 for an order that takes no credit
+    day: Any  # [orders] text
+    lines: pa.Table
+    line_order: Ints  # [lines]
+    touches: pa.Table
+    pins: pa.Table  # [chain pins]
+    paths: Paths
+    links: Links
 
 
 def credit_shard(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> Tables:
@@ -55,174 +66,167 @@ def credit_shard(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVE
 
     Takes touches and orders of whole people.
     """
-    orders = sort_by(tables["orders_to_credit"], "site_id", "order_id")
-    touches = sort_by(tables["order_touches"], "site_id", "person_id", "at", "touch_id")
-    lines = _lines(orders)
-    line_order = ints(lines["order"])
-    touch_person, order_person = codes(
-        [touches["site_id"], touches["person_id"]], [orders["site_id"], orders["person_id"]]
-    )
-    # Codes grow in order of first appearance, so sorted touches have sorted codes.
-    order_person = np.where(bools(orders["is_creditable"]), order_person, -1)
-    of_site = [sites[site] for site in orders["site_id"].to_pylist()]
-    window = np.array([site.window_ms for site in of_site], dtype=np.int64)
-    half_life = np.array([site.half_life_days for site in of_site]) * 86_400_000.0
-    paths = build_paths(touch_person, ints(touches["at"]), order_person, ints(orders["at"]), window)
-    links = _links(paths, touches)
-    flat = _flat_chains(touches)
-    age = ints(orders["at"])[paths.order] - ints(touches["at"])[paths.touch]
-    touched_pin = codes([take(flat["pin_id"], _chain_starts(touches))])[0][paths.touch]
-    has_path = np.diff(links.start)[line_order] > 0
-    lines = lines.append_column("is_credited", pa.array(has_path))
-    day = days_of(orders, sites)
-    order_rows = functools.cache(lambda: _order_rows(orders, lines))
+    shard = _shard(tables, sites)
+    orders, lines, links = shard.orders, shard.lines, shard.links
+    has_path = np.diff(links.start) > 0
 
     @functools.cache
-    def credit() -> pa.Table:
-        credited = []
-        for model in wanted.models:
-            weight = weigh_touches(model, paths, age, touched_pin, half_life[paths.order])
-            weight = weight[links.pair] * links.share
-            rows = _credits(model, weight, links, lines, orders, touches, paths)
-            _check_conserved(model, rows, lines)
-            credited.append(rows)
-        return _with_pins(pa.concat_tables(credited), flat)
+    def credits() -> Credits:
+        weight = _weights(shard, sites, wanted.models)
+        net, gross = ints(lines["net_micros"]), ints(lines["gross_micros"])
+        found = credit_lines(weight, links.start, shard.line_order, net, gross)
+        _check_conserved(shard, found, wanted.models)
+        return found
 
+    @functools.cache
+    def dues() -> Dues:
+        return dues_of_links(
+            credits(), _is_same_item(shard, credits()), len(links.order), len(wanted.models)
+        )
+
+    order_rows = functools.cache(lambda: _order_rows(orders, lines, shard.line_order))
+    owed = functools.cache(lambda: _pinners_dues(shard, dues(), wanted.models))
     return wanted.made(
         orders=order_rows,
-        order_lines=lambda: lines,
-        order_credits=credit,
-        acts=lambda: acts_of_orders(order_rows(), credit()),
-        sales_parts=lambda: _sales(order_rows(), np.diff(links.start) > 0, day),
-        influence=lambda: _influence(links, flat, orders, lines),
-        credit_sums=lambda: _credit_sums(credit(), wanted),
+        order_lines=lambda: _line_rows(shard),
+        order_credits=lambda: _credit_rows(shard, credits(), wanted.models),
+        acts=lambda: acts_of_orders(order_rows(), owed()),
+        sales_parts=lambda: _sales(order_rows(), has_path, shard.day),
+        influence=lambda: _influence(shard, ints(order_rows()["net_micros"])),
+        credit_sums=lambda: _credit_sums(shard, dues(), wanted),
         buyer_sales=lambda: buyer_sales(order_rows()),
-        buyer_credits=lambda: buyer_credits(credit()),
-        daily_parts=lambda: _daily(
-            credit().append_column("day", take(day, ints(credit()["order"]))), wanted
-        ),
+        buyer_credits=lambda: buyer_credits(orders, owed()),
+        daily_parts=lambda: _daily(shard, credits(), dues(), wanted),
     )
 
 
-def _lines(orders: pa.Table) -> pa.Table:
-    """Order lines of all orders, with the order's row and fields."""
+def _shard(tables: Tables, sites: Mapping[str, Site]) -> Shard:
+    orders, touches = tables["orders_to_credit"], tables["chained_touches"]
+    person, buyer = codes(*([t["site_id"], t["person_id"]] for t in (touches, orders)))
+    buyer = np.where(bools(orders["is_creditable"]), buyer, -1)
+    by = pa.table({"person": person, "at": touches["at"], "touch_id": touches["touch_id"]})
+    row = pc.sort_indices(by, sort_keys=[(name, "ascending") for name in by.column_names])
+    touches, person = touches.take(row), person[row]
+    window = np.array([sites[site].window_ms for site in orders["site_id"].to_pylist()], np.int64)
+    paths = build_paths(person, ints(touches["at"]), buyer, ints(orders["at"]), window)
     lists = orders["lines"].combine_chunks()
-    order = ints(pc.list_parent_indices(lists))
-    flat = pa.Table.from_struct_array(pc.list_flatten(lists))
-    for name in ("site_id", "order_id", "currency", "person_id"):
-        flat = flat.append_column(name, take(orders[name], order))
-    net = ints(flat["gross_micros"]) - ints(flat["refunded_micros"])
-    return flat.append_column("net_micros", pa.array(net)).append_column("order", pa.array(order))
+    lines = pa.Table.from_struct_array(pc.list_flatten(lists))
+    net = ints(lines["gross_micros"]) - ints(lines["refunded_micros"])
+    return Shard(
+        orders,
+        buyer,
+        days_of(orders, sites),
+        lines.append_column("net_micros", pa.array(net)),
+        ints(pc.list_parent_indices(lists)),
+        touches,
+        _chain_pins(touches),
+        paths,
+        _links(paths, touches),
+    )
 
 
-def _chain_starts(touches: pa.Table) -> Ints:
-    length = ints(pc.list_value_length(touches["pin_ids"]))
-    return np.cumsum(length) - length
-
-
-def _flat_chains(touches: pa.Table) -> pa.Table:
-    """[chain pins] the touches' chains laid end to end."""
+def _chain_pins(touches: pa.Table) -> pa.Table:
+    """[chain pins] the touches' chains laid end to end; a chain ends at its root."""
     columns = {
         name.removesuffix("s"): pc.list_flatten(touches[name].combine_chunks())
         for name in touches.column_names
         if pa.types.is_list(touches.schema.field(name).type)
     }
-    return pa.table(columns)
+    length = ints(pc.list_value_length(touches["pin_ids"]))
+    root = take(columns["pin_id"], np.repeat(np.cumsum(length) - 1, length))
+    return pa.table({**columns, "root_pin_id": root})
 
 
 def _links(paths: Paths, touches: pa.Table) -> Links:
     length = ints(pc.list_value_length(touches["pin_ids"]))
-    first = _chain_starts(touches)
     pair, distance = expand(length[paths.touch])
-    flat = first[paths.touch][pair] + distance
+    pin = (np.cumsum(length) - length)[paths.touch][pair] + distance
     pair_start = np.concatenate(([0], np.cumsum(length[paths.touch])))
     share = np.asarray(
         pc.list_flatten(touches["shares"].combine_chunks()).to_numpy(zero_copy_only=False)
     )
-    return Links(pair_start[paths.start], paths.order[pair], pair, flat, distance, share[flat])
+    return Links(pair_start[paths.start], paths.order[pair], pair, pin, distance, share[pin])
 
 
-def _credits(
-    model: str,
-    weight: Floats,
-    links: Links,
-    lines: pa.Table,
-    orders: pa.Table,
-    touches: pa.Table,
-    paths: Paths,
-) -> pa.Table:
-    """One model's credit rows: each line's net split over its order's links."""
-    size = np.diff(links.start)
-    line_order = ints(lines["order"])
-    chosen = np.flatnonzero(size[line_order] > 0)
-    line, place = expand(size[line_order[chosen]])
-    line = chosen[line]
-    link = links.start[:-1][line_order[line]] + place
-    start = np.concatenate(([0], np.cumsum(size[line_order[chosen]])))
-    net = split_micros(ints(lines["net_micros"])[chosen], weight[link], start)
-    gross = split_micros(ints(lines["gross_micros"])[chosen], weight[link], start)
-    keep = (weight[link] > 0) & ((net != 0) | (gross != 0))
-    line, link, place, net, gross = (a[keep] for a in (line, link, place, net, gross))
-    touch = paths.touch[links.pair[link]]
-    return pa.table(
-        {
-            "site_id": take(lines["site_id"], line),
-            "model": pa.array([model] * len(line), pa.string()),
-            "order_id": take(lines["order_id"], line),
-            "line_id": take(lines["line_id"], line),
-            "place": place,
-            "touch_id": take(touches["touch_id"], touch),
-            "touched_at": take(touches["at"], touch),
-            "distance": links.distance[link],
-            "credit_micros": net,
-            "refunded_micros": gross - net,
-            "currency": take(lines["currency"], line),
-            "order": line_order[line],
-            "line": line,
-            "buyer_id": take(orders["person_id"], line_order[line]),
-            "bought_item_id": take(lines["item_id"], line),
-            "quantity": take(lines["quantity"], line),
-            "flat": links.flat[link],
-        }
-    )
+def _weights(shard: Shard, sites: Mapping[str, Site], models: tuple[str, ...]) -> Floats:
+    """[models, links] both layers together."""
+    paths, links, orders, touches = shard.paths, shard.links, shard.orders, shard.touches
+    age = ints(orders["at"])[paths.order] - ints(touches["at"])[paths.touch]
+    half_life = np.array([sites[site].half_life_days for site in orders["site_id"].to_pylist()])
+    half_life_ms = (half_life * 86_400_000.0)[paths.order]
+    (pin,) = codes([touches["pin_id"]])
+    weights = np.empty((len(models), len(links.order)))
+    for weight, model in zip(weights, models, strict=True):
+        of_touch = weigh_touches(model, paths, age, pin[paths.touch], half_life_ms)
+        weight[:] = of_touch[links.pair] * links.share
+    return weights
 
 
-def _check_conserved(model: str, credit: pa.Table, lines: pa.Table) -> None:
+def _check_conserved(shard: Shard, credits: Credits, models: tuple[str, ...]) -> None:
     """In every run: of each credited line all of its net is credited, and of others nothing.
 
     Raises:
       AuditError: money was lost or made up.
     """
-    total = np.zeros(len(lines), dtype=np.int64)
-    np.add.at(total, ints(credit["line"]), ints(credit["credit_micros"]))
-    wrong = np.flatnonzero(total != ints(lines["net_micros"]) * ints(lines["is_credited"]))
+    lines, is_credited = shard.lines, (np.diff(shard.links.start) > 0)[shard.line_order]
+    total = np.zeros(len(models) * len(lines), dtype=np.int64)
+    np.add.at(total, credits.model * len(lines) + credits.line, credits.net)
+    wrong = np.flatnonzero(total != np.tile(ints(lines["net_micros"]) * is_credited, len(models)))
     if len(wrong):
-        line = lines.slice(wrong[0], 1).select(["order_id", "line_id", "net_micros"]).to_pylist()
+        model, row = divmod(int(wrong[0]), len(lines))
+        line = _line_rows(shard).slice(row, 1).select(["order_id", "line_id", "net_micros"])
         raise AuditError(
-            f"{model} credits {total[wrong[0]]} micros of {line[0]}, and {len(wrong)} lines wrongly"
+            f"{models[model]} credits {total[wrong[0]]} micros of {line.to_pylist()[0]}, and"
+            f" {len(wrong)} lines wrongly"
         )
 
 
-def _with_pins(credit: pa.Table, flat: pa.Table) -> pa.Table:
-    """Credit rows with the pin's own columns, looked up once for all models."""
-    row = ints(credit["flat"])
-    for name in ("pin_id", "pinner_id", "root_pin_id", *DIMENSIONS.values()):
-        credit = credit.append_column(name, take(flat[name], row))
-    is_self = pc.fill_null(pc.equal(credit["pinner_id"], credit["buyer_id"]), False)
-    same = pc.fill_null(pc.equal(credit["item_id"], credit["bought_item_id"]), False)
-    return credit.append_column("is_self", is_self).append_column("is_same_item", same)
+def _is_same_item(shard: Shard, credits: Credits) -> Bools:
+    """[credits] whether the product pinned is the product bought."""
+    pinned, bought = codes([shard.pins["item_id"]], [shard.lines["item_id"]])
+    pinned = pinned[shard.links.pin][credits.link]
+    return (pinned >= 0) & (pinned == bought[credits.line])
 
 
-def _order_rows(orders: pa.Table, lines: pa.Table) -> pa.Table:
-    order = ints(lines["order"])
-    sums = {}
+def _credit_rows(shard: Shard, credits: Credits, models: tuple[str, ...]) -> pa.Table:
+    order, pin = shard.line_order[credits.line], shard.links.pin[credits.link]
+    touch = shard.paths.touch[shard.links.pair[credits.link]]
+    pinner, buyer = codes([shard.pins["pinner_id"]], [shard.orders["person_id"]])
+    return pa.table(
+        {
+            "site_id": take(shard.orders["site_id"], order),
+            "order_id": take(shard.orders["order_id"], order),
+            "line_id": take(shard.lines["line_id"], credits.line),
+            "model": take(pa.array(models, pa.string()), credits.model),
+            "place": credits.link - shard.links.start[order],
+            "touch_id": take(shard.touches["touch_id"], touch),
+            "pin_id": take(shard.pins["pin_id"], pin),
+            "pinner_id": take(shard.pins["pinner_id"], pin),
+            "currency": take(shard.orders["currency"], order),
+            "distance": shard.links.distance[credits.link],
+            "credit_micros": credits.net,
+            "refunded_micros": credits.gross - credits.net,
+            "is_self": (pinner[pin] >= 0) & (pinner[pin] == buyer[order]),
+            "is_same_item": _is_same_item(shard, credits),
+            "touched_at": take(shard.touches["at"], touch),
+        }
+    )
+
+
+def _line_rows(shard: Shard) -> pa.Table:
+    is_credited = (np.diff(shard.links.start) > 0)[shard.line_order]
+    rows = shard.lines.append_column("is_credited", pa.array(is_credited))
+    for name in ("site_id", "order_id"):
+        rows = rows.append_column(name, take(shard.orders[name], shard.line_order))
+    return rows
+
+
+def _order_rows(orders: pa.Table, lines: pa.Table, line_order: Ints) -> pa.Table:
+    rows = orders.rename_columns({"at": "ordered_at"})
     for name in ("gross_micros", "refunded_micros", "net_micros"):
         total = np.zeros(len(orders), dtype=np.int64)
-        np.add.at(total, order, ints(lines[name]))
-        sums[name] = pa.array(total)
-    rows = orders.rename_columns({"at": "ordered_at"})
-    for name, total in sums.items():
-        rows = rows.append_column(name, total)
+        np.add.at(total, line_order, ints(lines[name]))
+        rows = rows.append_column(name, pa.array(total))
     return rows
 
 
@@ -242,83 +246,112 @@ def _sales(orders: pa.Table, is_credited: Bools, day: pa.Array) -> pa.Table:
             "unattributed_micros": np.where(is_credited, 0, net),
         }
     )
-    return add_up(table, SALES_PARTS, ("site_id", "day"), SALES_SUMS)
+    return sum_by_key(table, SALES_PARTS, ("site_id", "day"), SALES_SUMS)
 
 
-def _influence(links: Links, flat: pa.Table, orders: pa.Table, lines: pa.Table) -> pa.Table:
+def _influence(shard: Shard, net: Ints) -> pa.Table:
     """Net value of each order once for every pinner on its way but the buyer; overlaps."""
-    rows = pa.table(
+    pinner, buyer = codes([shard.pins["pinner_id"]], [shard.orders["person_id"]])
+    pinner, order = pinner[shard.links.pin], shard.links.order
+    others = np.where(pinner == buyer[order], -1, pinner)
+    once = group_by(order, others).one
+    edges = group_by(shard.buyer[order[once]], pinner[once])
+    link = once[edges.one]
+    return pa.table(
         {
-            "order": links.order,
-            "site_id": take(orders["site_id"], links.order),
-            "person_id": take(orders["person_id"], links.order),
-            "pinner_id": take(flat["pinner_id"], links.flat),
+            "site_id": take(shard.orders["site_id"], order[link]),
+            "pinner_id": take(shard.pins["pinner_id"], shard.links.pin[link]),
+            "person_id": take(shard.orders["person_id"], order[link]),
+            "influenced_micros": edges.sums(net[order[once]]),
         }
     )
-    others = pc.fill_null(pc.not_equal(rows["pinner_id"], rows["person_id"]), False)
-    once = rows.filter(others).group_by(rows.column_names, use_threads=False).aggregate([])
-    net = np.zeros(len(orders), dtype=np.int64)
-    np.add.at(net, ints(lines["order"]), ints(lines["net_micros"]))
-    once = once.append_column("influenced_micros", pa.array(net[ints(once["order"])]))
-    keys = ("site_id", "pinner_id", "person_id")
-    return add_up(once, INFLUENCE, keys, ("influenced_micros",))
 
 
-def _credit_sums(credit: pa.Table, wanted: Wanted) -> pa.Table:
+def _pinners_dues(shard: Shard, dues: Dues, models: tuple[str, ...]) -> pa.Table:
+    """What each order owes to each pinner under the default model."""
+    default = models.index(DEFAULT_MODEL)
+    (pinner,) = codes([shard.pins["pinner_id"]])
+    owed = dues.credits[:, default] > 0
+    pairs = group_by(shard.links.order, np.where(owed, pinner[shard.links.pin], -1))
+    return pa.table(
+        {
+            "order": shard.links.order[pairs.one],
+            "pinner_id": take(shard.pins["pinner_id"], shard.links.pin[pairs.one]),
+            "credit_micros": pairs.sums(dues.net[:, default]),
+        }
+    )
+
+
+def _credit_sums(shard: Shard, dues: Dues, wanted: Wanted) -> pa.Table:
     """Credit by customer to each key of each dimension; a cascade only under the default."""
     parts = [CREDIT_SUMS.empty_table()]
+    links = shard.links
     dimensions = {"pinner": "pinner_id", "cascade": "root_pin_id", **DIMENSIONS}
     for dimension, column in wanted.keys("credit_sums", dimensions).items():
-        rows = credit
-        if dimension == "cascade":
-            rows = credit.filter(pc.equal(credit["model"], DEFAULT_MODEL))
-        rows = rows.filter(pc.is_valid(rows[column]))
+        models = (DEFAULT_MODEL,) if dimension == "cascade" else wanted.models
+        (key,) = codes([shard.pins[column]])
+        sums = group_by(shard.buyer[links.order], key[links.pin])
+        owed, net = sums.sums(dues.credits) > 0, sums.sums(dues.net)
+        of = [wanted.models.index(model) for model in models]
+        kept = np.flatnonzero(owed[:, of].any(axis=1))
+        link = sums.one[kept]
+        by_model = {
+            model: pa.array(net[kept, place], mask=~owed[kept, place])
+            for model, place in zip(models, of, strict=True)
+        }
         table = pa.table(
             {
-                "site_id": rows["site_id"],
-                "dimension": pa.array([dimension] * len(rows), pa.string()),
-                "key": rows[column],
-                "model": rows["model"],
-                "person_id": rows["buyer_id"],
-                "credited_micros": rows["credit_micros"],
+                "site_id": take(shard.orders["site_id"], links.order[link]),
+                "dimension": pa.array([dimension] * len(kept), pa.string()),
+                "key": take(shard.pins[column], links.pin[link]),
+                "person_id": take(shard.orders["person_id"], links.order[link]),
+                **dict.fromkeys(MODELS, pa.nulls(len(kept), pa.int64())),
+                **by_model,
             }
         )
-        keys = ("site_id", "dimension", "key", "model", "person_id")
-        parts.append(add_up(table, CREDIT_SUMS, keys, ("credited_micros",)))
+        parts.append(table)
     return pa.concat_tables(parts)
 
 
-def _daily(credit: pa.Table, wanted: Wanted) -> pa.Table:
+def _daily(shard: Shard, credits: Credits, dues: Dues, wanted: Wanted) -> pa.Table:
     """DAILY_PARTS of credit; orders and units once for each key, however many pins it has."""
-    parts = []
-    direct = ints(credit["credit_micros"]) * ints(credit["is_same_item"])
-    credit = credit.append_column("direct_micros", pa.array(direct))
+    parts = [DAILY_PARTS.empty_table()]
+    links, models = shard.links, wanted.models
+    (day,) = codes([shard.orders["site_id"], shard.day])
     for dimension, column in wanted.keys("daily_parts", DIMENSIONS).items():
-        rows = credit.filter(pc.is_valid(credit[column]))
-        keys = [rows["site_id"], rows[column], rows["model"]]
-        table = pa.table(
-            {
-                "site_id": rows["site_id"],
-                "dimension": pa.array([dimension] * len(rows), pa.string()),
-                "key": rows[column],
-                "day": rows["day"],
-                "model": rows["model"],
-                **{name: np.zeros(len(rows), dtype=np.int64) for name in DAILY_COUNTS[:5]},
-                "orders": _firsts(codes([*keys, rows["order_id"]])[0]).astype(np.int64),
-                "units": ints(rows["quantity"])
-                * _firsts(codes([*keys, rows["order_id"], rows["line_id"]])[0]),
-                "credited_micros": rows["credit_micros"],
-                "direct_micros": rows["direct_micros"],
-                "refunded_micros": rows["refunded_micros"],
-            }
+        (key,) = codes([shard.pins[column]])
+        key = key[links.pin]
+        pairs = group_by(links.order, key)
+        order = links.order[pairs.one]
+        pair = pairs.of_rows(len(key))
+        units = units_of(
+            credits, pair, order, shard.line_order, ints(shard.lines["quantity"]), len(models)
         )
-        by = ("site_id", "dimension", "key", "day", "model")
-        parts.append(add_up(table, DAILY_PARTS, by, DAILY_COUNTS))
+        days = group_by(day[order], key[pairs.one])
+        orders = days.sums((pairs.sums(dues.credits) > 0).astype(np.int64))
+        row, model = np.nonzero(orders)
+        link = pairs.one[days.one[row]]
+        counts = dict.fromkeys(DAILY_COUNTS, np.zeros(len(row), dtype=np.int64))
+        counts |= {
+            name: total[row, model]
+            for name, total in {
+                "orders": orders,
+                "units": days.sums(units),
+                "credited_micros": days.sums(pairs.sums(dues.net)),
+                "direct_micros": days.sums(pairs.sums(dues.direct)),
+                "refunded_micros": days.sums(pairs.sums(dues.refunded)),
+            }.items()
+        }
+        parts.append(
+            pa.table(
+                {
+                    "site_id": take(shard.orders["site_id"], links.order[link]),
+                    "dimension": pa.array([dimension] * len(row), pa.string()),
+                    "key": take(shard.pins[column], links.pin[link]),
+                    "day": take(shard.day, links.order[link]),
+                    "model": take(pa.array(models, pa.string()), model),
+                    **counts,
+                }
+            )
+        )
     return pa.concat_tables(parts)
-
-
-def _firsts(code: Ints) -> Bools:
-    """[rows] whether the row is the first with its code."""
-    first = np.zeros(len(code), dtype=np.bool_)
-    first[np.unique(code, return_index=True)[1]] = True
-    return first

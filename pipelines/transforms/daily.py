@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 
 from pipelines.kernels.calendar import local_days
 from pipelines.kernels.columns import bools, ints
-from schemas.batches import DAILY_COUNTS, DAILY_PARTS
+from pipelines.kernels.groups import group_equal
+from schemas.batches import DAILY_COUNTS
 from schemas.settings import Site
 
 # Dimensions of credit and activity, and the pin's column that holds the key.
@@ -18,34 +19,33 @@ DIMENSIONS = {"product": "item_id", "slot": "item_list_id", "recommender": "reco
 
 def daily_part(events: pa.Table, dimension: str, key: Any, count: str) -> pa.Table:
     """Counts rows of a table with `site_id` and `day` by a key; rows without one do not count."""
-    none = np.zeros(len(events), dtype=np.int64)
-    columns = dict.fromkeys(DAILY_COUNTS, none) | {count: none + 1}
-    table = pa.table(
+    rows = pa.table({"site_id": events["site_id"], "key": key, "day": events["day"]})
+    rows = rows.filter(pc.is_valid(rows["key"]))
+    groups = group_equal(*rows.columns)
+    each = rows.take(pa.array(groups.one))
+    none = np.zeros(len(each), dtype=np.int64)
+    return pa.table(
         {
-            "site_id": events["site_id"],
-            "dimension": pa.array([dimension] * len(events), pa.string()),
-            "key": key,
-            "day": events["day"],
-            "model": pa.nulls(len(events), pa.string()),
-            **columns,
+            "site_id": each["site_id"],
+            "dimension": pa.array([dimension] * len(each), pa.string()),
+            "key": each["key"],
+            "day": each["day"],
+            "model": pa.nulls(len(each), pa.string()),
+            **dict.fromkeys(DAILY_COUNTS, none),
+            count: groups.size,
         }
     )
-    table = table.filter(pc.is_valid(table["key"]))
-    return add_up(table, DAILY_PARTS, ("site_id", "dimension", "key", "day", "model"), DAILY_COUNTS)
 
 
-def add_up(
+def sum_by_key(
     table: pa.Table, schema: pa.Schema, keys: tuple[str, ...], counts: tuple[str, ...]
 ) -> pa.Table:
-    """Sums the count columns by key."""
-    summed = table.group_by(list(keys), use_threads=False).aggregate(
-        [(count, "sum") for count in counts]
-    )
-    return (
-        summed.rename_columns([name.removesuffix("_sum") for name in summed.column_names])
-        .select(schema.names)
-        .cast(schema)
-    )
+    """A row for each key that occurs, with the sums of its counts, even where they are 0."""
+    groups = group_equal(*(table[key] for key in keys))
+    each = table.select(list(keys)).take(pa.array(groups.one))
+    columns = {key: each[key] for key in keys}
+    sums = {name: groups.sums(ints(table[name])) for name in counts}
+    return pa.table({**columns, **sums}).select(schema.names).cast(schema)
 
 
 def days_of(events: pa.Table, sites: Mapping[str, Site]) -> pa.Array:

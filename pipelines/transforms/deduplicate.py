@@ -1,7 +1,7 @@
 """First stage: every event once, crawlers and currencies apart, what came counted by day."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -9,14 +9,15 @@ import pyarrow.compute as pc
 
 from pipelines.kernels.calendar import derived_time_ms
 from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints
-from pipelines.transforms.acts import doings
-from pipelines.transforms.daily import DIMENSIONS, add_up, daily_part, days_of
+from pipelines.kernels.multisets import is_repeated
+from pipelines.transforms.acts import VIEWS, doings
+from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of, sum_by_key
 from pipelines.transforms.rejects import count_rejects
+from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
     EMAILS,
     LANDINGS,
-    PIN_CLICKS,
     QUALITY_COUNTS,
     QUALITY_PARTS,
 )
@@ -44,9 +45,10 @@ def drop_duplicates(
     (through emails), pin_clicks, landings, doings, rejects, and counts for the daily and quality
     tables.
     """
-    kept, quality = {}, []
+    standing, quality = {}, []
     kinds = {name: table for name, table in tables.items() if name in EVENTS}
-    for name, (events, repeated) in _first_received(kinds).items():
+    for name, repeated in _repeated(kinds).items():
+        events = kinds[name]
         agent = events["user_agent_class"]
         crawled = bools(pc.is_in(agent, pa.array(_CRAWLERS)))
         if "quality_parts" in wanted:
@@ -54,26 +56,37 @@ def drop_duplicates(
         is_crawler = pc.equal(agent, "pinterestbot")
         # Pinterest's crawler is no visitor, but what it fetches was saved.
         confirms = bools(is_crawler) & (name == "pin_visit")
-        marked = events.append_column("is_crawler", is_crawler)
-        kept[name] = marked.filter(pa.array(~repeated & (~crawled | confirms)))
+        kinds[name] = events.append_column("is_crawler", is_crawler)
+        standing[name] = pa.array(~repeated & (~crawled | confirms))
+
+    def kept(name: str, columns: Sequence[str] = ()) -> pa.Table:
+        events = kinds[name].select(columns) if columns else kinds[name]
+        return events.filter(standing[name])
+
     refused = functools.cache(lambda: count_rejects(tables["quarantined"], sites))
     return wanted.made(
-        purchases=lambda: kept["purchase"],
-        refunds=lambda: kept["refund"],
-        emails=lambda: _emails(kept["identify"]),
-        pin_clicks=lambda: _with_precedence(kept["pin"]).select(PIN_CLICKS.names),
-        landings=lambda: kept["pin_visit"].select(LANDINGS.names),
-        doings=lambda: doings(kept),
+        purchases=lambda: kept("purchase"),
+        refunds=lambda: kept("refund"),
+        emails=lambda: _emails(kept("identify")),
+        pin_clicks=lambda: _with_precedence(kept("pin")),
+        landings=lambda: kept("pin_visit", LANDINGS.names),
+        doings=lambda: doings({name: kept(name) for name in (*VIEWS, "engage")}),
         rejects=lambda: refused()["rejects"],
         daily_parts=lambda: pa.concat_tables(
             part
             for name, count in _COUNTED.items()
-            for part in _daily_counts(kept[name], count, sites, wanted)
+            for part in _daily_counts(kept(name, _counted(tables[name])), count, sites, wanted)
         ),
         quality_parts=lambda: pa.concat_tables(
             [*quality, refused()["quality_parts"].cast(QUALITY_PARTS)]
         ),
     )
+
+
+def _counted(events: pa.Table) -> list[str]:
+    """What counts by day are made of."""
+    columns = ("site_id", "at", "items", *DIMENSIONS.values())
+    return [name for name in columns if name in events.column_names]
 
 
 def _emails(identifies: pa.Table) -> pa.Table:
@@ -93,8 +106,26 @@ def _with_precedence(pins: pa.Table) -> pa.Table:
     return pins.append_column("precedence", pa.array(precedence))
 
 
-def _first_received(tables: Tables) -> dict[str, tuple[pa.Table, Bools]]:
-    """Each kind's events, and which of them repeat another of the same id, whatever its kind.
+def _repeated(tables: Tables) -> dict[str, Bools]:
+    """Which events of each kind repeat another of the same id, whatever its kind.
+
+    Most ids come once, and so do their keys: only the others are looked at.
+    """
+    edges = np.cumsum([0, *(len(table) for table in tables.values())])
+    again = is_repeated(np.concatenate([ints(table[KEY]) for table in tables.values()]))
+    sides = list(zip(tables, edges[:-1], edges[1:], strict=True))
+    suspects = {name: np.flatnonzero(again[low:high]) for name, low, high in sides}
+    found = _first_received(
+        {name: tables[name].take(pa.array(rows)) for name, rows in suspects.items()}
+    )
+    repeated = {name: np.zeros(len(table), dtype=np.bool_) for name, table in tables.items()}
+    for name, rows in suspects.items():
+        repeated[name][rows] = found[name]
+    return repeated
+
+
+def _first_received(tables: Tables) -> dict[str, Bools]:
+    """Which events of each kind repeat another.
 
     Signed ones come first: nobody silences the shop's server by guessing an id. A browser's
     claim to a purchase repeats only other claims, since its visitor is still wanted.
@@ -114,8 +145,8 @@ def _first_received(tables: Tables) -> dict[str, tuple[pa.Table, Bools]]:
     repeated[order[1:]] = event[order[1:]] == event[order[:-1]]
     edges = np.cumsum([0, *(len(table) for table in kinds)])
     return {
-        name: (table, repeated[low:high])
-        for name, table, low, high in zip(names, kinds, edges[:-1], edges[1:], strict=True)
+        name: repeated[low:high]
+        for name, low, high in zip(names, edges[:-1], edges[1:], strict=True)
     }
 
 
@@ -188,7 +219,7 @@ def _quality(
             **{column: counts[column].astype(np.int64) for column in QUALITY_COUNTS},
         }
     )
-    return add_up(table, QUALITY_PARTS, ("site_id", "day", "event_name"), QUALITY_COUNTS)
+    return sum_by_key(table, QUALITY_PARTS, ("site_id", "day", "event_name"), QUALITY_COUNTS)
 
 
 def _daily_counts(

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipelines.kernels.columns import Ints, Tables
+from pipelines.kernels.columns import Ints, Tables, ints
 from pipelines.kernels.multisets import is_among, without
-from pipelines.transforms.shuffle import Piece, Route, Shuffle, read_piece
+from pipelines.transforms.shuffle import KEY, Piece, Route, Shuffle, read_piece
 
 _SCHEMA = pa.schema([("key", pa.int64())])
 
@@ -30,7 +30,7 @@ class Past:
         files = (
             _given_file(run.folder, stage, number)
             for run in shuffle.earlier
-            for number in range(shard % run.shards, run.shards, shuffle.shards)
+            for number in _shards_like(shard, shuffle.shards[stage], run.shards[stage])
         )
         self._files = [file for file in files if file.exists()]
 
@@ -80,12 +80,12 @@ def remember(
       removed: the rows of those that take back.
     """
     given, keys = [], []
-    for name, route in shuffle.given(stage).items():
+    for name in shuffle.given(stage):
         # In the order of `gather`.
         own = sorted((piece for piece in pieces if piece.dataset == name), key=_in_table)
         if own:
             given.append((name, own))
-            keys.append(np.concatenate([route.key_of(side[name]) for side in (added, removed)]))
+            keys.append(np.concatenate([ints(side[name][KEY]) for side in (added, removed)]))
     file = _given_file(shuffle.folder, stage, shard)
     file.parent.mkdir(parents=True, exist_ok=True)
     aside = file.with_name(f".{uuid.uuid4().hex}")
@@ -94,6 +94,11 @@ def remember(
         for each in keys:
             writer.write_batch(pa.record_batch([pa.array(each)], schema=schema))
     aside.replace(file)
+
+
+def _shards_like(shard: int, shards: int, others: int) -> range:
+    """Which of other shards may hold rows of a shard, both numbers being powers of two."""
+    return range(shard % others, others, shards)
 
 
 def _in_table(piece: Piece) -> tuple[bool, Piece]:

@@ -6,11 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Tables, codes, ints, sort_by, take
+from pipelines.kernels.columns import Ints, Tables, codes, ints, sort_by, take
 from pipelines.kernels.identity import login_of
+from pipelines.kernels.multisets import is_among
 from pipelines.kernels.orders import settle_orders
 from pipelines.transforms.acts import acts_of_doings
 from pipelines.transforms.daily import days_of
+from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
     LANDINGS_BY_PERSON,
@@ -105,20 +107,12 @@ def stitch_visitors(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
     names = ("pin_clicks", "landings", "settled_orders", "doings")
     kinds = [tables[name] for name in names]
     events = pa.concat_tables(
-        [t.select(["site_id", "visitor_id", "session_id", "customer_id", "at"]) for t in kinds]
+        [t.select(["site_id", "visitor_id", "session_id", "customer_id", "at", KEY]) for t in kinds]
     )
-    login_visitor, event_visitor = codes(
-        [logins["site_id"], logins["visitor_id"]], [events["site_id"], events["visitor_id"]]
-    )
-    login_session, event_session = codes(
-        [logins["site_id"], logins["visitor_id"], logins["session_id"]],
-        [events["site_id"], events["visitor_id"], events["session_id"]],
-    )
-    (login_customer,) = codes([logins["customer_id"]])
-    login = login_of(
-        login_visitor, login_session, login_customer, ints(logins["at"]),
-        event_visitor, event_session, ints(events["at"]),
-    )  # fmt: skip
+    login = np.full(len(events), -1)
+    # Most visitors never log in.
+    known = np.flatnonzero(is_among(ints(events[KEY]), np.unique(ints(logins[KEY]))))
+    login[known] = _logins_of(events.take(pa.array(known)), logins)
     person = pc.coalesce(
         events["customer_id"].combine_chunks(),
         take(logins["customer_id"], login),
@@ -139,6 +133,22 @@ def stitch_visitors(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
             "shard_key", pc.coalesce(orders["person_id"], orders["order_id"])
         ),
     )
+
+
+def _logins_of(events: pa.Table, logins: pa.Table) -> Ints:
+    """[events] row of the login that says whose the event is, -1 where none does."""
+    login_visitor, event_visitor = codes(
+        [logins["site_id"], logins["visitor_id"]], [events["site_id"], events["visitor_id"]]
+    )
+    login_session, event_session = codes(
+        [logins["site_id"], logins["visitor_id"], logins["session_id"]],
+        [events["site_id"], events["visitor_id"], events["session_id"]],
+    )
+    (login_customer,) = codes([logins["customer_id"]])
+    return login_of(
+        login_visitor, login_session, login_customer, ints(logins["at"]),
+        event_visitor, event_session, ints(events["at"]),
+    )  # fmt: skip
 
 
 def _person_key(orders: pa.Table) -> pa.Array:

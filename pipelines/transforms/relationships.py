@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from pipelines.kernels import stages
 from pipelines.kernels.calendar import local_days, month_texts, months_of
-from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, group_starts, ints, sort_by
-from pipelines.transforms.daily import add_up
+from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints
+from pipelines.transforms.daily import sum_by_key
 from schemas.batches import STAGE_PARTS, STAGE_SUMS
 from schemas.results import result_schema
 from schemas.settings import Site
@@ -40,18 +40,18 @@ def stage_pinners(acts: pa.Table, sites: Mapping[str, Site]) -> Tables:
     entered = [result_schema("pinner_stages").empty_table()]
     parts = [STAGE_PARTS.empty_table()]
     for site_id in sorted(pc.unique(acts["site_id"]).to_pylist()):
-        rows = sort_by(acts.filter(pc.equal(acts["site_id"], site_id)), "person_id", "at")
+        rows = acts.filter(pc.equal(acts["site_id"], site_id))
         (person,) = codes([rows["person_id"]])
+        people = pc.unique(rows["person_id"])  # in the order of their codes
         site = sites[site_id]
         months = stages.stage_months(_acts(rows, person, site), _rules(site))
-        people = rows["person_id"].take(pa.array(group_starts(person)))
         entered.append(_entered(months, people, site_id))
         parts.append(_parts(months, _values(rows, person, months, site), site_id, site))
     return {"pinner_stages": pa.concat_tables(entered), "stage_parts": pa.concat_tables(parts)}
 
 
 def _acts(rows: pa.Table, person: Ints, site: Site) -> stages.Acts:
-    """One site's acts, by person and time, as the kernel takes them."""
+    """One site's acts as the kernel takes them."""
     act, at = rows["act"], ints(rows["at"])
     is_met = pc.fill_null(pc.not_equal(rows["other_id"], rows["person_id"]), False)
     is_pin = _is_any(act, "pin")
@@ -103,7 +103,7 @@ def _rules(site: Site) -> stages.Rules:
     )
 
 
-def _entered(months: stages.PersonMonths, people: pa.ChunkedArray, site_id: str) -> pa.Table:
+def _entered(months: stages.PersonMonths, people: pa.Array, site_id: str) -> pa.Table:
     """A row for each stage entered, with the scores of that month."""
     row = np.flatnonzero(stages.stages_before(months) != months.stage)
     month, is_for_good = months.month[row], stages.last_months(months)[row]
@@ -157,7 +157,7 @@ def _parts(
         "square_low": np.append(none, square_low),
     }
     table = _of_site(site_id, STAGE_PARTS, columns, len(month))
-    return add_up(table, STAGE_PARTS, _KEY, STAGE_SUMS)
+    return sum_by_key(table, STAGE_PARTS, _KEY, STAGE_SUMS)
 
 
 def _name(stage: Ints) -> pa.Array:
@@ -172,7 +172,7 @@ def _of_site(site_id: str, schema: pa.Schema, columns: Mapping[str, Any], rows: 
 
 def add_stages_up(parts: pa.Table) -> pa.Table:
     """`stage_transitions` from STAGE_PARTS."""
-    table = add_up(parts, STAGE_PARTS, _KEY, STAGE_SUMS)
+    table = sum_by_key(parts, STAGE_PARTS, _KEY, STAGE_SUMS)
     high, low = (ints(table[name]).astype(np.float64) for name in ("square_high", "square_low"))
     error = np.sqrt(high * 2.0**40 + low) * stages.MICROS_OF_SQUARES
     return table.append_column("standard_error_micros", pa.array(error))

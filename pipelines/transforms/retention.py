@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pipelines.kernels.calendar import months_of
 from pipelines.kernels.columns import Bools, Ints, bools, codes, ints, sort_by, take
 from pipelines.kernels.retention import NEVER, POPULATIONS, entries, first_of
-from pipelines.transforms.daily import add_up
+from pipelines.transforms.daily import sum_by_key
 from schemas.batches import LIFETIME_PARTS, RETENTION_PARTS, RETENTION_SUMS
 from schemas.settings import Site
 
@@ -37,7 +37,7 @@ def retention_parts(acts: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
     """
     parts = [_cohorts(watched) for watched in _watched(acts, sites)]
     keys = ("site_id", "population", "cohort_month", "month")
-    return add_up(pa.concat_tables(parts), RETENTION_PARTS, keys, RETENTION_SUMS)
+    return sum_by_key(pa.concat_tables(parts), RETENTION_PARTS, keys, RETENTION_SUMS)
 
 
 def lifetime_parts(acts: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
@@ -52,7 +52,7 @@ def lifetime_parts(acts: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
         for since in ("entry", "return")
     ]
     keys = ("site_id", "population", "activity", "since", "first_month", "last_month")
-    return add_up(pa.concat_tables(parts), LIFETIME_PARTS, keys, ("people",))
+    return sum_by_key(pa.concat_tables(parts), LIFETIME_PARTS, keys, ("people",))
 
 
 def _watched(acts: pa.Table, sites: Mapping[str, Site]) -> list[Watched]:

@@ -2,20 +2,24 @@
 
 import pyarrow as pa
 
-from pipelines.transforms.shuffle import Route
+from pipelines.transforms.shuffle import KEY, Route
 from schemas import batches
 from schemas.events import EVENTS
 from schemas.results import result_schema
 
 
 def routes() -> dict[str, Route]:
-    """Which stage takes which dataset, sharded by which columns."""
+    """Which stage takes which dataset, sharded by which columns; all columns and their key."""
+    return {
+        name: route._replace(schema=route.schema.append(pa.field(KEY, pa.int64())))
+        for name, route in _routes().items()
+    }
+
+
+def _routes() -> dict[str, Route]:
     by_key = ("site_id", "shard_key")
     by_pinner = ("site_id", "pinner_id")
-
-    def keyed(schema: pa.Schema) -> pa.Schema:
-        return schema.append(pa.field("shard_key", pa.string()))
-
+    as_it_came = (KEY,)
     routes = {
         name: Route(
             "DropDuplicates",
@@ -31,7 +35,7 @@ def routes() -> dict[str, Route]:
         ),
         "purchases": Route("SettleOrders", ("site_id", "order_id"), purchase),
         "refunds": Route("SettleOrders", ("site_id", "order_id"), refund),
-        "emails": Route("SettleOrders", by_key, keyed(batches.EMAILS)),
+        "emails": Route("SettleOrders", by_key, batches.EMAILS),
         "logins": Route("StitchVisitors", ("site_id", "visitor_id"), batches.LOGINS),
         "pin_clicks": Route(
             "StitchVisitors", ("site_id", "visitor_id"), batches.PIN_CLICKS, is_row_wise=True
@@ -42,10 +46,10 @@ def routes() -> dict[str, Route]:
         "doings": Route(
             "StitchVisitors", ("site_id", "visitor_id"), batches.DOINGS, is_row_wise=True
         ),
-        "settled_orders": Route("StitchVisitors", by_key, keyed(batches.ORDERS), is_row_wise=True),
+        "settled_orders": Route("StitchVisitors", by_key, batches.ORDERS, is_row_wise=True),
         "pins_by_person": Route("AttachLandings", ("site_id", "pin_id"), batches.PINS_BY_PERSON),
         "landings_by_person": Route(
-            "AttachLandings", by_key, keyed(batches.LANDINGS_BY_PERSON), is_row_wise=True
+            "AttachLandings", by_key, batches.LANDINGS_BY_PERSON, is_row_wise=True
         ),
         "pins_by_root": Route("MeasureSpheres", ("site_id", "root_pin_id"), batches.PINS_BY_PERSON),
         "landings_by_root": Route(
@@ -54,9 +58,13 @@ def routes() -> dict[str, Route]:
         "touches": Route(
             "SelectTouches", ("site_id", "person_id"), batches.TOUCHES, is_row_wise=True
         ),
-        "orders_by_person": Route("SelectTouches", by_key, keyed(batches.ORDERS_BY_PERSON)),
-        "order_touches": Route("CreditPins", ("site_id", "person_id"), batches.TOUCHES),
-        "orders_to_credit": Route("CreditPins", by_key, keyed(batches.ORDERS_BY_PERSON)),
+        "orders_by_person": Route("SelectTouches", by_key, batches.ORDERS_BY_PERSON),
+        "order_touches": Route(
+            "ChainTouches", ("site_id", "pin_id"), batches.TOUCHES, is_row_wise=True
+        ),
+        "pin_chains": Route("ChainTouches", ("site_id", "pin_id"), batches.PIN_CHAINS),
+        "chained_touches": Route("CreditPins", ("site_id", "person_id"), batches.CHAINED_TOUCHES),
+        "orders_to_credit": Route("CreditPins", as_it_came, batches.ORDERS_BY_PERSON),
         "acts": Route("FollowPeople", ("site_id", "person_id"), batches.ACTS),
         "reach": Route("Summarize", by_pinner, batches.REACH),
         "hop_visits": Route("Summarize", by_pinner, batches.HOP_VISITS),

@@ -1,9 +1,15 @@
 """The shuffle: columnar pieces in files, references to them through Beam.
 
-An element is `(shard, Piece)`: which dataset, where its rows lie in which file, and whether
-they are added or taken back. Beam groups the small references; the rows never pass through it.
-A file has a name of its own and is complete before its reference leaves the bundle, so a
-retried bundle cannot spoil one.
+An element is `(shard, pieces)`: of each piece which dataset, where its rows lie in which file,
+and whether they are added or taken back. Beam groups the small references; the rows never pass
+through it. A file has a name of its own and is complete before its reference leaves the bundle,
+so a retried bundle cannot spoil one.
+
+On a cluster without storage that all workers share, `through = "runner"` puts the bytes of the
+rows into the element instead, and leaves the rest to the runner.
+
+A row travels with the 64-bit key by which it meets others (`KEY`): hashed once, where it sets
+out, it decides the shard, and lets a step look only at rows that have company.
 
 A file is an Arrow stream, one record batch a shard, and is read at the batch that is wanted:
 to parse the schema and footer of a file for each of thousands of pieces takes longer than to
@@ -14,21 +20,27 @@ import dataclasses
 import itertools
 import os
 import uuid
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.kernels.columns import Ints, Tables, sort_by
+from pipelines.kernels.columns import Ints, Tables, ints, sort_by
 from pipelines.kernels.hashing import hash_rows
 
 Step = Callable[[Tables], Tables]
+Through = Literal["files", "runner"]
 RESULTS_TAG, TALLY_TAG = "results", "tally"
-# What is kept has half of the bytes, and takes no longer to write and read.
-_COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4")
+# What is kept, or sent, takes half of the bytes; what is read at once and thrown away would
+# take three times as long to write and to read.
+_PACKED = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+_PLAIN = pa.ipc.IpcWriteOptions(use_threads=False)
+# The column of every dataset that holds the key of its route.
+KEY = "shuffle_key"
 
 
 class Piece(NamedTuple):
@@ -40,11 +52,17 @@ class Piece(NamedTuple):
     size: int
     rows: int
     is_removal: bool = False
+    data: bytes | None = None  # the rows themselves, where no storage is shared
+
+
+Reference = tuple[int, tuple[Piece, ...]]  # a shard, and what is in it
 
 
 class Route(NamedTuple):
     """Where a dataset goes next: a stage, by the hash of these key columns.
 
+    keys: KEY alone for rows that keep the key with which they came.
+    schema: the columns that travel; KEY is the last.
     sums: the measures of a dataset whose rows are parts to be added up.
     is_row_wise: what the stage makes of a row depends on that row and on the stage's other
       datasets of the same key, not on other rows of this dataset.
@@ -58,14 +76,22 @@ class Route(NamedTuple):
 
     def key_of(self, table: pa.Table) -> Ints:
         """[rows] hash by which rows meet."""
+        if self.keys == (KEY,):
+            return ints(table[KEY])
         return hash_rows(*(table[name] for name in self.keys)).view(np.int64)
+
+    def conform(self, table: pa.Table) -> pa.Table:
+        """The table as its stage is given it: the columns that travel, and the key."""
+        columns = [table[name] for name in self.schema.names[:-1]]
+        named = pa.table([*columns, self.key_of(table)], names=self.schema.names)
+        return named.cast(self.schema)
 
 
 class PastRun(NamedTuple):
-    """An earlier run: its folder, and the number of its shards."""
+    """An earlier run: its folder, and the number of each stage's shards."""
 
     folder: str
-    shards: int
+    shards: Mapping[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,23 +100,30 @@ class Shuffle:
 
     folder: where pieces stay, and what `pipelines.transforms.past` notes of them.
     results_folder: where result files go.
-    shards: a power of two, so that a shard of any run is some shards of a run with more of
-      them, and a part of one shard of a run with fewer.
+    shards: of each stage; a power of two, so that a shard of any run is some shards of a run
+      with more of them, and a part of one shard of a run with fewer.
     earlier: the runs that this one continues, oldest first; none: a full run.
+    is_kept: whether a later run may continue this one.
+    through: what carries rows from stage to stage: files, or the runner's own shuffle.
+    lanes: to how many elements a stage's shards are dealt (`pipelines.transforms.lanes`).
     """
 
     folder: str
     results_folder: str
-    shards: int
+    shards: Mapping[str, int]
     routes: Mapping[str, Route]
     results: Mapping[str, tuple[pa.Schema, tuple[str, ...]]]
     stages: tuple[str, ...]
     earlier: tuple[PastRun, ...] = ()
+    is_kept: bool = True
+    through: Through = "files"
+    lanes: int = 1
 
     def __post_init__(self) -> None:
         """Refuses a number of shards that is no power of two."""
-        if self.shards < 1 or self.shards & (self.shards - 1):
-            raise ValueError(f"{self.shards} shards, not a power of two")
+        for stage in self.stages:
+            if self.shards[stage] < 1 or self.shards[stage] & (self.shards[stage] - 1):
+                raise ValueError(f"{stage}: {self.shards[stage]} shards, not a power of two")
 
     def later(self, stage: str) -> tuple[str, ...]:
         """The stages after one."""
@@ -100,42 +133,51 @@ class Shuffle:
         """What a stage is given."""
         return {name: route for name, route in self.routes.items() if route.stage == stage}
 
-    def conform(self, name: str, table: pa.Table) -> pa.Table:
-        """A table in the schema of its dataset or result.
+    def conform(self, tables: Tables) -> Tables:
+        """What a step gives, each table in the schema of its dataset or result.
 
         Raises:
-          KeyError: it is neither.
+          KeyError: a table is neither.
         """
-        schema = self.results[name][0] if name in self.results else self.routes[name].schema
-        return table.select(schema.names).cast(schema)
+        return {
+            name: self.routes[name].conform(table)
+            if name not in self.results
+            else table.select(self.results[name][0].names).cast(self.results[name][0])
+            for name, table in tables.items()
+        }
 
 
 def scatter(
     shuffle: Shuffle, tables: Tables, *, is_removal: bool = False
-) -> Iterator[tuple[str, tuple[int, Piece]]]:
-    """Writes routed datasets by shard and results whole; gives (tag, (shard, piece)).
+) -> Iterator[tuple[str, Reference]]:
+    """Writes routed datasets by shard and results whole; gives (tag, (shard, pieces)).
 
-    Raises:
-      KeyError: a table that is neither routed nor a result.
+    Of all datasets of a stage a shard gets one element. The tables are as `conform` gives them.
     """
-    for name, table in tables.items():
-        if len(table) == 0:
+    found: dict[tuple[str, int], list[Piece]] = defaultdict(list)
+    for name, rows in tables.items():
+        if len(rows) == 0:
             continue
-        rows = shuffle.conform(name, table)
         if name in shuffle.results:
-            yield RESULTS_TAG, (0, _write_result(shuffle, name, rows, is_removal=is_removal))
+            yield RESULTS_TAG, (0, (_write_result(shuffle, name, rows, is_removal=is_removal),))
             continue
-        route = shuffle.routes[name]
-        for shard, piece in _write_pieces(shuffle, name, route, rows):
-            yield route.stage, (shard, piece._replace(is_removal=is_removal))
+        stage = shuffle.routes[name].stage
+        for shard, piece in _write_pieces(shuffle, name, rows):
+            found[stage, shard].append(piece._replace(is_removal=is_removal))
+    for (stage, shard), pieces in found.items():
+        yield stage, (shard, tuple(pieces))
 
 
-def written(references: Iterable[tuple[str, tuple[int, Piece]]]) -> Iterator[tuple[str, Any]]:
-    """What `scatter` gives, and with each routed piece its rows for the run's tally."""
-    for tag, reference in references:
-        yield tag, reference
+def written(references: Iterable[tuple[str, Reference]]) -> Iterator[tuple[str, Any]]:
+    """What `scatter` gives, and then the rows of each routed dataset for the run's tally."""
+    rows: Counter[str] = Counter()
+    for tag, (shard, pieces) in references:
+        yield tag, (shard, pieces)
         if tag != RESULTS_TAG:
-            yield TALLY_TAG, (reference[1].dataset, reference[1].rows)
+            for piece in pieces:
+                rows[piece.dataset] += piece.rows
+    for each in rows.items():
+        yield TALLY_TAG, each
 
 
 def gather(pieces: Iterable[Piece], routes: Mapping[str, Route]) -> Tables:
@@ -144,13 +186,16 @@ def gather(pieces: Iterable[Piece], routes: Mapping[str, Route]) -> Tables:
     Raises:
       ValueError: a piece does not hold the rows its reference promises.
     """
-    found: dict[str, list[pa.RecordBatch]] = {name: [] for name in routes}
+    found: dict[str, list[Piece]] = {name: [] for name in routes}
     for piece in sorted(pieces):
-        found[piece.dataset].append(read_piece(piece, routes[piece.dataset]))
-    return {
-        name: pa.Table.from_batches(batches, routes[name].schema).combine_chunks()
-        for name, batches in found.items()
-    }
+        found[piece.dataset].append(piece)
+    # One dataset after the other: while it is put together it is in memory twice.
+    return {name: _read_pieces(own, routes[name]) for name, own in found.items()}
+
+
+def _read_pieces(pieces: Iterable[Piece], route: Route) -> pa.Table:
+    batches = [read_piece(piece, route) for piece in pieces]
+    return pa.Table.from_batches(batches, route.schema).combine_chunks()
 
 
 def read_piece(piece: Piece, route: Route) -> pa.RecordBatch:
@@ -159,9 +204,8 @@ def read_piece(piece: Piece, route: Route) -> pa.RecordBatch:
     Raises:
       ValueError: it does not hold the rows its reference promises.
     """
-    with Path(piece.path).open("rb") as file:
-        file.seek(piece.start)
-        batch = pa.ipc.read_record_batch(pa.py_buffer(file.read(piece.size)), route.schema)
+    data = _read(piece) if piece.data is None else piece.data
+    batch = pa.ipc.read_record_batch(pa.py_buffer(data), route.schema)
     if batch.num_rows != piece.rows:
         raise ValueError(
             f"{piece.path} from byte {piece.start}: {batch.num_rows} rows, not {piece.rows}"
@@ -169,30 +213,49 @@ def read_piece(piece: Piece, route: Route) -> pa.RecordBatch:
     return batch
 
 
-def _write_pieces(
-    shuffle: Shuffle, name: str, route: Route, rows: pa.Table
-) -> list[tuple[int, Piece]]:
-    """Writes one file with a batch for each shard that has rows."""
-    key = route.key_of(rows).view(np.uint64)
-    shard = (key % np.uint64(shuffle.shards)).astype(np.uint16)  # numpy counts what is small
-    order = np.argsort(shard, kind="stable")
-    rows = rows.take(pa.array(order))
-    edges = np.cumsum([0, *np.bincount(shard, minlength=shuffle.shards)])
-    path = _new_file(Path(shuffle.folder, "pieces"), name, "arrow")
-    pieces: list[tuple[int, Piece]] = []
-    with (
-        pa.OSFile(path, "wb") as file,
-        pa.ipc.new_stream(file, route.schema, options=_COMPRESSED) as writer,
-    ):
+def _read(piece: Piece) -> bytes:
+    with Path(piece.path).open("rb", buffering=0) as file:
+        file.seek(piece.start)
+        return file.read(piece.size)
+
+
+def _write_pieces(shuffle: Shuffle, name: str, rows: pa.Table) -> list[tuple[int, Piece]]:
+    """Writes a batch for each shard that has rows: all into one file, or each into its piece."""
+    path, sink = "", pa.BufferOutputStream()
+    if shuffle.through == "files":
+        path = _new_file(Path(shuffle.folder, "pieces"), name, "arrow")
+        sink = pa.OSFile(path, "wb")
+    options = _PLAIN if path and not shuffle.is_kept else _PACKED
+    pieces = []
+    with sink, pa.ipc.new_stream(sink, rows.schema, options=options) as writer:
         # Whatever batch is first comes with the schema: let it be one that nobody reads.
-        writer.write_batch(pa.RecordBatch.from_pylist([], route.schema))
-        for number, (low, high) in enumerate(itertools.pairwise(edges.tolist())):
-            if high > low:
-                start = file.tell()
-                # Combined: of a slice of lists all of their values would be written.
-                writer.write_batch(rows.slice(low, high - low).combine_chunks().to_batches()[0])
-                pieces.append((number, Piece(name, path, start, file.tell() - start, high - low)))
-    return pieces
+        writer.write_batch(pa.RecordBatch.from_pylist([], rows.schema))
+        for shard, batch in _by_shard(rows, shuffle.shards[shuffle.routes[name].stage]):
+            start = sink.tell()
+            writer.write_batch(batch)
+            pieces.append((shard, Piece(name, path, start, sink.tell() - start, batch.num_rows)))
+    if shuffle.through == "files":
+        return pieces
+    data = sink.getvalue()
+    return [
+        (shard, piece._replace(start=0, data=data.slice(piece.start, piece.size).to_pybytes()))
+        for shard, piece in pieces
+    ]
+
+
+def _by_shard(rows: pa.Table, shards: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The rows of each shard that has any."""
+    (whole,) = rows.combine_chunks().to_batches()
+    if shards == 1:
+        yield 0, whole
+        return
+    key = np.asarray(whole[KEY]).view(np.uint64)
+    shard = (key % np.uint64(shards)).astype(np.uint16)  # numpy counts what is small
+    ordered = whole.take(pa.array(np.argsort(shard, kind="stable")))
+    edges = np.cumsum([0, *np.bincount(shard, minlength=shards)]).tolist()
+    for number, (low, high) in enumerate(itertools.pairwise(edges)):
+        if high > low:
+            yield number, ordered.slice(low, high - low)
 
 
 def _write_result(shuffle: Shuffle, name: str, rows: pa.Table, *, is_removal: bool) -> Piece:

@@ -6,7 +6,9 @@ was no before.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -14,13 +16,16 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines import progress
-from pipelines.kernels.columns import Ints, Tables
+from pipelines.kernels.columns import Ints, Tables, ints
 from pipelines.kernels.multisets import add_up, cancel, is_among, negated, without
+from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.past import Past, remember
 from pipelines.transforms.shuffle import (
+    KEY,
     RESULTS_TAG,
     TALLY_TAG,
     Piece,
+    Reference,
     Route,
     Shuffle,
     Step,
@@ -38,7 +43,7 @@ class Change(NamedTuple):
 
 
 def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Change) -> Change:
-    """How a step's answer changes when what it is given changes.
+    """How a step's answer changes when what it is given changes, as `Shuffle.conform` gives it.
 
     Args:
       step: pure over whole key groups: `step(A + B) = step(A) + step(B)` for disjoint keys.
@@ -51,16 +56,14 @@ def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Chang
       ValueError: rows are taken back that are not there.
     """
     if not past and not any(map(len, given.removed.values())):
-        return Change(step(given.added), {})
+        return Change(shuffle.conform(step(given.added)), {})
     routes = shuffle.given(stage)
     old, new = _affected(routes, past, _netted(routes, given))
-    before, after = (_answer(step, tables) for tables in (old, new))
+    before, after = (shuffle.conform(_answer(step, tables)) for tables in (old, new))
     added, removed = {}, {}
     for name in sorted({*before, *after}):
         nothing = (after if name in after else before)[name].slice(0, 0)
-        said, says = (
-            shuffle.conform(name, answer.get(name, nothing)) for answer in (before, after)
-        )
+        said, says = (answer.get(name, nothing) for answer in (before, after))
         sums = shuffle.routes[name].sums if name in shuffle.routes else ()
         if sums:
             added[name] = add_up(pa.concat_tables([says, negated(said, sums)]), sums)
@@ -79,7 +82,7 @@ def _netted(routes: Mapping[str, Route], given: Change) -> Change:
 
 def _affected(routes: Mapping[str, Route], past: Past, given: Change) -> tuple[Tables, Tables]:
     """All rows that decide what the step says of the affected keys: before, and now."""
-    sides = {name: [route.key_of(table[name]) for table in given] for name, route in routes.items()}
+    sides = {name: [ints(table[name][KEY]) for table in given] for name in routes}
     touched = _union(key for keys in sides.values() for key in keys)
     # Where only row-wise datasets change, what else they hold of a key says the same as before.
     context = _union(
@@ -109,14 +112,22 @@ def _answer(step: Step, tables: Tables) -> Tables:
 
 
 class _StageFn(beam.DoFn):
-    """Reads a shard, runs the step, scatters what changes."""
+    """Of each shard of a lane: reads it, runs the step, scatters what changes."""
 
     def __init__(self, stage: str, step: Step, shuffle: Shuffle) -> None:
         self._stage, self._step, self._shuffle = stage, step, shuffle
 
-    def process(self, element: tuple[int, Iterable[Piece]]) -> Iterator[Any]:
-        shard, references = element
-        pieces = [Piece(*reference) for reference in references]
+    def process(self, element: tuple[int, Iterable[Reference]]) -> Iterator[Any]:
+        shards: dict[int, list[Piece]] = defaultdict(list)
+        for shard, pieces in element[1]:
+            shards[shard] += itertools.starmap(Piece, pieces)
+        for outputs in on_threads(self._work, sorted(shards.items())):
+            for tag, output in outputs:
+                yield beam.pvalue.TaggedOutput(tag, output)
+
+    def _work(self, element: tuple[int, Sequence[Piece]]) -> list[tuple[str, Any]]:
+        """What one shard gives, by tag."""
+        shard, pieces = element
         routes = self._shuffle.given(self._stage)
         given = Change(
             gather((piece for piece in pieces if not piece.is_removal), routes),
@@ -124,12 +135,17 @@ class _StageFn(beam.DoFn):
         )
         rows = sum(len(table) for tables in given for table in tables.values())
         progress.tick(self._stage, rows=rows)
-        for tables in given:
-            for name, table in tables.items():
-                yield beam.pvalue.TaggedOutput(TALLY_TAG, (name, -len(table)))
-        remember(self._shuffle, self._stage, shard, pieces, *given)
+        outputs: list[tuple[str, Any]] = [
+            (TALLY_TAG, (name, -len(table)))
+            for tables in given
+            for name, table in tables.items()
+            if len(table)
+        ]
+        if self._shuffle.is_kept:
+            remember(self._shuffle, self._stage, shard, pieces, *given)
         past = Past(self._shuffle, self._stage, shard)
         change = change_of(self._step, self._shuffle, self._stage, past, given)
+        del given  # its rows are in memory until then
         allowed = (RESULTS_TAG, TALLY_TAG, *self._shuffle.later(self._stage))
         for tables, is_removal in zip(change, (False, True), strict=True):
             given_on = scatter(self._shuffle, tables, is_removal=is_removal)
@@ -138,14 +154,15 @@ class _StageFn(beam.DoFn):
                     raise ValueError(
                         f"stage {self._stage} gives {reference} to {tag}, not a later stage"
                     )
-                yield beam.pvalue.TaggedOutput(tag, reference)
+                outputs.append((tag, reference))
+        return outputs
 
 
 @dataclasses.dataclass
 class RunStage(beam.PTransform[Any, Any]):
     """Groups a stage's pieces by shard and runs its step on each shard.
 
-    Takes (shard, Piece); gives, for each later stage and for the results, (shard, Piece), and
+    Takes (shard, pieces); gives, for each later stage and for the results, (shard, pieces), and
     for the run's tally (dataset, rows written, or less rows read).
     Deterministic up to file names, so a retried bundle writes the same rows.
     """
@@ -156,11 +173,13 @@ class RunStage(beam.PTransform[Any, Any]):
 
     def expand(self, pieces: Any) -> Any:
         """Wires the group-by and the step."""
-        progress.expect(self.stage, self.shuffle.shards)
+        progress.expect(self.stage, self.shuffle.shards[self.stage])
+        lanes = self.shuffle.lanes
         tags = (RESULTS_TAG, TALLY_TAG, *self.shuffle.later(self.stage))
         outputs = (
             pieces
-            | "GroupByShard" >> beam.GroupByKey()
+            | "ToLanes" >> beam.Map(lambda each: (each[0] % lanes, each))
+            | "GroupByLane" >> beam.GroupByKey()
             | "RunStep"
             >> beam.ParDo(_StageFn(self.stage, self.step, self.shuffle)).with_outputs(*tags)
         )

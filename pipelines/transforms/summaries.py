@@ -7,16 +7,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Floats, Ints, Tables, codes, group_starts, ints, sort_by
+from pipelines.kernels.columns import (
+    Floats,
+    Ints,
+    Tables,
+    bools,
+    codes,
+    group_starts,
+    ints,
+    is_set,
+    sort_by,
+    take,
+)
+from pipelines.kernels.groups import group_by
 from pipelines.kernels.uncertainty import gamma_interval
 from pipelines.transforms.club import known_pinners, pinner_credits, tie_parts
-from pipelines.transforms.daily import DIMENSIONS, add_up
+from pipelines.transforms.daily import DIMENSIONS, sum_by_key
 from pipelines.transforms.rejects import once
 from pipelines.transforms.relationships import add_stages_up
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
     DAILY_COUNTS,
-    DAILY_PARTS,
     QUALITY_COUNTS,
     QUALITY_PARTS,
     SALES_PARTS,
@@ -29,20 +40,30 @@ from schemas.settings import Site
 def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHING) -> Tables:
     """Merges parts. Takes all rows of whole (site, key)s; gives the aggregate tables."""
     sums = tables["credit_sums"]
-    is_cascade = pc.equal(sums["dimension"], "cascade")
-    default = sums.filter(pc.equal(sums["model"], DEFAULT_MODEL))
+    default = sums.filter(pc.is_valid(sums[DEFAULT_MODEL])).rename_columns(
+        {DEFAULT_MODEL: "credited_micros"}
+    )
     edges = functools.cache(lambda: _edges(tables["reach"], tables["influence"]))
     sales = functools.partial(
-        add_up, tables["sales_parts"], SALES_PARTS, ("site_id", "day"), SALES_SUMS
+        sum_by_key, tables["sales_parts"], SALES_PARTS, ("site_id", "day"), SALES_SUMS
     )
     quality = functools.partial(
-        add_up,
+        sum_by_key,
         tables["quality_parts"],
         QUALITY_PARTS,
         ("site_id", "day", "event_name"),
         QUALITY_COUNTS,
     )
-    credits = functools.cache(lambda: _model_credits(sums.filter(pc.invert(is_cascade))))
+    credits = functools.cache(lambda: _model_credits(sums, wanted.models))
+    parts = tables["daily_parts"]
+
+    @functools.cache
+    def key() -> list[Ints]:
+        return [codes([parts[name]])[0] for name in ("site_id", "key", "day")]
+
+    def daily(dimension: str) -> pa.Table:
+        return _daily_table(parts, key(), dimension, wanted.models)
+
     return wanted.made(
         sphere_edges=edges,
         pinner_spheres=lambda: _spheres(tables, edges(), default, sites),
@@ -51,9 +72,9 @@ def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHIN
         known_pinners=lambda: known_pinners(tables["own_pins"]),
         pinner_credits=lambda: pinner_credits(credits()),
         tie_parts=lambda: tie_parts(edges()),
-        item_daily=lambda: _daily_table(tables["daily_parts"], "product", wanted.models),
-        slot_daily=lambda: _daily_table(tables["daily_parts"], "slot", wanted.models),
-        recommender_daily=lambda: _daily_table(tables["daily_parts"], "recommender", wanted.models),
+        item_daily=lambda: daily("product"),
+        slot_daily=lambda: daily("slot"),
+        recommender_daily=lambda: daily("recommender"),
         sales_daily=lambda: _for_each_model(sales(), wanted.models),
         data_quality_daily=quality,
         stage_transitions=lambda: add_stages_up(tables["stage_parts"]),
@@ -186,25 +207,30 @@ def _cascades(shapes: pa.Table, default: pa.Table) -> pa.Table:
     ).append_column("credited_micros", pa.array(total[mine]))
 
 
-def _model_credits(sums: pa.Table) -> pa.Table:
-    keys = ("site_id", "dimension", "key", "model")
-    # Sorted by amount as well: float sums come out the same in every cut of the work.
-    sums = sort_by(sums, *keys, "credited_micros")
-    (code,) = codes([sums[key] for key in keys])
-    start = group_starts(code)
-    interval = gamma_interval(ints(sums["credited_micros"]), np.append(start, len(sums)))
-    total = np.add.reduceat(ints(sums["credited_micros"]), start) if len(start) else start
-    groups = sums.select(list(keys)).take(pa.array(start))
-    return pa.table(
-        {
-            **{key: groups[key] for key in keys},
-            "credited_micros": total,
+def _model_credits(sums: pa.Table, models: Sequence[str]) -> pa.Table:
+    """Credit of each key of each dimension but cascades, and how sure it is."""
+    sums = sums.filter(pc.not_equal(sums["dimension"], "cascade"))
+    (code,) = codes([sums[key] for key in ("site_id", "dimension", "key")])
+    parts = []
+    for model in models:
+        owed = np.flatnonzero(is_set(sums[model]))
+        amount = ints(sums[model])[owed]
+        # Sorted by amount as well: float sums come out the same in every cut of the work.
+        by = np.lexsort((amount, code[owed]))
+        owed, amount = owed[by], amount[by]
+        start = group_starts(code[owed])
+        interval = gamma_interval(amount, np.append(start, len(owed)))
+        rows = sums.select(["site_id", "dimension", "key"]).take(pa.array(owed[start]))
+        columns = {
+            "model": pa.array([model] * len(start), pa.string()),
+            "credited_micros": np.add.reduceat(amount, start) if len(start) else start,
             "ci_low_micros": _rounded(interval.low),
             "ci_high_micros": _rounded(interval.high),
             "n_customers": interval.n_customers,
             "n_effective": pa.array(interval.n_effective, mask=np.isnan(interval.n_effective)),
         }
-    )
+        parts.append(pa.table({**{n: rows[n] for n in rows.column_names}, **columns}))
+    return pa.concat_tables(parts)
 
 
 def _rounded(value: Floats) -> pa.Array:
@@ -212,17 +238,45 @@ def _rounded(value: Floats) -> pa.Array:
     return pa.array(np.round(np.where(missing, 0, value)).astype(np.int64), mask=missing)
 
 
-def _daily_table(parts: pa.Table, dimension: str, models: Sequence[str]) -> pa.Table:
-    """Counts that hold for every model are repeated for each, so that one filter reads a row."""
-    parts = parts.filter(pc.equal(parts["dimension"], dimension))
-    shared = parts.filter(pc.is_null(parts["model"]))
-    keys = ("site_id", "dimension", "key", "day", "model")
-    # Added up first: a count comes in many parts.
-    shared = add_up(shared, DAILY_PARTS, keys, DAILY_COUNTS).drop_columns("model")
-    repeated = _for_each_model(shared, models).select(parts.column_names)
-    parts = pa.concat_tables([parts.filter(pc.is_valid(parts["model"])), repeated])
-    summed = add_up(parts, DAILY_PARTS, keys, DAILY_COUNTS)
-    return summed.rename_columns({"key": DIMENSIONS[dimension]})
+def _daily_table(
+    parts: pa.Table, key: Sequence[Ints], dimension: str, models: Sequence[str]
+) -> pa.Table:
+    """Counts that hold for every model are repeated for each, so that one filter reads a row.
+
+    Args:
+      parts: of all dimensions.
+      key: [parts] codes of site, key and day.
+      dimension: whose rows count.
+      models: in the order in which they are wanted.
+    """
+    rows = np.flatnonzero(bools(pc.equal(parts["dimension"], dimension)))
+    key = [code[rows] for code in key]
+    # Of each key and day a place for what holds for every model, and one for each model.
+    places = 1 + len(models)
+    model = pc.index_in(parts["model"], value_set=pa.array(models, pa.string()))
+    place = 1 + ints(model, missing=-1)[rows]
+    told = group_by(*key, place)
+    day = np.cumsum(np.any([np.diff(code[told.one], prepend=-1) != 0 for code in key], axis=0)) - 1
+    cell = day * places + place[told.one]
+    is_told = np.zeros((int(day.max(initial=-1)) + 1, places), dtype=np.bool_)
+    is_told.reshape(-1)[cell] = True
+    day_of_row, of_model = np.nonzero(is_told[:, 1:] | is_told[:, :1])
+
+    def count(name: str) -> Ints:
+        total = np.zeros(is_told.size, dtype=np.int64)
+        total[cell] = told.sums(ints(parts[name])[rows])
+        return total[day_of_row * places + of_model + 1] + total[day_of_row * places]
+
+    one = rows[told.one[group_starts(day)][day_of_row]]
+    return pa.table(
+        {
+            "site_id": take(parts["site_id"], one),
+            DIMENSIONS[dimension]: take(parts["key"], one),
+            "day": take(parts["day"], one),
+            "model": take(pa.array(models, pa.string()), of_model),
+            **{name: count(name) for name in DAILY_COUNTS},
+        }
+    )
 
 
 def _for_each_model(table: pa.Table, models: Sequence[str]) -> pa.Table:

@@ -1,13 +1,44 @@
-"""Touches that an order may owe something to; most touches come before no order at all."""
+"""Touches that an order may owe something to, and the chains of pins above them.
+
+Most touches come before no order at all, so a touch carries no more than its pin until an order
+asks for it: then it meets its pin's chain.
+"""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Bools, Ints, Tables, codes, ints
+from pipelines.kernels.cascade import Forest, chains, necessity_shares
+from pipelines.kernels.columns import (
+    Bools,
+    Ints,
+    Tables,
+    bools,
+    codes,
+    ints,
+    is_set,
+    joint_key,
+    key_places,
+    places,
+    take,
+)
+from pipelines.kernels.multisets import is_among
+from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
+from schemas.batches import CHAINED_TOUCHES, PIN_CHAINS, TOUCHES
 from schemas.settings import Site
+
+
+def list_touches(pins: pa.Table, landings: pa.Table) -> pa.Table:
+    """TOUCHES: known people's landings on known pins, and their own pins."""
+    landings = landings.filter(pc.invert(landings["is_crawler"]))
+    rows = pa.concat_tables(
+        each.rename_columns({"event_id": "touch_id"}).select(TOUCHES.names)
+        for each in (landings, pins)
+    )
+    return rows.filter(pc.is_valid(rows["person_id"]))
 
 
 def select_touches(
@@ -25,19 +56,88 @@ def select_touches(
     )
 
 
+def pin_of(landings: pa.Table, pins: pa.Table) -> Ints:
+    """[landings] row of the landing's pin, -1 where it is unknown: by key, and then by text.
+
+    Args:
+      landings: or touches; rows with `site_id` and `pin_id` that met their pins by these.
+      pins: or what is known of them, each once.
+    """
+    row = key_places(ints(landings[KEY]), ints(pins[KEY]))
+    is_right = np.ones(len(row), dtype=np.bool_)
+    for name in ("site_id", "pin_id"):
+        is_right &= bools(pc.equal(landings[name], take(pins[name], row)))
+    wrong = (row >= 0) & ~is_right
+    if (wrong & is_set(landings["pin_id"])).any():  # two ids have one key: once in 2**64 pairs
+        return places(*(joint_key(t["site_id"], t["pin_id"]) for t in (landings, pins)))
+    return np.where(wrong, -1, row)
+
+
+def list_chains(pins: pa.Table, forest: Forest, owner: Ints, sites: Mapping[str, Site]) -> pa.Table:
+    """PIN_CHAINS: each pin's way up to its root.
+
+    Args:
+      pins: with `person_id`.
+      forest: the pins.
+      owner: [pins] person codes, -1 unknown.
+      sites: say how necessary the next pin up is.
+    """
+    chain = chains(forest)
+    player = np.where(owner >= 0, owner, owner.max(initial=0) + 1 + np.arange(len(owner)))
+    necessity = np.array([sites[site].necessity for site in pins["site_id"].to_pylist()])
+    offsets = pa.array(chain.start, pa.int32())
+
+    def lists(column: pa.Array) -> pa.Array:
+        return pa.ListArray.from_arrays(offsets, take(column, chain.ancestor))
+
+    shares = necessity_shares(chain, player, necessity)
+    return pa.table(
+        {
+            "site_id": pins["site_id"],
+            "pin_id": pins["pin_id"],
+            "pin_ids": lists(pins["pin_id"]),
+            "pinner_ids": lists(pins["person_id"]),
+            "item_ids": lists(pins["item_id"]),
+            "item_list_ids": lists(pins["item_list_id"]),
+            "recommender_ids": lists(pins["recommender_id"]),
+            "shares": pa.ListArray.from_arrays(offsets, pa.array(shares)),
+        }
+    )
+
+
+def chain_touches(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
+    """Gives each touch the chain of its pin. Takes touches and chains of whole pins."""
+    touches, above = tables["order_touches"], tables["pin_chains"]
+    row = pin_of(touches, above)
+
+    def chained() -> pa.Table:
+        rows = touches.filter(pa.array(row >= 0))
+        of_pin = above.take(pa.array(row[row >= 0]))
+        for name in PIN_CHAINS.names[2:]:
+            rows = rows.append_column(name, of_pin[name])
+        return rows.select(CHAINED_TOUCHES.names)
+
+    return wanted.made(chained_touches=chained)
+
+
 def _is_followed(touches: pa.Table, orders: pa.Table, sites: Mapping[str, Site]) -> Bools:
     creditable = orders.filter(orders["is_creditable"])
+    chosen = np.zeros(len(touches), dtype=np.bool_)
+    # Most people never buy.
+    rows = np.flatnonzero(is_among(ints(touches[KEY]), np.unique(ints(creditable[KEY]))))
+    of_buyers = touches.select(["site_id", "person_id", "at"]).take(pa.array(rows))
     touch_person, order_person = codes(
-        *([table["site_id"], table["person_id"]] for table in (touches, creditable))
+        *([table["site_id"], table["person_id"]] for table in (of_buyers, creditable))
     )
     window = [sites[site].window_ms for site in creditable["site_id"].to_pylist()]
-    return has_order(
+    chosen[rows] = has_order(
         touch_person,
-        ints(touches["at"]),
+        ints(of_buyers["at"]),
         order_person,
         ints(creditable["at"]),
         np.array(window, dtype=np.int64),
     )
+    return chosen
 
 
 def has_order(

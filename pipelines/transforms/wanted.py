@@ -15,7 +15,7 @@ from schemas.models import DEFAULT_MODEL, MODELS
 from schemas.tables import RESULTS
 
 _PINS = ("pins_by_root", "landings_by_root")
-_CREDIT = ("order_touches", "orders_to_credit")
+_CREDIT = ("chained_touches", "orders_to_credit")
 _CLUB = ("known_pinners", "pinner_credits", "buyer_sales", "buyer_credits")
 MADE_OF: Mapping[str, Sequence[str]] = {
     "pins": _PINS,
@@ -56,9 +56,11 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "hop_visits": _PINS,
     "own_pins": _PINS,
     "cascade_shapes": _PINS,
+    "chained_touches": ("order_touches", "pin_chains"),
     "order_touches": ("touches", "orders_by_person"),
     "orders_to_credit": ("orders_by_person",),
-    "touches": _PINS,
+    "touches": ("pins_by_person", "landings_by_person"),
+    "pin_chains": ("pins_by_root",),
     "known_pinners": ("own_pins",),
     "pinner_credits": ("credit_sums/pinner",),
     "buyer_sales": _CREDIT,

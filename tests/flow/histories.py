@@ -11,7 +11,16 @@ import pyarrow.parquet as pq
 from pipelines.flows.attribute import steps
 from pipelines.transforms.deduplicate import with_time
 from pipelines.transforms.routes import routes
-from pipelines.transforms.shuffle import RESULTS_TAG, PastRun, Piece, Shuffle, Step, gather, scatter
+from pipelines.transforms.shuffle import (
+    RESULTS_TAG,
+    PastRun,
+    Piece,
+    Reference,
+    Shuffle,
+    Step,
+    gather,
+    scatter,
+)
 from pipelines.transforms.stage import _StageFn
 from schemas.events import AnyEvent
 from schemas.results import result_key, result_schema
@@ -19,7 +28,7 @@ from schemas.settings import Site
 from schemas.tables import RESULTS
 from tests.flow.truth import Rows, by_name
 
-References = list[tuple[str, tuple[int, Piece]]]
+References = list[tuple[str, Reference]]
 # A lake: the events of each file.
 Lake = Mapping[str, Sequence[AnyEvent]]
 
@@ -43,27 +52,28 @@ class House:
         """Brings the tables up to date with the lake; gives all their rows."""
         folder = self._folder / str(len(self._runs))
         folder.mkdir(parents=True)
+        number = self.shards[len(self._runs) % len(self.shards)]
         shuffle = Shuffle(
             folder=str(folder),
             results_folder=str(folder / "results"),
-            shards=self.shards[len(self._runs) % len(self.shards)],
+            # Every other stage has one shard only.
+            shards={stage: (number, 1)[place % 2] for place, stage in enumerate(self.steps)},
             routes=self.routes,
             results={name: (result_schema(name), result_key(name)) for name in RESULTS},
             stages=tuple(self.steps),
             earlier=tuple(self._runs),
         )
-        given: dict[str, dict[int, list[Piece]]] = defaultdict(lambda: defaultdict(list))
-        for tag, (shard, piece) in self._changed(lake, shuffle):
-            given[tag][shard].append(piece)
+        given: dict[str, list[Reference]] = defaultdict(list)
+        for tag, reference in self._changed(lake, shuffle):
+            given[tag].append(reference)
         self.touched = dict.fromkeys(self.steps, 0)
         for stage, step in self.steps.items():
-            for shard, pieces in given[stage].items():
-                self.touched[stage] += sum(piece.rows for piece in pieces)
-                for output in _StageFn(stage, step, shuffle).process((shard, pieces)):
-                    place, piece = output.value
-                    given[output.tag][place].append(piece)
+            pieces = [piece for _, own in given[stage] for piece in own]
+            self.touched[stage] = sum(piece.rows for piece in pieces)
+            for output in _StageFn(stage, step, shuffle).process((0, given[stage])):
+                given[output.tag].append(output.value)
         self._runs.append(PastRun(str(folder), shuffle.shards))
-        self._apply(given[RESULTS_TAG][0])
+        self._apply([piece for _, own in given[RESULTS_TAG] for piece in own])
         return {
             name: [rows[key] for key in sorted(rows, key=_nulls_last)]
             for name, rows in self.tables.items()
@@ -75,7 +85,8 @@ class House:
         for name, (events, note) in list(self._read.items()):
             if lake.get(name) != events:
                 del self._read[name]
-                pieces = [Piece(*piece) for _, (_, piece) in json.loads(note.read_text())]
+                references = json.loads(note.read_text())
+                pieces = [Piece(*piece) for _, (_, own) in references for piece in own]
                 rows = gather(
                     pieces, {piece.dataset: self.routes[piece.dataset] for piece in pieces}
                 )
@@ -83,7 +94,7 @@ class House:
         for name, events in lake.items():
             if name not in self._read:
                 tables = {kind: with_time(table) for kind, table in by_name(events).items()}
-                references = list(scatter(shuffle, tables))
+                references = list(scatter(shuffle, shuffle.conform(tables)))
                 note = self._folder / f"{len(self._runs)}-{name}.json"
                 note.write_text(json.dumps(references))
                 self._read[name] = (events, note)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from pipelines.kernels import credit
 from pipelines.kernels.columns import Ints, Tables
-from pipelines.kernels.money import split_micros
-from pipelines.transforms import credits, stage
+from pipelines.kernels.money import split_by_share
+from pipelines.transforms import stage
 from pipelines.transforms.shuffle import Piece, Route, gather
 from schemas.errors import AuditError
 from tests.flow.truth import run_beam, run_steps
@@ -47,12 +48,12 @@ def test_a_split_that_loses_a_micro_fails(monkeypatch: pytest.MonkeyPatch) -> No
     """Per line and model, credits are the net value: to the micro, or nothing is published."""
 
     def losing(amount: Ints, *rest: Any) -> Ints:
-        parts = split_micros(amount, *rest)
+        parts = split_by_share(amount, *rest)
         parts[:1] -= 1
         return parts
 
     assert run_steps(WORLD.events, WORLD.sites)["order_credits"]  # the control
-    monkeypatch.setattr(credits, "split_micros", losing)
+    monkeypatch.setattr(credit, "split_by_share", losing)
 
     with pytest.raises(AuditError, match="first credits"):
         run_steps(WORLD.events, WORLD.sites)

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import strategies as st
 
 from pipelines.flows.attribute import steps
-from pipelines.kernels.columns import Tables
+from pipelines.kernels.columns import Tables, ints
 from pipelines.kernels.multisets import add_up, fingerprints
 from pipelines.transforms.deduplicate import with_time
 from pipelines.transforms.routes import routes
+from pipelines.transforms.shuffle import KEY
 from schemas.events import EVENTS, Identify, PinVisit
 from schemas.lake import lake_schema
 from schemas.results import result_schema
@@ -28,7 +29,9 @@ ROUTES = routes()
 
 def conform(name: str, table: pa.Table) -> pa.Table:
     """A table as the next stage or the database gets it."""
-    schema = result_schema(name) if name in RESULTS else ROUTES[name].schema
+    if name in ROUTES:
+        return ROUTES[name].conform(table)
+    schema = result_schema(name)
     return table.select(schema.names).cast(schema)
 
 
@@ -74,7 +77,7 @@ def test_a_step_on_whole_keys_is_the_sum_of_its_parts(world: TinyWorld, parts: i
         step = steps(world.sites)[stage]
         cut = [
             {
-                name: table.filter(pa.array(ROUTES[name].key_of(table) % parts == part))
+                name: table.filter(pa.array(ints(table[KEY]) % parts == part))
                 for name, table in tables.items()
             }
             for part in range(parts)

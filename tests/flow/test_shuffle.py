@@ -1,8 +1,10 @@
 """The shuffle: rows go out by shard and come back whole, and Beam adds no meaning."""
 
 import contextlib
+import dataclasses
 import itertools
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,20 +20,26 @@ from hypothesis import strategies as st
 
 from pipelines.kernels.columns import Tables
 from pipelines.kernels.hashing import hash_rows
+from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.shuffle import (
+    KEY,
     RESULTS_TAG,
     TALLY_TAG,
     Piece,
     Route,
     Shuffle,
     Step,
+    Through,
     gather,
     scatter,
 )
 from pipelines.transforms.stage import RunStage
 
-WORDS = pa.schema([("site_id", pa.string()), ("word", pa.string()), ("uses", pa.int64())])
+WORDS = pa.schema(
+    [("site_id", pa.string()), ("word", pa.string()), ("uses", pa.int64()), (KEY, pa.int64())]
+)
 TOTALS = pa.schema([("word", pa.string()), ("total", pa.int64())])
+KEYED_TOTALS = TOTALS.append(pa.field(KEY, pa.int64()))
 KEYS = ("site_id", "word")
 
 
@@ -55,26 +63,27 @@ ROWS = st.lists(
 
 
 @contextlib.contextmanager
-def shuffled(shards: int) -> Iterator[Shuffle]:
+def shuffled(shards: int, through: Through = "files") -> Iterator[Shuffle]:
     """A shuffle of two datasets in a folder of its own, which appears with the first piece."""
     with tempfile.TemporaryDirectory() as folder:
         yield Shuffle(
             folder=str(Path(folder) / "run"),
             results_folder=str(Path(folder) / "run" / "results"),
-            shards=shards,
+            shards={"Count": shards, "Report": 2},
             routes={
                 "words": Route("Count", KEYS, WORDS),
                 "more_words": Route("Count", KEYS, WORDS),
-                "totals": Route("Report", ("word",), TOTALS),
+                "totals": Route("Report", ("word",), KEYED_TOTALS),
             },
             results={"report": (TOTALS, ("word", "total"))},
             stages=("Count", "Report"),
+            through=through,
         )
 
 
 def words(rows: Sequence[Word]) -> pa.Table:
     """The rows as a table, with a column that no route asks for."""
-    table = pa.Table.from_pylist([row._asdict() for row in rows], WORDS)
+    table = pa.Table.from_pylist([row._asdict() for row in rows], WORDS.remove(3))
     return table.append_column("scratch", pa.array([None] * len(rows), pa.int64()))
 
 
@@ -88,25 +97,30 @@ def by_shard(shuffle: Shuffle, batches: Sequence[Tables]) -> dict[int, list[Piec
     """Scatters batches; the pieces of each shard, as a group-by gives them."""
     pieces: dict[int, list[Piece]] = {}
     for tables in batches:
-        for tag, (shard, piece) in scatter(shuffle, tables):
-            assert tag == shuffle.routes[piece.dataset].stage
-            pieces.setdefault(shard, []).append(piece)
+        for tag, (shard, own) in scatter(shuffle, shuffle.conform(tables)):
+            assert {shuffle.routes[piece.dataset].stage for piece in own} == {tag}
+            pieces.setdefault(shard, []).extend(own)
     return pieces
 
 
 def counted(table: pa.Table) -> Counter[Word]:
     """Rows without their order."""
-    return Counter(Word(**row) for row in table.select(WORDS.names).to_pylist())
+    return Counter(Word(**row) for row in table.select(Word._fields).to_pylist())
 
 
-@given(ROWS, st.sampled_from([1, 2, 4, 8]), st.lists(st.integers(0, 30), max_size=4))
+@given(
+    ROWS,
+    st.sampled_from([1, 2, 4, 8]),
+    st.lists(st.integers(0, 30), max_size=4),
+    st.sampled_from(["files", "runner"]),
+)
 @settings(max_examples=60)
 def test_every_row_lands_once_and_rows_of_a_key_together(
-    rows: list[Word], shards: int, edges: list[int]
+    rows: list[Word], shards: int, edges: list[int], through: Through
 ) -> None:
     """A lost row is lost money; a key in two shards is an order credited twice."""
     table = words(rows)
-    with shuffled(shards) as shuffle:
+    with shuffled(shards, through) as shuffle:
         pieces = by_shard(shuffle, [{"words": batch} for batch in cut(table, edges)])
         found = {shard: gather(own, shuffle.given("Count")) for shard, own in pieces.items()}
 
@@ -116,7 +130,9 @@ def test_every_row_lands_once_and_rows_of_a_key_together(
         assert tables["words"].schema == WORDS
         assert tables["more_words"].equals(WORDS.empty_table())
         keys = [tables["words"][key] for key in KEYS]
-        assert (hash_rows(*keys) % np.uint64(shards)).tolist() == [shard] * len(tables["words"])
+        hashes = hash_rows(*keys)
+        assert (hashes % np.uint64(shards)).tolist() == [shard] * len(tables["words"])
+        assert hashes.view(np.int64).tolist() == tables["words"][KEY].to_pylist()
 
 
 @given(ROWS, ROWS, st.sampled_from([1, 2, 4]))
@@ -155,7 +171,7 @@ def test_a_result_is_one_sorted_file() -> None:
     """A database appends sorted rows instead of searching for their places."""
     table = pa.table({"total": [1, 3, 2], "word": ["b", "a", "a"], "scratch": [0, 0, 0]})
     with shuffled(4) as shuffle:
-        ((tag, (shard, piece)),) = scatter(shuffle, {"report": table})
+        ((tag, (shard, (piece,))),) = scatter(shuffle, shuffle.conform({"report": table}))
         rows = pq.read_table(piece.path)
 
     assert (tag, shard, piece.dataset, piece.rows) == (RESULTS_TAG, 0, "report", 3)
@@ -163,17 +179,36 @@ def test_a_result_is_one_sorted_file() -> None:
     assert rows.to_pydict() == {"word": ["a", "a", "b"], "total": [2, 3, 1]}
 
 
+def test_a_shuffle_through_the_runner_shares_no_files() -> None:
+    """Its workers may have no storage in common."""
+    with shuffled(4, "runner") as shuffle:
+        pieces = by_shard(shuffle, [{"words": words([Word("a", "x", 1), Word("b", "y", 2)])}])
+
+        assert {piece.path for own in pieces.values() for piece in own} == {""}
+        assert not Path(shuffle.folder).exists()
+
+
+def test_a_shard_gets_one_element_of_all_datasets_of_a_stage() -> None:
+    """What Beam does for an element costs as much as thousands of rows."""
+    row = words([Word("a", "x", 1)])
+    with shuffled(4) as shuffle:
+        ((tag, (_, pieces)),) = scatter(shuffle, shuffle.conform({"words": row, "more_words": row}))
+
+    assert (tag, [piece.dataset for piece in pieces]) == ("Count", ["words", "more_words"])
+
+
 def test_empty_tables_leave_no_file() -> None:
     """Thousands of empty files would cost more than the rows."""
     with shuffled(4) as shuffle:
-        assert list(scatter(shuffle, {"words": words([]), "report": TOTALS.empty_table()})) == []
+        nothing = shuffle.conform({"words": words([]), "report": TOTALS.empty_table()})
+        assert list(scatter(shuffle, nothing)) == []
         assert not Path(shuffle.folder).exists()
 
 
 def test_a_table_without_a_route_is_refused() -> None:
     """A misspelt dataset must not vanish."""
     with shuffled(1) as shuffle, pytest.raises(KeyError, match="wrods"):
-        list(scatter(shuffle, {"wrods": words([Word("a", "x", 1)])}))
+        shuffle.conform({"wrods": words([Word("a", "x", 1)])})
 
 
 def test_a_piece_with_another_number_of_rows_is_refused() -> None:
@@ -195,7 +230,11 @@ def total(tables: Tables) -> Tables:
 
 def run_beam(shuffle: Shuffle, batches: Sequence[Tables], step: Step) -> dict[str, list[Any]]:
     """RunStage over batches: the rows of each dataset it gives, and in how many files."""
-    pieces = [reference for tables in batches for _, reference in scatter(shuffle, tables)]
+    pieces = [
+        reference
+        for tables in batches
+        for _, reference in scatter(shuffle, shuffle.conform(tables))
+    ]
     before = set(Path(shuffle.folder).glob("*/*"))
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         outputs = pipeline | beam.Create(pieces) | RunStage("Count", step, shuffle)
@@ -208,24 +247,43 @@ def run_beam(shuffle: Shuffle, batches: Sequence[Tables], step: Step) -> dict[st
             rows["report"] += pq.read_table(path).to_pylist()
         else:
             with pa.OSFile(str(path)) as file:
-                rows["totals"] += pa.ipc.open_stream(file).read_all().to_pylist()
+                rows["totals"] += pa.ipc.open_stream(file).read_all().drop(KEY).to_pylist()
     return {name: sorted(each, key=str) for name, each in rows.items()}
 
 
-@pytest.mark.parametrize(("shards", "edges"), [(1, []), (4, [7]), (8, [1, 2, 20])])
-def test_pipeline_gives_what_the_step_gives(shards: int, edges: list[int]) -> None:
-    """Beam adds distribution, not meaning: same rows however the batch is cut."""
+@pytest.mark.parametrize(
+    ("shards", "lanes", "edges"), [(1, 1, []), (4, 1, [7]), (8, 1, [1, 2, 20]), (8, 3, [4])]
+)
+def test_pipeline_gives_what_the_step_gives(shards: int, lanes: int, edges: list[int]) -> None:
+    """Beam adds distribution, not meaning: same rows however the batch is cut and dealt."""
     # One site: then the key of the shuffle is the step's.
     rows = [Word("a", word, number) for number, word in enumerate(["x", "y", "zebra"] * 9)]
     some, others = words(rows), words(rows[5:11])
-    whole = total({"words": some.select(WORDS.names), "more_words": others.select(WORDS.names)})
+    whole = total({"words": some, "more_words": others})
 
-    with shuffled(shards) as shuffle:
+    with shuffled(shards) as dealt_to_one:
+        shuffle = dataclasses.replace(dealt_to_one, lanes=lanes)
         batches: list[Tables] = [{"words": batch} for batch in cut(some, edges)]
         found = run_beam(shuffle, [*batches, {"more_words": others}], total)
 
     for name, table in whole.items():
         assert found[name] == sorted(table.select(TOTALS.names).to_pylist(), key=str)
+
+
+def test_threads_keep_the_order_of_their_elements() -> None:
+    """Which shard is done first is chance, and must decide nothing."""
+
+    def waited(seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds
+
+    assert list(on_threads(waited, [0.02, 0])) == [0.02, 0]
+
+
+def test_what_fails_on_a_thread_fails_the_run() -> None:
+    """A shard that is left out is revenue that is left out."""
+    with pytest.raises(ZeroDivisionError):
+        list(on_threads(lambda number: 1 / number, [1, 0, 2]))
 
 
 def test_a_dataset_for_an_earlier_stage_is_refused() -> None:

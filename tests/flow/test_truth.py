@@ -1,8 +1,12 @@
 """The flow against the naive oracle and against itself, whatever way events arrive."""
 
 import hypothesis
+import numpy as np
+import pyarrow as pa
 import pytest
 
+from pipelines.kernels.hashing import hash_rows
+from pipelines.transforms import shuffle
 from tests.flow.truth import as_truth, run_beam, run_steps
 from tests.oracle import SALES_SUMS, truth
 from tests.strategies import TinyWorld, tiny_worlds
@@ -99,3 +103,25 @@ def test_the_order_of_rows_decides_nothing(world: TinyWorld, random: object) -> 
     random.shuffle(events)  # type: ignore[attr-defined]
 
     assert run_steps(events, world.sites) == run_steps(world.events, world.sites)
+
+
+def test_a_shuffle_through_the_runner_gives_equal_tables() -> None:
+    """A cluster without shared storage must pay the same pinners."""
+    world = simulate(6, visitors=12, days=20)
+
+    found = run_beam([world.events], world.sites, shards=2, shuffle="runner")
+
+    assert found == run_steps(world.events, world.sites)
+
+
+def test_different_ids_with_one_key_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key is a hash: by accident two people may have one, and must not share their orders."""
+    world = simulate(2, visitors=30)
+    wanted = run_steps(world.events, world.sites)
+
+    def few(*columns: pa.Array) -> np.ndarray:
+        return hash_rows(*columns) % np.uint64(3)
+
+    monkeypatch.setattr(shuffle, "hash_rows", few)
+
+    assert run_steps(world.events, world.sites) == wanted

@@ -58,10 +58,7 @@ def run_stages(
     for stage, step in steps(sites, wanted).items():
         taken = {
             name: pa.concat_tables(
-                [
-                    table.select(route.schema.names).cast(route.schema)
-                    for table in made.get(name, [])
-                ]
+                [route.conform(table) for table in made.get(name, [])]
                 or [route.schema.empty_table()]
             )
             for name, route in routes().items()
@@ -73,9 +70,12 @@ def run_stages(
 
 
 def run_beam(
-    runs: Sequence[Sequence[AnyEvent]], sites: Mapping[str, Site], shards: int | None = None
+    runs: Sequence[Sequence[AnyEvent]],
+    sites: Mapping[str, Site],
+    shards: int | None = None,
+    **settings: Any,
 ) -> Rows:
-    """The real flow over a lake that was written in these runs."""
+    """The real flow over a lake that was written in these runs, with these settings."""
     with tempfile.TemporaryDirectory() as folder:
         home = Home(folder)
         for number, events in enumerate(runs):
@@ -84,7 +84,8 @@ def run_beam(
                     writer.write(name, table, f"run-{number}")
         work = Path(folder) / "scratch"
         work.mkdir()
-        files = attribute(home, lake_files(home), Settings(sites=dict(sites)), work, shards=shards)
+        given = Settings(sites=dict(sites), **settings)
+        files = attribute(home, lake_files(home), given, work, shards=shards)
         found: dict[str, list[pa.Table]] = {name: [] for name in RESULTS}
         for file in files:
             found[file.table].append(pq.read_table(file.path))

@@ -97,6 +97,19 @@ def test_a_full_run_gives_the_same_tables(
     assert tables(home) == truth
 
 
+def test_a_shuffle_through_the_runner_leaves_nothing_to_continue(
+    home: Home, truth: dict[str, list[tuple[object, ...]]]
+) -> None:
+    """Workers without shared storage keep no pieces: such a run is a full one, and says so."""
+    settings = home.settings_file.read_text()
+    home.settings_file.write_text(f'shuffle = "runner"\n{settings}')
+
+    assert go(home).is_full
+
+    assert tables(home) == truth
+    assert not list(home.state.iterdir())
+
+
 def test_files_that_go_or_change_are_taken_back(
     home: Home, truth: dict[str, list[tuple[object, ...]]]
 ) -> None:

@@ -13,6 +13,7 @@ from pipelines.kernels.columns import (
     ints,
     is_set,
     joint_key,
+    key_places,
     places,
     sort_by,
     take,
@@ -125,3 +126,16 @@ def test_sort_by_is_ascending_with_nulls_last() -> None:
         {"a": "y", "b": 1},
         {"a": None, "b": 0},
     ]
+
+
+INTEGERS = st.lists(st.integers(-3, 3) | st.sampled_from([-(2**63), 2**63 - 1]), max_size=15)
+
+
+@given(INTEGERS, INTEGERS)
+def test_a_key_is_found_at_its_first_place(needles: list[int], haystack: list[int]) -> None:
+    """A landing that found another pin would credit a stranger."""
+    wanted = [haystack.index(key) if key in haystack else -1 for key in needles]
+
+    found = key_places(np.array(needles, dtype=np.int64), np.array(haystack, dtype=np.int64))
+
+    assert found.tolist() == wanted

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.kernels import multisets
-from pipelines.kernels.multisets import add_up, cancel, fingerprints, is_among, negated, without
+from pipelines.kernels.multisets import (
+    add_up,
+    cancel,
+    fingerprints,
+    is_among,
+    is_repeated,
+    negated,
+    without,
+)
 
 LINE = pa.struct([("item", pa.string()), ("micros", pa.int64())])
 SCHEMA = pa.schema(
@@ -123,3 +131,11 @@ def test_the_sieve_finds_every_wanted_key_and_no_other(
     found = is_among(np.array(keys, dtype=np.int64), np.array(sorted(wanted), dtype=np.int64))
 
     assert found.tolist() == [key in wanted for key in keys]
+
+
+@given(st.lists(st.integers(-3, 3) | st.sampled_from([-(2**63), 2**63 - 1]), max_size=20))
+def test_keys_that_come_again_are_found(keys: list[int]) -> None:
+    """One that is overlooked is an event counted twice."""
+    found = is_repeated(np.array(keys, dtype=np.int64))
+
+    assert found.tolist() == [keys.count(key) > 1 for key in keys]
