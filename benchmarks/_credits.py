@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipelines.kernels.retention import POPULATIONS
 from schemas.models import DEFAULT_MODEL, MODELS
 from schemas.results import result_schema
 
@@ -136,6 +137,7 @@ def tables(credits: int) -> dict[str, Columns]:
         "slot_daily": daily("item_list_id", "slot", SLOTS, DAYS),
         "recommender_daily": daily("recommender_id", "recommender", RECOMMENDERS, DAYS),
         "model_credits": model_credits(pinner_id, earned),
+        **loyalty(int(earned[DEFAULT_MODEL].sum()), int(net.sum())),
         "data_quality_daily": {
             "day": days(np.repeat(np.arange(DAYS), 3)),
             "event_name": pa.array(["pin", "pin_visit", "purchase"] * DAYS),
@@ -144,6 +146,45 @@ def tables(credits: int) -> dict[str, Columns]:
         "quarantine": {
             "reject_id": named("reject", np.arange(1_000)), "origin": pa.repeat("beacon", 1_000),
             "place": pa.repeat("events[0]", 1_000), "reason": pa.repeat("too old", 1_000),
+        },
+    }  # fmt: skip
+
+
+def loyalty(credited: int, sold: int) -> dict[str, Columns]:
+    """Tables of some thousand rows, however many credits there are."""
+    percent, month = np.arange(1, 101), np.arange(60)
+    cohort, since = (grid[np.add.outer(month, month) < len(month)] for grid in np.indices((60, 60)))
+    months = np.array([f"{2021 + number // 12}-{number % 12 + 1:02}" for number in month])
+    people = np.full(len(cohort), 1_000)
+    depths = ("reached", "visits_2", "visits_5", "visits_10", "repinned", "bought")
+    return {
+        "fan_clubs": repeated(
+            {
+                "ranked_by": pa.array(np.repeat(["credited", "own"], 100).tolist()),
+                "top_percent": np.tile(percent, 2), "pinners": np.tile(percent, 2),
+                "credited_micros": np.tile(credited * percent // 100, 2),
+                "sales_micros": np.full(200, sold),
+            }
+        ),
+        "concentrations": repeated(
+            {"ranked_by": pa.array(["credited", "own"]), "total_micros": np.full(2, 100)}
+        ),
+        "relationship_depths": {
+            "people_from": np.repeat([1, 2, 5, 10, 25, 100, 1_000], len(depths)),
+            "depth": pa.array(depths * 7), "people": np.full(42, 50), "pinners": np.full(42, 5),
+        },
+        "retention_cohorts": {
+            "population": pa.array(np.repeat(POPULATIONS, len(cohort)).tolist()),
+            "cohort_month": pa.array(np.tile(months[cohort], 3).tolist()),
+            "month": pa.array(np.tile(months[cohort + since], 3).tolist()),
+            "months_since": np.tile(since, 3), "people": np.tile(people, 3),
+            "active_people": np.tile(people // (1 + since), 3),
+            "is_over": np.tile(cohort + since < len(month) - 1, 3),
+        },
+        "retention_fits": {
+            "population": pa.array(np.repeat(POPULATIONS, 4).tolist()),
+            "activity": pa.array(["act", "act", "order", "order"] * 3),
+            "since": pa.array(["entry", "return"] * 6), "people": np.full(12, 1_000),
         },
     }  # fmt: skip
 

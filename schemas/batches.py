@@ -153,6 +153,25 @@ CASCADE_SHAPES = _schema(
 CREDIT_SUMS = _schema(
     site_id=TEXT, dimension=TEXT, key=TEXT, person_id=TEXT, **dict.fromkeys(MODELS, INT)
 )
+# What the orders of one buyer are worth, and what of it one pinner is credited under the default
+# model. A buyer whom nobody knows is an order.
+BUYER_SALES = _schema(site_id=TEXT, person_id=TEXT, order_id=TEXT, net_micros=INT)
+BUYER_CREDITS = _schema(site_id=TEXT, pinner_id=TEXT, person_id=TEXT, credited_micros=INT)
+KNOWN_PINNERS = _schema(site_id=TEXT, pinner_id=TEXT)
+PINNER_CREDITS = _schema(site_id=TEXT, pinner_id=TEXT, model=TEXT, credited_micros=INT)
+TIE_COUNTS = ("pinners", "people", "visits", "pins", "influenced_micros")
+# Ties of pinners who reached at least so many people, that are at least so deep.
+TIE_PARTS = _schema(site_id=TEXT, people_from=INT, depth=TEXT, **dict.fromkeys(TIE_COUNTS, INT))
+RETENTION_SUMS = ("active_people", "buyers", "net_micros")
+# Who of a cohort did something in a month; months are 12 x year + month - 1.
+RETENTION_PARTS = _schema(
+    site_id=TEXT, population=TEXT, cohort_month=INT, month=INT,
+    **dict.fromkeys(RETENTION_SUMS, INT),
+)  # fmt: skip
+LIFETIME_PARTS = _schema(
+    site_id=TEXT, population=TEXT, activity=TEXT, since=TEXT, first_month=INT, last_month=INT,
+    people=INT,
+)  # fmt: skip
 DAILY_COUNTS = (
     "views", "clicks", "pins", "pin_visits", "adds_to_cart", "orders", "units",
     "credited_micros", "direct_micros", "refunded_micros",

@@ -56,6 +56,7 @@ class Site(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True
     half_life_days: Annotated[float, Meta(gt=0, le=3650)] = 7.0
     necessity: Annotated[float, Meta(ge=0, le=1)] = 0.5
     sphere_decay: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    lapse_months: Annotated[int, Meta(ge=1, le=120)] = 6
     stages: Stages = Stages()
 
     @property

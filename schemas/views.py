@@ -9,7 +9,8 @@ import hashlib
 
 from sqlalchemy import Connection, inspect, text
 
-from schemas.models import DEFAULT_MODEL, MODELS
+from schemas.loyalty_views import LOYALTY_VIEWS
+from schemas.models import MODELS
 from schemas.stages import STAGES
 from schemas.tables import RESULTS, RUN_COLUMNS
 
@@ -145,25 +146,6 @@ _QUESTIONS = {
         SELECT *, repinners_hop_1 * 1.0 / NULLIF(reach_hop_1, 0) AS repin_rate_hop_1,
           (reach_total - reach_hop_1) * 1.0 / NULLIF(reach_hop_1, 0) AS amplification
         FROM current_pinner_spheres""",
-    "fan_club": f"""
-        WITH ranked AS (
-          SELECT site_id, pinner_id, credited_micros,
-            ROW_NUMBER() OVER (
-              PARTITION BY site_id ORDER BY credited_micros DESC, pinner_id) AS place,
-            COUNT(*) OVER (PARTITION BY site_id) AS pinners
-          FROM current_pinner_spheres
-        ), levels AS (SELECT 1 AS top_percent UNION ALL SELECT 5 UNION ALL SELECT 10),
-        sales AS (
-          SELECT site_id, SUM(net_micros) AS net_micros FROM current_sales_daily
-          WHERE model = '{DEFAULT_MODEL}' GROUP BY site_id
-        )
-        SELECT r.site_id, l.top_percent, COUNT(*) AS pinners,
-          SUM(r.credited_micros) AS credited_micros,
-          {_money("SUM(r.credited_micros)")} AS credited,
-          SUM(r.credited_micros) * 1.0 / NULLIF(MAX(s.net_micros), 0) AS share_of_sales
-        FROM ranked r CROSS JOIN levels l LEFT JOIN sales s ON s.site_id = r.site_id
-        WHERE (r.place - 1) * 100 < r.pinners * l.top_percent
-        GROUP BY r.site_id, l.top_percent""",
     "pinner_stage": """
         SELECT s.site_id, s.pinner_id, s.stage, s.month AS since_month, s.recency_months,
           s.active_months, s.depth, s.reciprocity, s.purchases,
@@ -258,7 +240,7 @@ _QUESTIONS = {
 def view_definitions(dialect: str) -> dict[str, str]:
     """All views and their SELECTs, each after the views it reads; the last tells their digest."""
     current = {f"current_{name}": _current(name, dialect) for name in RESULTS}
-    views = current | _QUESTIONS
+    views = current | _QUESTIONS | LOYALTY_VIEWS
     digest = hashlib.blake2b(repr(views).encode(), digest_size=16).hexdigest()
     return views | {_DIGEST_VIEW: f"SELECT '{digest}' AS digest"}
 

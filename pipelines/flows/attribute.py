@@ -4,7 +4,7 @@ Ten stages, each a group-by of small references and a pure step over whole shard
 
     ReadLake -> DropDuplicates -> SettleOrders -> StitchVisitors -> AttachLandings
              -> MeasureSpheres -> SelectTouches -> ChainTouches -> CreditPins -> FollowPeople
-             -> Summarize -> manifest
+             -> Summarize -> MeasureLoyalty -> manifest
 """
 
 import functools
@@ -33,6 +33,7 @@ from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
 from pipelines.transforms.follow import follow_people
 from pipelines.transforms.lanes import on_threads
+from pipelines.transforms.loyalty import measure_loyalty
 from pipelines.transforms.people import settle_shard, stitch_visitors
 from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import (
@@ -172,6 +173,7 @@ def steps(
         "CreditPins": of_sites(credit_shard),
         "FollowPeople": of_sites(follow_people),
         "Summarize": of_sites(summarize),
+        "MeasureLoyalty": of_sites(measure_loyalty),
     }
     busy = {route.stage for name, route in routes().items() if name in wanted or name in EVENTS}
     return {stage: step for stage, step in steps.items() if stage in busy}

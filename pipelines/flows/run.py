@@ -299,6 +299,7 @@ def _deciding(settings: Settings) -> str:
                 "necessity",
                 "sphere_decay",
                 "stages",
+                "lapse_months",
             )
         }
         for name, site in sorted(settings.sites.items())

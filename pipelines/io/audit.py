@@ -73,6 +73,18 @@ _WHOLE = {
           AND m.dimension = 'pinner' AND m.key = s.pinner_id AND m.model = '{DEFAULT_MODEL}'
           AND {shown("m")}
         WHERE {shown("s")} AND s.credited_micros <> COALESCE(m.credited_micros, 0)""",
+    "the whole fan club has all pinners' credit, of all sales": f"""
+        SELECT f.site_id, f.credited_micros, s.credited_micros, f.sales_micros, d.net_micros
+        FROM fan_clubs f LEFT JOIN (
+          SELECT site_id, SUM(credited_micros) AS credited_micros
+          FROM pinner_spheres s WHERE {shown("s")} GROUP BY site_id
+        ) s ON s.site_id = f.site_id LEFT JOIN (
+          SELECT site_id, SUM(net_micros) AS net_micros
+          FROM sales_daily d WHERE {shown("d")} AND model = '{DEFAULT_MODEL}' GROUP BY site_id
+        ) d ON d.site_id = f.site_id
+        WHERE {shown("f")} AND f.model = '{DEFAULT_MODEL}' AND f.top_percent = 100
+          AND (f.credited_micros <> s.credited_micros
+            OR f.sales_micros <> COALESCE(d.net_micros, 0))""",
 }
 _LEDGER_WHOLE = {
     "pinners' credit is the credit of their pins": f"""

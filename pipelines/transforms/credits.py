@@ -27,6 +27,7 @@ from pipelines.kernels.credit import Credits, Paths, build_paths, credit_lines, 
 from pipelines.kernels.dues import Dues, dues_of_links, units_of
 from pipelines.kernels.groups import group_by
 from pipelines.transforms.acts import acts_of_orders
+from pipelines.transforms.club import buyer_credits, buyer_sales
 from pipelines.transforms.daily import DIMENSIONS, days_of, sum_by_key
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import CREDIT_SUMS, DAILY_COUNTS, DAILY_PARTS, SALES_PARTS, SALES_SUMS
@@ -84,14 +85,17 @@ def credit_shard(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVE
         )
 
     order_rows = functools.cache(lambda: _order_rows(orders, lines, shard.line_order))
+    owed = functools.cache(lambda: _pinners_dues(shard, dues(), wanted.models))
     return wanted.made(
         orders=order_rows,
         order_lines=lambda: _line_rows(shard),
         order_credits=lambda: _credit_rows(shard, credits(), wanted.models),
-        acts=lambda: acts_of_orders(order_rows(), _pinners_dues(shard, dues(), wanted.models)),
+        acts=lambda: acts_of_orders(order_rows(), owed()),
         sales_parts=lambda: _sales(order_rows(), has_path, shard.day),
         influence=lambda: _influence(shard, ints(order_rows()["net_micros"])),
         credit_sums=lambda: _credit_sums(shard, dues(), wanted),
+        buyer_sales=lambda: buyer_sales(order_rows()),
+        buyer_credits=lambda: buyer_credits(orders, owed()),
         daily_parts=lambda: _daily(shard, credits(), dues(), wanted),
     )
 

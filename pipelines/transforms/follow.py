@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from pipelines.kernels.columns import Tables
 from pipelines.transforms.relationships import stage_pinners
+from pipelines.transforms.retention import lifetime_parts, retention_parts
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.settings import Site
 
@@ -15,4 +16,6 @@ def follow_people(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EV
     return wanted.made(
         pinner_stages=lambda: staged()["pinner_stages"],
         stage_parts=lambda: staged()["stage_parts"],
+        retention_parts=lambda: retention_parts(tables["acts"], sites),
+        lifetime_parts=lambda: lifetime_parts(tables["acts"], sites),
     )

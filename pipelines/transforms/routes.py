@@ -84,5 +84,16 @@ def _routes() -> dict[str, Route]:
         "quality_parts": Route(
             "Summarize", ("site_id", "day"), batches.QUALITY_PARTS, batches.QUALITY_COUNTS
         ),
+        "buyer_sales": Route("MeasureLoyalty", ("site_id",), batches.BUYER_SALES),
+        "buyer_credits": Route("MeasureLoyalty", ("site_id",), batches.BUYER_CREDITS),
+        "known_pinners": Route("MeasureLoyalty", ("site_id",), batches.KNOWN_PINNERS),
+        "pinner_credits": Route("MeasureLoyalty", ("site_id",), batches.PINNER_CREDITS),
+        "tie_parts": Route("MeasureLoyalty", ("site_id",), batches.TIE_PARTS, batches.TIE_COUNTS),
+        "retention_parts": Route(
+            "MeasureLoyalty", ("site_id",), batches.RETENTION_PARTS, batches.RETENTION_SUMS
+        ),
+        "lifetime_parts": Route(
+            "MeasureLoyalty", ("site_id",), batches.LIFETIME_PARTS, ("people",)
+        ),
         "rejects": Route("Summarize", ("site_id", "reject_id"), result_schema("quarantine")),
     }

@@ -20,6 +20,7 @@ from pipelines.kernels.columns import (
 )
 from pipelines.kernels.groups import group_by
 from pipelines.kernels.uncertainty import gamma_interval
+from pipelines.transforms.club import known_pinners, pinner_credits, tie_parts
 from pipelines.transforms.daily import DIMENSIONS, sum_by_key
 from pipelines.transforms.rejects import once
 from pipelines.transforms.relationships import add_stages_up
@@ -53,6 +54,7 @@ def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHIN
         ("site_id", "day", "event_name"),
         QUALITY_COUNTS,
     )
+    credits = functools.cache(lambda: _model_credits(sums, wanted.models))
     parts = tables["daily_parts"]
 
     @functools.cache
@@ -66,7 +68,10 @@ def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHIN
         sphere_edges=edges,
         pinner_spheres=lambda: pinner_spheres(tables, edges(), default, sites),
         cascades=lambda: cascades(tables["cascade_shapes"], default),
-        model_credits=lambda: _model_credits(sums, wanted.models),
+        model_credits=credits,
+        known_pinners=lambda: known_pinners(tables["own_pins"]),
+        pinner_credits=lambda: pinner_credits(credits()),
+        tie_parts=lambda: tie_parts(edges()),
         item_daily=lambda: daily("product"),
         slot_daily=lambda: daily("slot"),
         recommender_daily=lambda: daily("recommender"),

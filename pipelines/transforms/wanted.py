@@ -16,6 +16,7 @@ from schemas.tables import RESULTS
 
 _PINS = ("pins_by_root", "landings_by_root")
 _CREDIT = ("chained_touches", "orders_to_credit")
+_CLUB = ("known_pinners", "pinner_credits", "buyer_sales", "buyer_credits")
 MADE_OF: Mapping[str, Sequence[str]] = {
     "pins": _PINS,
     "visits": ("pins_by_person", "landings_by_person"),
@@ -36,6 +37,11 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "recommender_daily": ("daily_parts/recommender",),
     "sales_daily": ("sales_parts",),
     "data_quality_daily": ("quality_parts",),
+    "fan_clubs": _CLUB,
+    "concentrations": _CLUB,
+    "relationship_depths": ("tie_parts",),
+    "retention_cohorts": ("retention_parts",),
+    "retention_fits": ("lifetime_parts",),
     "quarantine": ("rejects",),
     "pinner_stages": ("acts",),
     "stage_transitions": ("stage_parts",),
@@ -55,6 +61,13 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "orders_to_credit": ("orders_by_person",),
     "touches": ("pins_by_person", "landings_by_person"),
     "pin_chains": ("pins_by_root",),
+    "known_pinners": ("own_pins",),
+    "pinner_credits": ("credit_sums/pinner",),
+    "buyer_sales": _CREDIT,
+    "buyer_credits": _CREDIT,
+    "tie_parts": ("reach", "influence"),
+    "retention_parts": ("acts",),
+    "lifetime_parts": ("acts",),
     "acts": ("doings", *_PINS, *_CREDIT),
     "pins_by_root": ("pins_by_person",),
     "landings_by_root": ("pins_by_person", "landings_by_person"),
@@ -65,7 +78,7 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "logins": ("emails", "purchases", "refunds"),
 }
 # What shows credit under the default model, whatever models are wanted.
-_OF_DEFAULT = frozenset({"pinner_spheres", "cascades", "acts"})
+_OF_DEFAULT = frozenset({"pinner_spheres", "cascades", "acts", "buyer_credits"})
 
 
 @dataclasses.dataclass(frozen=True)

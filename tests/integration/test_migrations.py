@@ -25,6 +25,10 @@ UNKNOWN_BEFORE = {
 LATER = {
     "pinner_stages", "stage_transitions", "current_pinner_stages", "current_stage_transitions",
     "pinner_stage", "stage_moves", "stage_values", "move_values",
+    "fan_clubs", "concentrations", "relationship_depths", "retention_cohorts", "retention_fits",
+    "current_fan_clubs", "current_concentrations", "current_relationship_depths",
+    "current_retention_cohorts", "current_retention_fits", "fan_club", "lorenz_curve",
+    "concentration", "relationship_depth", "retention", "retention_half_life",
 }  # fmt: skip
 
 

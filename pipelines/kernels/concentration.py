@@ -1,0 +1,222 @@
+"""How much of a sum the greatest few make: Lorenz curve, Gini, and how sure they are.
+
+Members (pinners) share a sum that customers bring. A share of the top and a Gini coefficient
+are not additive, so a Poisson bootstrap by customer says how sure they are. It re-ranks, and
+whoever is ahead by chance is ahead twice, so its replicates lie above the estimate: their
+spread is used, around the estimate, and not their quantiles (docs/adr/0017).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from pipelines.kernels.columns import Floats, Ints
+from pipelines.kernels.hashing import Hashes, mix
+from pipelines.kernels.uncertainty import MIN_EFFECTIVE, Interval, gamma_interval
+
+PERCENTS = np.arange(1, 101)
+REPLICATES = 200
+# Replicates at a time, so that the table of weighted sums stays small.
+BLOCK = 20
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+# Poisson counts with mean 1 by the 65,536 values of sixteen bits: four of a hash.
+_A_HASH = 4
+_COUNT = np.searchsorted(
+    np.cumsum([math.exp(-1) / math.factorial(n) for n in range(12)]),
+    (np.arange(2**16) + 0.5) / 2**16,
+)
+_Z = 1.959963984540054
+
+
+class Rows(NamedTuple):
+    """What customers bring to members: each pair once."""
+
+    member: Ints  # [rows] from 0
+    customer: Ints  # [rows] from 0
+    amount: Ints  # [rows] micros
+
+
+class Bounds(NamedTuple):
+    """How sure the curve and the Gini coefficient are; NaN where there is too little data."""
+
+    money: Interval  # [percents] of what the top percents have, in micros
+    share_low: Floats  # [percents] 95 % interval of their share of all sales
+    share_high: Floats
+    gini_low: float
+    gini_high: float
+
+
+def top_counts(members: int) -> Ints:
+    """[percents] how many members the top 1, 2 ... 100 % are, rounded up to whole ones."""
+    return -(-members * PERCENTS // 100)
+
+
+def ranks(value: Ints) -> Ints:
+    """[members] place of each by value, greatest first; among equals the earlier member."""
+    rank = np.empty(len(value), dtype=np.int64)
+    rank[np.argsort(-value, kind="stable")] = np.arange(len(value))
+    return rank
+
+
+def top_sums(value: Ints, rank: Ints) -> Ints:
+    """[percents] what the top percents by rank have together."""
+    ordered = np.empty_like(value)
+    ordered[rank] = value
+    return np.cumsum(ordered)[top_counts(len(value)) - 1]
+
+
+def by_or_through(credit: Rows, own: Ints, buyer: Ints, rank: Ints) -> Ints:
+    """[percents] orders that the top percents made or were credited for, no micro twice.
+
+    A credit counts from where its member joins until its buyer does: from there on the whole
+    order counts as bought.
+
+    Args:
+      credit: what each customer's orders credit to each member.
+      own: [members] net value of the member's own orders.
+      buyer: [rows of credit] the customer as a member, -1 where she is none.
+      rank: [members] place of each.
+    """
+    joins = np.zeros(len(own) + 1, dtype=np.int64)
+    joins[rank] = own
+    enters = rank[credit.member]
+    leaves = np.where(buyer >= 0, np.maximum(enters, rank[buyer]), len(own))
+    np.add.at(joins, enters, credit.amount)
+    np.subtract.at(joins, leaves, credit.amount)
+    return np.cumsum(joins)[top_counts(len(own)) - 1]
+
+
+def gini(ascending: Floats) -> Floats:
+    """[...] Gini coefficient along the last axis, of values in ascending order.
+
+    0 where all are equal, near 1 where one has everything; NaN where the sum is not positive.
+    """
+    count = ascending.shape[-1]
+    total = ascending.sum(axis=-1)
+    usable = total > 0
+    spread = (ascending * (2.0 * np.arange(1, count + 1) - count - 1)).sum(axis=-1)
+    return np.where(usable, spread / (max(count, 1) * np.where(usable, total, 1.0)), np.nan)
+
+
+def bounds(
+    curves: Sequence[Rows], ranked: Sequence[Ints], unit: Hashes, sales: Ints
+) -> list[Bounds]:
+    """How sure it is what the top percents have, by customer; for several things they have.
+
+    Args:
+      curves: what each customer brings to each member.
+      ranked: [members] place of each by it, at least one.
+      unit: [customers] hash that names each customer.
+      sales: [customers] net value of her orders: shares are of their sum.
+    """
+    tables = [_table(rows, len(unit)) for rows in curves]
+    replicates = resample(tables, len(ranked[0]), unit, sales)
+    pairs = zip(curves, ranked, replicates.top, replicates.gini, strict=True)
+    return [
+        _bounds(rows, rank, top, ginis, replicates.sales, sales) for rows, rank, top, ginis in pairs
+    ]
+
+
+def _bounds(rows: Rows, rank: Ints, top: Floats, ginis: Floats, total: Ints, sales: Ints) -> Bounds:
+    money = _money(rows, rank, len(sales))
+    enough = money.n_effective >= MIN_EFFECTIVE
+    if sales.sum() <= 0 or not enough[-1]:
+        nothing = np.full(len(PERCENTS), np.nan)
+        return Bounds(money, nothing, nothing, math.nan, math.nan)
+    value = np.zeros(len(rank), dtype=np.int64)
+    np.add.at(value, rows.member, rows.amount)
+    share = top_sums(value, rank) / sales.sum()
+    sold = total > 0
+    spread = (top[sold] / total[sold, None]).std(axis=0, ddof=1)
+    margin = np.where(enough, _Z * spread, np.nan)
+    estimate = float(gini(np.sort(value).astype(np.float64)))
+    wide = _Z * float(np.nanstd(ginis, ddof=1))
+    return Bounds(
+        money,
+        np.clip(share - margin, 0.0, None),
+        np.clip(share + margin, None, 1.0),
+        max(estimate - wide, 0.0),
+        min(estimate + wide, 1.0),
+    )
+
+
+def _money(rows: Rows, rank: Ints, customers: int) -> Interval:
+    """[percents] gamma interval of what the top has, were its members fixed beforehand."""
+    order = np.argsort(rank[rows.member], kind="stable")
+    edges = np.searchsorted(rank[rows.member][order], top_counts(len(rank)))
+    amount, found = np.zeros(customers, dtype=np.int64), []
+    for low, high in zip((0, *edges[:-1]), edges, strict=True):
+        here = order[low:high]
+        np.add.at(amount, rows.customer[here], rows.amount[here])
+        paid = np.sort(amount[amount != 0])
+        paid = paid if len(paid) else np.zeros(1, dtype=np.int64)
+        found.append(gamma_interval(paid, np.array([0, len(paid)])))
+    return Interval(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _table(rows: Rows, customers: int) -> sparse.csr_array:
+    """[members with a row, customers] what each customer brings to each member."""
+    paid, place = np.unique(rows.member, return_inverse=True)
+    shape = (len(paid), customers)
+    return sparse.csr_array((rows.amount, (place, rows.customer)), shape=shape)
+
+
+class Replicates(NamedTuple):
+    """A Poisson bootstrap over customers, in which members are ranked anew each time."""
+
+    top: list[Floats]  # of each table [replicates, percents]: what the top percents have
+    gini: list[Floats]  # of each table [replicates]
+    sales: Ints  # [replicates]
+
+
+def resample(
+    tables: Sequence[sparse.csr_array], members: int, unit: Hashes, sales: Ints
+) -> Replicates:
+    """Draws customers with replacement, so to speak: each counts a random number of times.
+
+    Args:
+      tables: [members with anything, customers] micros; the other members have nothing.
+      members: number of all.
+      unit: [customers] hash that names each.
+      sales: [customers] micros.
+    """
+    counts = top_counts(members)
+    top: list[list[Floats]] = [[] for _ in tables]
+    ginis: list[list[Floats]] = [[] for _ in tables]
+    total = []
+    for block in range(REPLICATES // BLOCK):
+        weights = poisson_weights(unit, block)
+        total.append(sales @ weights)
+        for place, table in enumerate(tables):
+            # Integers, so that no order of rows changes a bit.
+            sums = np.zeros((BLOCK, members), dtype=np.int64)
+            sums[:, : table.shape[0]] = (table @ weights).T
+            sums.sort(axis=1)
+            top[place].append(np.cumsum(sums[:, ::-1], axis=1)[:, counts - 1].astype(np.float64))
+            ginis[place].append(gini(sums.astype(np.float64)))
+    return Replicates(
+        [np.concatenate(parts) for parts in top],
+        [np.concatenate(parts) for parts in ginis],
+        np.concatenate(total),
+    )
+
+
+def poisson_weights(unit: Hashes, block: int) -> Ints:
+    """[units, BLOCK] how often each replicate of a block has each unit: a Poisson(1) count.
+
+    It is read off a hash of (unit, replicate), so whoever sees the unit, in whatever order,
+    gives it the same weights.
+    """
+    weights = np.empty((len(unit), BLOCK), dtype=np.int64)
+    first = block * BLOCK // _A_HASH
+    salts = mix(np.arange(first, first + BLOCK // _A_HASH, dtype=np.uint64) * _STEP)
+    for place, salt in enumerate(salts):
+        sixteens = mix(unit ^ salt)[:, None] >> (
+            np.arange(_A_HASH, dtype=np.uint64) * np.uint64(16)
+        )
+        here = slice(place * _A_HASH, (place + 1) * _A_HASH)
+        weights[:, here] = _COUNT[sixteens & np.uint64(0xFFFF)]
+    return weights

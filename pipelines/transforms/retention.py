@@ -1,0 +1,139 @@
+"""Who comes back, month by month: cohorts and lifetimes as parts that add up."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.kernels.calendar import months_of
+from pipelines.kernels.columns import Bools, Ints, bools, codes, ints, sort_by, take
+from pipelines.kernels.retention import NEVER, POPULATIONS, entries, first_of
+from pipelines.transforms.daily import sum_by_key
+from schemas.batches import LIFETIME_PARTS, RETENTION_PARTS, RETENTION_SUMS
+from schemas.settings import Site
+
+# What one does oneself; what others do to one's pins is no activity of one's own.
+PASSIVE = ("visited", "repinned", "credit")
+
+
+class Watched(NamedTuple):
+    """What people of one population did from their entry on."""
+
+    name: str
+    people: pa.Table  # [people] site_id of each
+    entered: Ints  # [people] month of entry, NEVER for those outside
+    person: Ints  # [acts]
+    month: Ints  # [acts]
+    is_order: Bools  # [acts]
+    amount: Ints  # [acts] net micros of orders, else 0
+
+
+def retention_parts(acts: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
+    """RETENTION_PARTS: who of each cohort did something in each month.
+
+    Takes all acts of whole people.
+    """
+    parts = [_cohorts(watched) for watched in _watched(acts, sites)]
+    keys = ("site_id", "population", "cohort_month", "month")
+    return sum_by_key(pa.concat_tables(parts), RETENTION_PARTS, keys, RETENTION_SUMS)
+
+
+def lifetime_parts(acts: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
+    """LIFETIME_PARTS: how many were watched from one month and did their last in another.
+
+    Takes all acts of whole people.
+    """
+    parts = [
+        _lifetimes(watched, activity, since)
+        for watched in _watched(acts, sites)
+        for activity in ("act", "order")
+        for since in ("entry", "return")
+    ]
+    keys = ("site_id", "population", "activity", "since", "first_month", "last_month")
+    return sum_by_key(pa.concat_tables(parts), LIFETIME_PARTS, keys, ("people",))
+
+
+def _watched(acts: pa.Table, sites: Mapping[str, Site]) -> list[Watched]:
+    acts = acts.filter(pc.invert(pc.is_in(acts["act"], pa.array(PASSIVE))))
+    acts = sort_by(acts, "site_id", "person_id")
+    (person,) = codes([acts["site_id"], acts["person_id"]])
+    at, month = ints(acts["at"]), _months(acts, sites)
+    first = np.unique(person, return_index=True)[1]
+    people = acts.select(["site_id"]).take(pa.array(first))
+    is_act = {name: _is(acts, name) for name in ("pin", "visit", "order")}
+    firsts = [first_of(person, at, chosen, len(first)) for chosen in is_act.values()]
+    watched = []
+    for name, entered in zip(POPULATIONS, entries(*firsts), strict=True):
+        entry_month = np.full(len(first), NEVER, dtype=np.int64)
+        is_entry = at == entered[person]
+        entry_month[person[is_entry]] = month[is_entry]
+        after = at >= entered[person]
+        amount = np.where(is_act["order"], ints(acts["amount_micros"]), 0)
+        is_order = is_act["order"][after]
+        watched.append(
+            Watched(name, people, entry_month, person[after], month[after], is_order, amount[after])
+        )
+    return watched
+
+
+def _months(acts: pa.Table, sites: Mapping[str, Site]) -> Ints:
+    """[acts] month in each row's shop, as 12 x year + month - 1."""
+    site, at = acts["site_id"].combine_chunks(), ints(acts["at"])
+    months = np.zeros(len(at), dtype=np.int64)
+    for name in pc.unique(site).to_pylist():
+        here = bools(pc.equal(site, name))
+        months[here] = months_of(at[here], sites[name].time_zone)
+    return months
+
+
+def _is(acts: pa.Table, act: str) -> Bools:
+    return bools(pc.equal(acts["act"], act))
+
+
+def _cohorts(watched: Watched) -> pa.Table:
+    """One row for each person and month in which she did something, as counts."""
+    table = pa.table(
+        {"person": watched.person, "month": watched.month, "is_order": watched.is_order,
+         "amount": watched.amount}
+    )  # fmt: skip
+    months = table.group_by(["person", "month"], use_threads=False).aggregate(
+        [("is_order", "max"), ("amount", "sum")]
+    )
+    person = ints(months["person"])
+    return pa.table(
+        {
+            "site_id": take(watched.people["site_id"], person),
+            "population": pa.array([watched.name] * len(months), pa.string()),
+            "cohort_month": watched.entered[person],
+            "month": months["month"],
+            "active_people": np.ones(len(months), dtype=np.int64),
+            "buyers": ints(months["is_order_max"]),
+            "net_micros": months["amount_sum"],
+        }
+    )
+
+
+def _lifetimes(watched: Watched, activity: str, since: str) -> pa.Table:
+    """Those who entered, or came back after the month of entry; by months first and last."""
+    chosen = watched.is_order if activity == "order" else np.ones_like(watched.is_order)
+    person, month = watched.person[chosen], watched.month[chosen]
+    first = watched.entered
+    if since == "return":
+        later = month > watched.entered[person]
+        first = first_of(person, month, later, len(first))
+    last = first.copy()
+    np.maximum.at(last, person, month)
+    is_in = first < NEVER
+    return pa.table(
+        {
+            "site_id": watched.people["site_id"].combine_chunks().filter(pa.array(is_in)),
+            "population": pa.array([watched.name] * int(is_in.sum()), pa.string()),
+            "activity": pa.array([activity] * int(is_in.sum()), pa.string()),
+            "since": pa.array([since] * int(is_in.sum()), pa.string()),
+            "first_month": first[is_in],
+            "last_month": last[is_in],
+            "people": np.ones(int(is_in.sum()), dtype=np.int64),
+        }
+    )
