@@ -125,6 +125,8 @@ _CHAIN = {
 PIN_CHAINS = _schema(site_id=TEXT, pin_id=TEXT, **_CHAIN)
 CHAINED_TOUCHES = _schema(**_TOUCH, **_CHAIN)
 
+# The catalog: items that have a category.
+ITEMS = _schema(item_id=TEXT, item_category=TEXT)
 # What people did (pipelines.transforms.acts): view, visit, visited, pin, repinned, order, credit,
 # or an activity of engage. `record_id` is the event, pin or order behind it, `other_id` the person
 # on the other side, `amount_micros` what was bought or credited, else 0.

@@ -143,6 +143,11 @@ class Home:
         return self.path / "lake"
 
     @property
+    def items(self) -> Path:
+        """Each site's catalog: which category an item belongs to."""
+        return self.path / "items"
+
+    @property
     def lake_lock(self) -> Path:
         """Who writes lake or quarantine holds it with others; who rewrites them, alone."""
         return self.path / "lake.lock"

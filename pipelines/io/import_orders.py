@@ -24,7 +24,7 @@ from pipelines.io.quarantine import write_rejects
 from pipelines.io.row_files import ENDINGS, read_rows
 from pipelines.kernels.columns import Ints, group_starts
 from schemas.durable import remove_stale
-from schemas.errors import AuditError, UsageError
+from schemas.errors import AuditError
 from schemas.events import SCHEMA_VERSION
 from schemas.lake import lake_schema
 from schemas.settings import Home
@@ -114,25 +114,6 @@ def import_orders(
     remove_stale(home.lake, f"*/site={site}/date=*/{name}.parquet", {f.path for f in lake.files})
     remove_stale(home.quarantine, f"site={site}/date=*/{name}.jsonl", kept)
     return imported
-
-
-def parse_mapping(text: str) -> dict[str, str]:
-    """Reads the flag `--map`: `ours=theirs,ours=theirs`.
-
-    Raises:
-      UsageError: a part without `=`, a column named twice, or what is no text.
-    """
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise UsageError(f"--map {text!a} is not UTF-8 text")
-    mapping: dict[str, str] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        ours, equals, theirs = part.partition("=")
-        if not (equals and ours and theirs):
-            raise UsageError(f"--map takes ours=theirs,...; {part!r} is not of that form")
-        if ours in mapping:
-            raise UsageError(f"--map names {ours!r} twice")
-        mapping[ours] = theirs
-    return mapping
 
 
 def _sales(rows: CheckedRows) -> CheckedRows:

@@ -46,7 +46,7 @@ def naive_moves(acts: list[tuple[int, int, int]], within: int) -> list[tuple[int
     best: dict[tuple[int, int], int] = {}
     for who, day, rung in acts:
         best[who, day] = max(rung, best.get((who, day), 0))
-    found = []
+    found: list[tuple[int, ...]] = []
     for who in {who for who, _ in best}:
         state, since = NEW, 0
         for day in range(-40, 60 + within + 2):
