@@ -34,9 +34,7 @@ app = App(
     version_flags=["--version"],
     help_format="plaintext",
 )
-import_app = App(
-    name="import", help="Bring in orders, events or a catalog of items from files."
-)
+import_app = App(name="import", help="Bring in orders, events or a catalog of items from files.")
 pubsub_app = App(name="pubsub", help="Look after Google Pub/Sub.")
 app.command(import_app)
 app.command(db_app)

@@ -135,6 +135,16 @@ ACTS = _schema(
     item_list_id=TEXT, amount_micros=INT,
 )  # fmt: skip
 
+# Parts of the ladder's tables: of some people, so that they add up over shards.
+LADDER_COUNTS = ("people", "acts")
+LADDER_PARTS = _schema(
+    site_id=TEXT, dimension=TEXT, key=TEXT, day=TEXT, rung=TEXT, people=INT, acts=INT
+)
+MOVE_PARTS = _schema(
+    site_id=TEXT, dimension=TEXT, key=TEXT, day=TEXT, from_rung=TEXT, to_rung=TEXT, people=INT
+)
+MOVE_COUNTS = ("people",)
+
 # One row per cascade, pinner and person reached; merged over cascades later.
 REACH = _schema(
     site_id=TEXT, pinner_id=TEXT, person_id=TEXT, hop=INT, visits=INT, pins=INT,

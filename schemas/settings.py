@@ -57,6 +57,7 @@ class Site(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True
     necessity: Annotated[float, Meta(ge=0, le=1)] = 0.5
     sphere_decay: Annotated[float, Meta(ge=0, le=1)] = 0.5
     stages: Stages = Stages()
+    away_after_days: Annotated[int, Meta(ge=1, le=3650)] = 30
 
     @property
     def window_ms(self) -> int:

@@ -24,6 +24,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import TaggedOutput
 
 from pipelines import progress
+from pipelines.io.items import keep_items
 from pipelines.io.lake import LakeFile
 from pipelines.io.quarantine import QUARANTINE, quarantine_files, rejects_table
 from pipelines.io.staging import ResultFile
@@ -32,6 +33,7 @@ from pipelines.transforms.cascades import attach_landings, measure_cascades
 from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
 from pipelines.transforms.follow import follow_people
+from pipelines.transforms.ladder import NO_ITEMS, Items
 from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.people import settle_shard, stitch_visitors
 from pipelines.transforms.routes import routes
@@ -91,6 +93,7 @@ class Work(NamedTuple):
     shards: Mapping[str, int]  # of each stage, powers of two
     earlier: tuple[PastRun, ...] = ()  # runs to continue, oldest first; none: a full run
     taken_back: Sequence[str] = ()  # notes of groups that they read and that stand no longer
+    items: Items = NO_ITEMS  # catalogs
     wanted: Wanted = EVERYTHING
     is_kept: bool = True  # so that a later run can continue
 
@@ -126,7 +129,8 @@ def attribute(
     need = wanted(results, models)
     refused = quarantine_files(home) if "quarantined" in need else []
     groups = file_groups([*files, *refused], folder)
-    work = Work(groups, shards_for(files, shards), wanted=need, is_kept=False)
+    items = keep_items(home, settings.sites, folder)
+    work = Work(groups, shards_for(files, shards), items=items, wanted=need, is_kept=False)
     return update(work, settings, folder, folder / "results", options=options)
 
 
@@ -190,7 +194,11 @@ def _lanes(said: Mapping[str, Any], shards: int) -> int:
     return 1 if is_local else shards
 
 
-def steps(sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> dict[str, Step]:
+def steps(
+    sites: Mapping[str, Site],
+    wanted: Wanted = EVERYTHING,
+    items: Items = NO_ITEMS,
+) -> dict[str, Step]:
     """The stages in their order, and what each does; those of which nothing is wanted left out."""
     of_run = functools.partial(functools.partial, wanted=wanted)
     of_sites = functools.partial(of_run, sites=dict(sites))
@@ -203,7 +211,7 @@ def steps(sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> dict[str, S
         "SelectTouches": of_sites(select_touches),
         "ChainTouches": of_run(chain_touches),
         "CreditPins": of_sites(credit_shard),
-        "FollowPeople": of_sites(follow_people),
+        "FollowPeople": of_sites(follow_people, items=dict(items)),
         "Summarize": of_sites(summarize),
     }
     busy = {route.stage for name, route in routes().items() if name in wanted or name in EVENTS}
@@ -232,7 +240,7 @@ def _build(
     ):
         for tag in (TALLY_TAG, first):
             inputs[tag].append(sources[tag])
-    for stage, step in steps(sites, work.wanted).items():
+    for stage, step in steps(sites, work.wanted, work.items).items():
         pieces = tuple(inputs[stage]) | f"For{stage}" >> beam.Flatten()
         for tag, output in (pieces | stage >> RunStage(stage, step, shuffle)).items():
             inputs[tag].append(output)

@@ -1,35 +1,17 @@
 """The engagement ladder: on which rung people stood each day, and how they moved.
 
-Pure arithmetic on codes (docs/relationships.md, "The engagement ladder"). A rung is a number
-from 0, its place in `RUNGS`; a state is a rung, or one of the two that are none.
+Pure arithmetic on codes (docs/relationships.md, "The engagement ladder"). Rungs are numbers from
+0, the lowest; `NEW` and `AWAY` are where people are who stand on none.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.kernels.columns import Ints
 
-RUNGS = ("consumption", "curation", "creation", "collaboration")
-# Before a person's first day, and after as long without an act as the shop calls gone.
-STATES = (*RUNGS, "new", "away")
-NEW, AWAY = len(RUNGS), len(RUNGS) + 1
-# What people do, and its rung. Not on the ladder: being visited, which is done to her, and
-# money, for an order is no engagement and has tables of its own.
-RUNG_OF = {
-    "view": "consumption",
-    "visit": "consumption",
-    "pin": "curation",
-    "share": "curation",
-    "vote": "curation",
-    "comment": "creation",
-    "review": "creation",
-    "photo": "creation",
-    "question": "creation",
-    "answer": "collaboration",
-    "repinned": "collaboration",
-}
-"""Rung of each act; a pin from another person's pin is collaboration as well."""
+NEW, AWAY = -2, -1
 
 
 class Standings(NamedTuple):
@@ -55,20 +37,20 @@ def highest_rungs(who: Ints, day: Ints, rung: Ints) -> Standings:
     Args:
       who: [acts] who acted, from 0.
       day: [acts] days since any first day.
-      rung: [acts] place in `RUNGS`.
+      rung: [acts] from 0.
 
     The product of the ranges of all three must stay below 2**63.
     """
     if len(who) == 0:
         return Standings(who, day, rung)
     first = day.min()
-    span = day.max() - first + 1
+    span, rungs = day.max() - first + 1, rung.max() + 1
     # One integer sorts several times as fast as three columns.
-    key = np.sort((who * span + (day - first)) * len(RUNGS) + rung)
-    place = key // len(RUNGS)
+    key = np.sort((who * span + (day - first)) * rungs + rung)
+    place = key // rungs
     is_last = np.append(place[1:] != place[:-1], [True])
     key, place = key[is_last], place[is_last]
-    return Standings(place // span, place % span + first, key % len(RUNGS))
+    return Standings(place // span, place % span + first, key % rungs)
 
 
 def moves_between(standings: Standings, within: Ints) -> Moves:
@@ -97,18 +79,22 @@ def moves_between(standings: Standings, within: Ints) -> Moves:
     )
 
 
-def tally(*columns: Ints) -> tuple[list[Ints], Ints]:
-    """Counts equal rows.
+def sum_by(keys: Sequence[Ints], amounts: Sequence[Ints]) -> tuple[list[Ints], list[Ints]]:
+    """Sums amounts over rows that are equal in all keys.
+
+    Args:
+      keys: each [rows].
+      amounts: each [rows].
 
     Returns:
-      For each column its values in the [groups] of equal rows, in ascending order; and how many
-      rows each group has.
+      Each key's value in the [groups] of equal rows, in ascending order, and each amount's sum.
     """
-    order = np.lexsort(columns[::-1])
-    ordered = [column[order] for column in columns]
+    order = np.lexsort(keys[::-1])
+    ordered = [key[order] for key in keys]
     is_first = np.ones(len(order), dtype=np.bool_)
-    if len(order):
-        is_first[1:] = np.any([column[1:] != column[:-1] for column in ordered], axis=0)
+    is_first[1:] = np.any([key[1:] != key[:-1] for key in ordered], axis=0)
     start = np.flatnonzero(is_first)
-    counts = np.diff(np.append(start, len(order)))
-    return [column[start] for column in ordered], counts
+    return (
+        [key[start] for key in ordered],
+        [np.add.reduceat(amount[order], start) if len(start) else start for amount in amounts],
+    )

@@ -4,15 +4,21 @@ import functools
 from collections.abc import Mapping
 
 from pipelines.kernels.columns import Tables
+from pipelines.transforms.ladder import Items, climb_ladder
 from pipelines.transforms.relationships import stage_pinners
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.settings import Site
 
 
-def follow_people(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> Tables:
+def follow_people(
+    tables: Tables, sites: Mapping[str, Site], items: Items, wanted: Wanted = EVERYTHING
+) -> Tables:
     """Reads each person's history. Takes acts of whole people."""
     staged = functools.cache(lambda: stage_pinners(tables["acts"], sites))
+    climbed = functools.cache(lambda: climb_ladder(tables["acts"], sites, items))
     return wanted.made(
         pinner_stages=lambda: staged()["pinner_stages"],
         stage_parts=lambda: staged()["stage_parts"],
+        ladder_parts=lambda: climbed().standings,
+        move_parts=lambda: climbed().moves,
     )

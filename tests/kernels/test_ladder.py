@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 from pipelines.kernels.ladder import (
     AWAY,
     NEW,
-    RUNG_OF,
-    RUNGS,
     Moves,
     Standings,
     highest_rungs,
     moves_between,
-    tally,
+    sum_by,
 )
 from schemas.events import Engage
+from schemas.ladder import RUNG_OF, RUNGS
 
 WITHIN = 30
 ACTS = st.lists(
@@ -110,13 +109,16 @@ def test_each_person_keeps_the_time_of_her_shop():
 
 
 @hypothesis.given(ACTS)
-def test_equal_rows_are_counted_once_each(acts):
+def test_equal_rows_are_added_up(acts):
     """Counts of people are what the daily rows are made of."""
-    columns = np.array(acts, dtype=np.int64).reshape(-1, 3).T
+    columns = list(np.array(acts, dtype=np.int64).reshape(-1, 3).T)
 
-    values, counts = tally(*columns)
+    keys, (counts, days) = sum_by(columns, [np.ones_like(columns[0]), columns[1]])
 
-    assert dict(zip(rows(tuple(values)), counts.tolist(), strict=True)) == Counter(acts)
+    wanted = Counter(acts)
+    assert dict(zip(rows(tuple(keys)), counts.tolist(), strict=True)) == wanted
+    assert rows(tuple(keys)) == sorted(wanted)
+    assert days.tolist() == [wanted[row] * row[1] for row in sorted(wanted)]
 
 
 def test_every_activity_has_a_rung():

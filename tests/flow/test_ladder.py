@@ -1,0 +1,149 @@
+"""The engagement ladder of the flow against the oracle's, and against a story told by hand."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import strategies as st
+
+from pipelines.transforms.wanted import wanted
+from schemas.batches import ITEMS
+from schemas.events import AnyEvent, Engage, Pin, PinVisit, ViewItem
+from schemas.settings import Site
+from tests.flow.truth import Rows, run_steps
+from tests.oracle import truth
+from tests.oracle_ladder import ladder_of
+from tests.strategies import TinyWorld, tiny_worlds
+from tests.world import simulate
+
+TABLES = ("ladder_daily", "ladder_moves")
+DAY_MS = 86_400_000
+Catalogs = Mapping[str, Mapping[str, str]]
+
+
+@pytest.fixture(scope="module")
+def catalogs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Writes catalogs as an import leaves them; gives the files."""
+    folder = tmp_path_factory.mktemp("items")
+
+    def write(items: Catalogs) -> dict[str, str]:
+        paths = {}
+        for site, categories in items.items():
+            path = folder / f"{abs(hash(repr(items)))}-{site}.parquet"
+            columns = [list(categories), list(categories.values())]
+            pq.write_table(pa.table([pa.array(each) for each in columns], schema=ITEMS), path)
+            paths[site] = str(path)
+        return paths
+
+    return write
+
+
+def in_order(rows: Sequence[Mapping[str, Any]]) -> list[list[tuple[str, Any]]]:
+    return sorted(sorted(row.items()) for row in rows)
+
+
+def wanted_of(events: Sequence[AnyEvent], sites: Mapping[str, Site], items: Catalogs) -> Rows:
+    """What the oracle says."""
+    acts = truth(events, sites)["acts"]
+    tables: Rows = {name: [] for name in TABLES}
+    for site_id, site in sites.items():
+        own = [act for act in acts if act["site_id"] == site_id]
+        for name, rows in ladder_of(own, site, items.get(site_id, {})).items():
+            tables[name] += [{"site_id": site_id, **row} for row in rows]
+    return tables
+
+
+def compare(world: Any, sites: Mapping[str, Site], items: Catalogs, files: dict[str, str]) -> Rows:
+    found = run_steps(world.events, sites, wanted(TABLES), files)
+    said = wanted_of(world.events, sites, items)
+    for name in TABLES:
+        assert in_order(found[name]) == in_order(said[name]), name
+    return found
+
+
+@hypothesis.given(
+    tiny_worlds(), st.sampled_from(("UTC", "America/New_York", "Asia/Kolkata")), st.integers(1, 3)
+)
+@hypothesis.settings(max_examples=40)
+def test_the_ladder_is_what_the_rules_say(
+    catalogs: Any, world: TinyWorld, zone: str, days: int
+) -> None:
+    """Adversarial little worlds: re-pins of oneself, shared devices, days of other zones."""
+    sites = {
+        name: msgspec.structs.replace(site, time_zone=zone, away_after_days=days + place)
+        for place, (name, site) in enumerate(world.sites.items())
+    }
+    items = {"acme": {"mug": "Mugs"}, "bolt": {"mug": "Cups", "vase": "Vases"}}
+
+    compare(world, sites, items, catalogs(items))
+
+
+def test_a_simulated_shop_climbs_as_the_rules_say(catalogs: Any) -> None:
+    """Two months of two shops: every rung is reached, left, lost and found again."""
+    world = simulate(3)
+    items = {"acme": {f"item{n}": f"Category {n % 3}" for n in range(15)}}
+
+    found = compare(world, world.sites, items, catalogs(items))
+
+    of_acme = [row for row in found["ladder_moves"] if row["site_id"] == "acme"]
+    pairs = {(row["from_rung"], row["to_rung"]) for row in of_acme if row["dimension"] == "all"}
+    rungs = {row["rung"] for row in found["ladder_daily"]}
+    assert len(rungs) == 4
+    assert {(before, after) for before in rungs for after in rungs} <= pairs
+    assert {("new", rung) for rung in rungs} <= pairs
+    assert {(rung, "away") for rung in rungs} <= pairs
+    assert {row["key"] for row in of_acme if row["dimension"] == "category"} == {
+        "Category 0", "Category 1", "Category 2", "(none)",
+    }  # fmt: skip
+
+
+def test_a_new_catalog_is_no_other_lake(catalogs: Any) -> None:
+    """What is told without categories must not depend on them."""
+    world = simulate(2)
+    one, other = (
+        run_steps(world.events, world.sites, wanted(TABLES), catalogs({"acme": items}))
+        for items in ({"item1": "One"}, {"item1": "Two", "item2": "Two"})
+    )
+
+    for name in TABLES:
+        rest = [
+            [row for row in found[name] if row["dimension"] != "category"] for found in (one, other)
+        ]
+        assert rest[0] == rest[1] != []
+        assert one[name] != other[name]
+
+
+STORY_START = 1_772_323_200_000  # 2026-03-01
+EXAMPLE = Path(__file__).parents[2] / "docs" / "relationships.md"
+
+
+def story() -> list[AnyEvent]:
+    """The worked example of docs/relationships.md, as events."""
+    events: list[AnyEvent] = []
+
+    def tell(kind: type[Any], day: int, who: str, **fields: Any) -> None:
+        at = STORY_START + (day - 1) * DAY_MS + len(events) * 60_000
+        events.append(
+            kind(
+                event_id=f"e{len(events)}",
+                site_id="acme",
+                event_time_ms=at,
+                visitor_id=who,
+                **fields,
+            )
+        )
+
+    tell(ViewItem, 1, "ann", item_id="mug", item_list_id="home_recs")
+    tell(Pin, 1, "ann", pin_id="p1", item_id="mug", item_list_id="home_recs")
+    tell(PinVisit, 2, "ben", pin_id="p1")
+    tell(ViewItem, 2, "ben", item_id="vase", item_list_id="home_recs")
+    tell(Pin, 3, "ben", pin_id="p2", parent_pin_id="p1", root_pin_id="p1", item_id="mug")
+    tell(Engage, 3, "ann", activity="review", item_id="vase")
+    tell(ViewItem, 5, "ann", item_id="mug")
+    tell(ViewItem, 40, "ben", item_id="mug")
+    return events
