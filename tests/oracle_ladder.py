@@ -1,6 +1,6 @@
 """The oracle's fifth part: the engagement ladder, one person and one day at a time.
 
-docs/relationships.md, "The engagement ladder", read aloud.
+docs/ladder.md read aloud.
 """
 
 import datetime

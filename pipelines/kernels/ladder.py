@@ -1,6 +1,6 @@
 """The engagement ladder: on which rung people stood each day, and how they moved.
 
-Pure arithmetic on codes (docs/relationships.md, "The engagement ladder"). Rungs are numbers from
+Pure arithmetic on codes (docs/ladder.md). Rungs are numbers from
 0, the lowest; `NEW` and `AWAY` are where people are who stand on none.
 """
 
