@@ -7,7 +7,7 @@ so whatever is told by category is a function of the lake and of this file.
 import contextlib
 import functools
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -66,6 +66,9 @@ def read_items(path: Path) -> pa.Table:
 def keep_items(home: Home, sites: Iterable[str], folder: Path) -> dict[str, str]:
     """Site -> its catalog as it is now, kept in a run's folder against what is imported later.
 
+    The files are named by their digests: one path never means two catalogs, so that a worker may
+    remember what it read.
+
     Raises:
       LakeError: a catalog cannot be read.
       OSError: the disk refused.
@@ -81,13 +84,13 @@ def keep_items(home: Home, sites: Iterable[str], folder: Path) -> dict[str, str]
         if not copy.exists():
             shutil.copyfile(path, copy)
         read_items(copy)
-        kept[site] = str(copy)
+        kept[site] = str(copy.rename(copy.with_name(f"{file_digest(copy)}.parquet")))
     return kept
 
 
-def items_digests(items: dict[str, str]) -> dict[str, str]:
-    """Site -> digest of its catalog."""
-    return {site: file_digest(Path(path)) for site, path in sorted(items.items())}
+def items_digests(items: Mapping[str, str]) -> dict[str, str]:
+    """Site -> digest of its catalog, of what `keep_items` gave."""
+    return {site: Path(path).stem for site, path in items.items()}
 
 
 def _path(home: Home, site: str) -> Path:

@@ -93,7 +93,7 @@ def categories_of(acts: pa.Table, items: Items) -> pa.Array:
 
 @functools.lru_cache(maxsize=8)
 def _read_catalog(path: str) -> pa.Table:
-    """A run's copy, which never changes: a worker reads it once for all its shards."""
+    """A run's copy, named by its digest: a worker reads it once for all its shards."""
     return pq.ParquetFile(Path(path)).read()
 
 
