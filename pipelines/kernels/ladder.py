@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.kernels.columns import Ints
+from pipelines.kernels.columns import Ints, group_starts
 
 NEW, AWAY = -2, -1
 
@@ -41,16 +41,12 @@ def highest_rungs(who: Ints, day: Ints, rung: Ints) -> Standings:
 
     The product of the ranges of all three must stay below 2**63.
     """
-    if len(who) == 0:
-        return Standings(who, day, rung)
-    first = day.min()
-    span, rungs = day.max() - first + 1, rung.max() + 1
     # One integer sorts several times as fast as three columns.
-    key = np.sort((who * span + (day - first)) * rungs + rung)
-    place = key // rungs
-    is_last = np.append(place[1:] != place[:-1], [True])
-    key, place = key[is_last], place[is_last]
-    return Standings(place // span, place % span + first, key % rungs)
+    order = np.argsort(_packed(who, day, rung))
+    who, day = who[order], day[order]
+    is_last = np.ones(len(order), dtype=np.bool_)
+    is_last[:-1] = (who[1:] != who[:-1]) | (day[1:] != day[:-1])
+    return Standings(who[is_last], day[is_last], rung[order[is_last]])
 
 
 def moves_between(standings: Standings, within: Ints) -> Moves:
@@ -83,18 +79,26 @@ def sum_by(keys: Sequence[Ints], amounts: Sequence[Ints]) -> tuple[list[Ints], l
     """Sums amounts over rows that are equal in all keys.
 
     Args:
-      keys: each [rows].
+      keys: each [rows]; the product of their ranges must stay below 2**63.
       amounts: each [rows].
 
     Returns:
       Each key's value in the [groups] of equal rows, in ascending order, and each amount's sum.
     """
-    order = np.lexsort(keys[::-1])
-    ordered = [key[order] for key in keys]
-    is_first = np.ones(len(order), dtype=np.bool_)
-    is_first[1:] = np.any([key[1:] != key[:-1] for key in ordered], axis=0)
-    start = np.flatnonzero(is_first)
+    packed = _packed(*keys)
+    order = np.argsort(packed)
+    start = group_starts(packed[order])
+    first = order[start]
     return (
-        [key[start] for key in ordered],
+        [key[first] for key in keys],
         [np.add.reduceat(amount[order], start) if len(start) else start for amount in amounts],
     )
+
+
+def _packed(*keys: Ints) -> Ints:
+    """[rows] one integer that orders as the keys do, where their ranges' product is below 2**63."""
+    packed: Ints = np.zeros(len(keys[0]), dtype=np.int64)
+    for key in keys if len(packed) else ():
+        low = key.min()
+        packed = packed * (key.max() - low + 1) + (key - low)
+    return packed
