@@ -8,7 +8,7 @@ from alembic import op
 from schemas.rows import OPEN_RUN
 
 revision = "0008"
-down_revision = "0004"
+down_revision = "0007"
 
 ENDED = sa.text(f"until_run < {OPEN_RUN}")
 DIMENSION = "all, category or slot"
