@@ -68,7 +68,7 @@ def compare(world: Any, sites: Mapping[str, Site], items: Catalogs, files: dict[
 @hypothesis.given(
     tiny_worlds(), st.sampled_from(("UTC", "America/New_York", "Asia/Kolkata")), st.integers(1, 3)
 )
-@hypothesis.settings(max_examples=20)
+@hypothesis.settings(max_examples=15)
 def test_the_ladder_is_what_the_rules_say(
     catalogs: Any, world: TinyWorld, zone: str, days: int
 ) -> None:

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pinsphere import main
 from pipelines.io.import_items import ImportedItems, import_items
 from pipelines.io.items import keep_items, read_items
 from pipelines.io.quarantine import read_rejects
@@ -156,3 +157,17 @@ def test_a_run_keeps_the_catalog_it_began_with(home, tmp_path):
 
     assert list(kept) == ["acme"]
     assert read_items(Path(kept["acme"]))["item_category"].to_pylist() == ["Mugs"]
+
+
+def test_the_command_tells_what_it_did(home, capsys):
+    """Whoever imports a feed sees how much of it has a category, and where the rest went."""
+    file = home.path / "products.csv"
+    file.write_text(f"sku,department\nmug,Mugs\ncup,\n{'x' * 129},Cups\n")
+    where = ["--site", "acme", "--home", str(home.path)]
+    columns = "item_id=sku,item_category=department"
+
+    main(["import", "items", str(file), "--map", columns, *where])
+
+    said = capsys.readouterr().out
+    assert "3 rows read: 2 items, 1 quarantined; 1 items have a category now" in said
+    assert str(home.quarantine) in said
