@@ -33,7 +33,7 @@ class Climbed(NamedTuple):
 
 
 class _Acts(NamedTuple):
-    """Acts on the ladder: site, code of the person within it, day since 1970, place of the rung."""
+    """Acts on the ladder: site, code of the person, days since 1970, place of the rung."""
 
     site: Any
     person: Ints
@@ -52,7 +52,7 @@ def climb_ladder(acts: pa.Table, sites: Mapping[str, Site], items: Items) -> Cli
     rung = rungs_of(acts)
     is_climbed = rung >= 0
     acts, rung = acts.filter(pa.array(is_climbed)), rung[is_climbed]
-    (person,) = codes([acts["site_id"], acts["person_id"]])
+    (person,) = codes([acts["person_id"]])  # of any site: a ladder is one site's
     day = ints(days_of(acts, sites).cast(pa.date32()).cast(pa.int32()))
     climbing = _Acts(acts["site_id"], person, day, rung)
     parts = [_climbed(climbing, dimension, key, sites) for dimension, key in _keys(acts, items)]

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from pipelines.transforms.wanted import wanted
 from schemas.batches import ITEMS
 from schemas.events import AnyEvent, Engage, Pin, PinVisit, ViewItem
+from schemas.ladder import RUNG_OF
 from schemas.settings import Site
 from tests.flow.truth import Rows, run_steps
 from tests.oracle import truth
-from tests.oracle_ladder import ladder_of
+from tests.oracle_ladder import RUNGS, ladder_of
 from tests.strategies import TinyWorld, tiny_worlds
 from tests.world import simulate
 
@@ -86,8 +87,12 @@ def test_a_simulated_shop_climbs_as_the_rules_say(catalogs: Any) -> None:
     """Two months of two shops: every rung is reached, and people go up, down and away."""
     world = simulate(3)
     items = {"acme": {f"item{n}": f"Category {n % 3}" for n in range(15)}}
+    sites = {
+        name: msgspec.structs.replace(world.sites[name], time_zone=zone, away_after_days=days)
+        for name, zone, days in (("acme", "America/New_York", 14), ("bolt", "Asia/Kolkata", 20))
+    }
 
-    found = compare(world, world.sites, items, catalogs(items))
+    found = compare(world, sites, items, catalogs(items))
 
     of_acme = [row for row in found["ladder_moves"] if row["site_id"] == "acme"]
     pairs = {(row["from_rung"], row["to_rung"]) for row in of_acme if row["dimension"] == "all"}
@@ -99,6 +104,11 @@ def test_a_simulated_shop_climbs_as_the_rules_say(catalogs: Any) -> None:
     assert {row["key"] for row in of_acme if row["dimension"] == "category"} == {
         "Category 0", "Category 1", "Category 2", "(none)",
     }  # fmt: skip
+
+
+def test_every_act_is_on_the_rung_that_the_rules_say() -> None:
+    """One vote taken for a review makes a creator of everybody who votes."""
+    assert {act: rung for rung, acts in RUNGS.items() for act in acts} == RUNG_OF
 
 
 def test_a_new_catalog_is_no_other_lake(catalogs: Any) -> None:
