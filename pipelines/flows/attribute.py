@@ -112,7 +112,7 @@ def attribute(
     """Computes all result tables of some lake files into Parquet files.
 
     Args:
-      home: where quarantine lies.
+      home: where quarantine and catalogs lie.
       files: the input; files of sites that the settings do not name are left out.
       settings: sites and engine.
       folder: an empty scratch folder on storage that all workers share.
