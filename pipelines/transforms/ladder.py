@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pipelines.kernels import ladder
 from pipelines.kernels.columns import Bools, Ints, bools, codes, ints, places, take
+from pipelines.kernels.groups import group_by
 from pipelines.transforms.daily import days_of, sum_by_key
 from schemas.batches import LADDER_COUNTS, LADDER_PARTS, MOVE_COUNTS, MOVE_PARTS
 from schemas.ladder import ALL_KEYS, AWAY, NEW, NO_KEY, REPIN, RUNG_OF, RUNGS
@@ -144,13 +145,14 @@ def _added_up(
     names: pa.Table, place: Ints, day: Ints, states: dict[str, Ints], counts: dict[str, Bools]
 ) -> pa.Table:
     """Counts by the names of a place, by day and by states, all of them in words."""
-    (place, day, *states_of), sums = ladder.sum_by(
-        (place, day, *states.values()), [is_one.astype(np.int64) for is_one in counts.values()]
-    )
-    rows = names.take(pa.array(place))
-    rows = rows.append_column("day", pa.array(day, pa.int32()).cast(pa.date32()).cast(pa.string()))
-    for name, state in zip(states, states_of, strict=True):
-        rows = rows.append_column(name, _STATES.take(pa.array(state - ladder.NEW)))
-    for name, total in zip(counts, sums, strict=True):
-        rows = rows.append_column(name, pa.array(total))
+    codes_of = {name: state - ladder.NEW for name, state in states.items()}
+    groups = group_by(place, day - day.min(initial=0), *codes_of.values())
+    one = groups.one
+    rows = names.take(pa.array(place[one]))
+    days = pa.array(day[one], pa.int32()).cast(pa.date32()).cast(pa.string())
+    rows = rows.append_column("day", days)
+    for name, code in codes_of.items():
+        rows = rows.append_column(name, _STATES.take(pa.array(code[one])))
+    for name, is_one in counts.items():
+        rows = rows.append_column(name, pa.array(groups.sums(is_one.astype(np.int64))))
     return rows

@@ -93,6 +93,10 @@ def check_views(home: Home) -> None:
           SELECT SUM(people) AS active, MAX(people_or_higher) AS highest, SUM(share) AS shares
           FROM engagement_ladder GROUP BY dimension, key, day) days
         WHERE active <> highest OR ABS(shares - 1) > 0.000001""")  # fmt: skip
+    top = ask(home, """
+        SELECT MAX(people_or_higher - people), MIN(people_or_higher - people)
+        FROM engagement_ladder WHERE rung = 'collaboration'""")  # fmt: skip
+    assert top == [(0, 0)]
     assert [round(float(str(total)), 9) for total in sums[0]] == [1, 1]
     assert [row[0] for row in directions] == [
         "arrived", "down", "left", "returned", "same", "up",

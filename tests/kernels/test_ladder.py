@@ -14,7 +14,6 @@ from pipelines.kernels.ladder import (
     Standings,
     highest_rungs,
     moves_between,
-    sum_by,
 )
 from schemas.events import Engage
 from schemas.ladder import RUNG_OF, RUNGS
@@ -106,19 +105,6 @@ def test_each_person_keeps_the_time_of_her_shop():
 
     assert (0, 20, AWAY, 0) in moves
     assert (1, 20, 0, 0) in moves
-
-
-@hypothesis.given(ACTS)
-def test_equal_rows_are_added_up(acts):
-    """Counts of people are what the daily rows are made of."""
-    columns = list(np.array(acts, dtype=np.int64).reshape(-1, 3).T)
-
-    keys, (counts, days) = sum_by(columns, [np.ones_like(columns[0]), columns[1]])
-
-    wanted = Counter(acts)
-    assert dict(zip(rows(tuple(keys)), counts.tolist(), strict=True)) == wanted
-    assert rows(tuple(keys)) == sorted(wanted)
-    assert days.tolist() == [wanted[row] * row[1] for row in sorted(wanted)]
 
 
 def test_every_activity_has_a_rung():
