@@ -34,7 +34,7 @@ app = App(
     version_flags=["--version"],
     help_format="plaintext",
 )
-import_app = App(name="import", help="Bring orders or events from files into the lake.")
+import_app = App(name="import", help="Bring in orders, events or a catalog of items from files.")
 pubsub_app = App(name="pubsub", help="Look after Google Pub/Sub.")
 app.command(import_app)
 app.command(db_app)
@@ -277,8 +277,8 @@ def import_orders(
     mapping
         Our column = yours, separated by commas: order_id=InvoiceNo,item_id=StockCode
     """
+    from pipelines.io.given_files import parse_mapping
     from pipelines.io.import_orders import import_orders as import_files
-    from pipelines.io.import_orders import parse_mapping
     from schemas.settings import Home
 
     where = Home(home)
@@ -301,6 +301,37 @@ def import_events(*files: Path, site: str, home: HomePath = None) -> None:
     print(
         f"{done.read} lines read: {done.events} events, {done.quarantined} quarantined,"
         f" {done.withheld} withheld for want of consent"
+    )
+    point_at_quarantine(done.quarantined, where.quarantine)
+
+
+@import_app.command(name="items")
+def import_items(
+    *files: Path,
+    site: str,
+    mapping: Annotated[str, Parameter(name="--map")] = "",
+    home: HomePath = None,
+) -> None:
+    """Import the categories of items from CSV, JSONL or Parquet files, such as product feeds.
+
+    Parameters
+    ----------
+    files
+        Files with item_id and item_category, or with a feed's id and product_type.
+    site
+        Shop the items belong to.
+    mapping
+        Our column = yours, separated by commas: item_id=sku,item_category=department
+    """
+    from pipelines.io.given_files import parse_mapping
+    from pipelines.io.import_items import import_items as import_files
+    from schemas.settings import Home
+
+    where = Home(home)
+    done = import_files(where, files, site=site, mapping=parse_mapping(mapping))
+    print(
+        f"{done.read} rows read: {done.items} items, {done.quarantined} quarantined;"
+        f" {done.catalog} items have a category now"
     )
     point_at_quarantine(done.quarantined, where.quarantine)
 

@@ -125,6 +125,8 @@ _CHAIN = {
 PIN_CHAINS = _schema(site_id=TEXT, pin_id=TEXT, **_CHAIN)
 CHAINED_TOUCHES = _schema(**_TOUCH, **_CHAIN)
 
+# The catalog: items that have a category.
+ITEMS = _schema(item_id=TEXT, item_category=TEXT)
 # What people did (pipelines.transforms.acts): view, visit, visited, pin, repinned, order, credit,
 # or an activity of engage. `record_id` is the event, pin or order behind it, `other_id` the person
 # on the other side, `amount_micros` what was bought or credited, else 0.
@@ -132,6 +134,16 @@ ACTS = _schema(
     site_id=TEXT, person_id=TEXT, act=TEXT, at=INT, record_id=TEXT, other_id=TEXT, item_id=TEXT,
     item_list_id=TEXT, amount_micros=INT,
 )  # fmt: skip
+
+# Parts of the ladder's tables: of some people, so that they add up over shards.
+LADDER_COUNTS = ("people", "acts")
+LADDER_PARTS = _schema(
+    site_id=TEXT, dimension=TEXT, key=TEXT, day=TEXT, rung=TEXT, people=INT, acts=INT
+)
+MOVE_PARTS = _schema(
+    site_id=TEXT, dimension=TEXT, key=TEXT, day=TEXT, from_rung=TEXT, to_rung=TEXT, people=INT
+)
+MOVE_COUNTS = ("people",)
 
 # One row per cascade, pinner and person reached; merged over cascades later.
 REACH = _schema(

@@ -58,6 +58,7 @@ class Site(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True
     sphere_decay: Annotated[float, Meta(ge=0, le=1)] = 0.5
     lapse_months: Annotated[int, Meta(ge=1, le=120)] = 6
     stages: Stages = Stages()
+    away_after_days: Annotated[int, Meta(ge=1, le=3650)] = 30
 
     @property
     def window_ms(self) -> int:
@@ -142,6 +143,11 @@ class Home:
     def lake(self) -> Path:
         """Parquet by event name, site and date: all tables are a function of it."""
         return self.path / "lake"
+
+    @property
+    def items(self) -> Path:
+        """Each site's catalog: which category an item belongs to."""
+        return self.path / "items"
 
     @property
     def lake_lock(self) -> Path:

@@ -1,4 +1,4 @@
-"""Stages of the relationship with a pinner, rungs of engagement, and the rules between them."""
+"""Stages of the relationship with a pinner, and the rules between them."""
 
 from typing import Annotated, Literal
 
@@ -6,13 +6,12 @@ import msgspec
 from msgspec import Meta
 
 from schemas.errors import SettingsError
+from schemas.ladder import RUNGS
 
 STAGES = ("stranger", "fling", "fleeting acquaintance", "casual acquaintance", "teammate")
 """From the loosest to the closest: a move up is a move to the right."""
 NEW_PINNER = "new"
 """Where a pinner comes from in the month of her first pin."""
-RUNGS = ("consumption", "curation", "creation", "collaboration")
-"""What acts are worth as engagement, from the least."""
 
 Months = Annotated[int, Meta(ge=1, le=120)]
 Least = Annotated[int, Meta(ge=0)]

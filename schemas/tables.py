@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Index, String, Text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
+from schemas.ladder_tables import LadderDaily, LadderMove
 from schemas.loyalty_tables import (
     Concentration,
     FanClub,
@@ -388,5 +389,6 @@ RESULTS: dict[str, type[Result]] = {
         PinnerStage, StageTransition,
         ItemDaily, SlotDaily, RecommenderDaily, ModelCredit, DataQualityDaily, Quarantine,
         FanClub, Concentration, RelationshipDepth, RetentionCohort, RetentionFit,
+        LadderDaily, LadderMove,
     )
 }  # fmt: skip

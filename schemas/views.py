@@ -9,6 +9,7 @@ import hashlib
 
 from sqlalchemy import Connection, inspect, text
 
+from schemas.ladder import AWAY, NEW, RUNGS
 from schemas.loyalty_views import LOYALTY_VIEWS
 from schemas.models import MODELS
 from schemas.stages import STAGES
@@ -114,6 +115,14 @@ def _over_models(function: str, beats: str) -> str:
 _RANK = " ".join(f"WHEN '{stage}' THEN {place}" for place, stage in enumerate(STAGES))
 _MIN_EFFECTIVE = 30  # as of intervals of credit
 
+
+def _place(rung: str) -> str:
+    """The number of a rung, from 1; null for what is none."""
+    numbered = " ".join(f"WHEN '{name}' THEN {place}" for place, name in enumerate(RUNGS, start=1))
+    return f"CASE {rung} {numbered} END"
+
+
+_OF_LADDER = "PARTITION BY site_id, dimension, key, day"
 _QUESTIONS = {
     "as_of": """
         SELECT site_id, MAX(day) AS newest_day, SUBSTR(MAX(day), 1, 7) AS newest_month
@@ -228,6 +237,29 @@ _QUESTIONS = {
           CASE WHEN is_enough THEN value_moved - value_stayed + 1.96 * error END
             AS difference_high
         FROM moves""",
+    "engagement_ladder": f"""
+        SELECT site_id, dimension, key, day, rung, {_place("rung")} AS rung_number, people, acts,
+          SUM(people) OVER ({_OF_LADDER} ORDER BY {_place("rung")} DESC) AS people_or_higher,
+          people * 1.0 / NULLIF(SUM(people) OVER ({_OF_LADDER}), 0) AS share
+        FROM current_ladder_daily""",
+    "ladder_conversion": f"""
+        WITH moved AS (
+          SELECT m.site_id, m.dimension, m.key, SUBSTR(m.day, 1, 7) AS month,
+            m.from_rung, m.to_rung, SUM(m.people) AS moves
+          FROM current_ladder_moves m
+          JOIN as_of a ON a.site_id = m.site_id AND m.day <= a.newest_day
+          GROUP BY m.site_id, m.dimension, m.key, SUBSTR(m.day, 1, 7), m.from_rung, m.to_rung
+        )
+        SELECT site_id, dimension, key, month, from_rung, to_rung,
+          CASE WHEN from_rung = '{NEW}' THEN 'arrived' WHEN from_rung = '{AWAY}' THEN 'returned'
+            WHEN to_rung = '{AWAY}' THEN 'left'
+            WHEN {_place("to_rung")} > {_place("from_rung")} THEN 'up'
+            WHEN {_place("to_rung")} < {_place("from_rung")} THEN 'down'
+            ELSE 'same' END AS direction,
+          moves,
+          moves * 1.0 / SUM(moves) OVER (
+            PARTITION BY site_id, dimension, key, month, from_rung) AS probability
+        FROM moved""",
     "data_quality": """
         SELECT site_id, event_name, SUM(received) AS received, SUM(duplicates) AS duplicates,
           SUM(bots) AS bots, SUM(late) AS late, SUM(quarantined) AS quarantined,

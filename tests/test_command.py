@@ -13,7 +13,7 @@ import pinsphere
 from beacon.script import current_script
 from pipelines.flows.demo import run_demo
 from pipelines.flows.options import check_options
-from pipelines.io.import_orders import parse_mapping
+from pipelines.io.given_files import parse_mapping
 from schemas.errors import SettingsError, UsageError
 from schemas.settings import Home
 

@@ -24,6 +24,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipelines import progress
 from pipelines.flows.cuts import FileGroup, file_groups, shards_for
+from pipelines.io.items import keep_items
 from pipelines.io.lake import LakeFile
 from pipelines.io.quarantine import QUARANTINE, quarantine_files, rejects_table
 from pipelines.io.staging import ResultFile
@@ -32,6 +33,7 @@ from pipelines.transforms.cascades import attach_landings
 from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
 from pipelines.transforms.follow import follow_people
+from pipelines.transforms.ladder import NO_ITEMS, Items
 from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.loyalty import measure_loyalty
 from pipelines.transforms.people import settle_shard, stitch_visitors
@@ -71,6 +73,7 @@ class Work(NamedTuple):
     shards: Mapping[str, int]  # of each stage, powers of two
     earlier: tuple[PastRun, ...] = ()  # runs to continue, oldest first; none: a full run
     taken_back: Sequence[str] = ()  # notes of groups that they read and that stand no longer
+    items: Items = NO_ITEMS  # catalogs
     wanted: Wanted = EVERYTHING
     is_kept: bool = True  # so that a later run can continue
 
@@ -89,7 +92,7 @@ def attribute(
     """Computes all result tables of some lake files into Parquet files.
 
     Args:
-      home: where quarantine lies.
+      home: where quarantine and catalogs lie.
       files: the input; files of sites that the settings do not name are left out.
       settings: sites and engine.
       folder: an empty scratch folder on storage that all workers share.
@@ -106,7 +109,8 @@ def attribute(
     need = wanted(results, models)
     refused = quarantine_files(home) if "quarantined" in need else []
     groups = file_groups([*files, *refused], folder)
-    work = Work(groups, shards_for(files, shards), wanted=need, is_kept=False)
+    items = keep_items(home, settings.sites, folder)
+    work = Work(groups, shards_for(files, shards), items=items, wanted=need, is_kept=False)
     return update(work, settings, folder, folder / "results", options=options)
 
 
@@ -157,7 +161,10 @@ def _lanes(said: Mapping[str, Any], shards: int) -> int:
 
 
 def steps(
-    sites: Mapping[str, Site], wanted: Wanted = EVERYTHING, engine: str = "vector"
+    sites: Mapping[str, Site],
+    wanted: Wanted = EVERYTHING,
+    engine: str = "vector",
+    items: Items = NO_ITEMS,
 ) -> dict[str, Step]:
     """The stages in their order, and what each does; those of which nothing is wanted left out."""
     of_run = functools.partial(functools.partial, wanted=wanted)
@@ -171,7 +178,7 @@ def steps(
         "SelectTouches": of_sites(select_touches),
         "ChainTouches": of_run(chain_touches),
         "CreditPins": of_sites(credit_shard),
-        "FollowPeople": of_sites(follow_people),
+        "FollowPeople": of_sites(follow_people, items=dict(items)),
         "Summarize": of_sites(summarize),
         "MeasureLoyalty": of_sites(measure_loyalty),
     }
@@ -201,7 +208,7 @@ def _build(
     ):
         for tag in (TALLY_TAG, first):
             inputs[tag].append(sources[tag])
-    for stage, step in steps(settings.sites, work.wanted, settings.engine).items():
+    for stage, step in steps(settings.sites, work.wanted, settings.engine, work.items).items():
         pieces = tuple(inputs[stage]) | f"For{stage}" >> beam.Flatten()
         for tag, output in (pieces | stage >> RunStage(stage, step, shuffle)).items():
             inputs[tag].append(output)

@@ -21,6 +21,7 @@ from pipelines.flows.plan import Plan, plan_run
 from pipelines.io.database import open_database, upgrade_database
 from pipelines.io.drain import Drained, drain_spool
 from pipelines.io.erasures import count_waiting
+from pipelines.io.items import items_digests, keep_items
 from pipelines.io.ledger import LEDGER, has_ledger, settle_ledger
 from pipelines.io.publish import publish, tidy
 from pipelines.io.quarantine import QUARANTINE
@@ -102,6 +103,7 @@ def run(
         only_one(home.path / "run.lock", "run"),
         open_upgraded(home) as engine,
         only_publisher(engine),
+        _scratch(home) as scratch,
     ):
         progress("Draining")
         events_drained, unread = 0, None
@@ -119,7 +121,8 @@ def run(
         last = find_state(home, newest.run_id if newest and can_go_on else None)
         forget_states(home, but=last)
         inputs = look_at(home, last.sources if last and not is_full else ())
-        record = _record(inputs, settings, code_version)
+        items = keep_items(home, settings.sites, scratch)
+        record = _record(inputs, settings, items_digests(items), code_version)
         report = RunReport(
             run_id=record["run_id"],
             is_new=is_full
@@ -140,11 +143,11 @@ def run(
             with (
                 _forgotten_if_it_fails(home, state),
                 new_folder(home, report.run_id) as folder,
-                _scratch(home) as results_folder,
             ):
                 plan = plan_run(inputs, settings, folder, state, shards)
+                work = plan.work._replace(items=items)
                 progress("Attributing")
-                results = update(plan.work, settings, folder, results_folder, options=options)
+                results = update(work, settings, folder, scratch / "results", options=options)
                 report = _counted(report, plan, results)
                 left = None
                 if not keeps_nothing:
@@ -217,9 +220,11 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _record(inputs: Sequence[Input], settings: Settings, code_version: str) -> dict[str, Any]:
+def _record(
+    inputs: Sequence[Input], settings: Settings, items: dict[str, str], code_version: str
+) -> dict[str, Any]:
     """What is known of a run before it begins; the id is a digest of what decides its tables."""
-    deciding = _deciding(settings)
+    deciding = _deciding(settings, items)
     record = {
         "input_digest": digest_of(inputs),
         "settings_digest": hashlib.blake2b(deciding.encode(), digest_size=32).hexdigest(),
@@ -285,8 +290,11 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _deciding(settings: Settings) -> str:
-    """What of the settings decides results, as JSON; engine, keys, origins and limits do not."""
+def _deciding(settings: Settings, items: dict[str, str]) -> str:
+    """What of the settings decides results, as JSON; engine, keys, origins and limits do not.
+
+    A catalog is like a setting: another one may change every row, so the run is a full one.
+    """
     sites = {
         name: {
             setting: getattr(site, setting)
@@ -300,8 +308,10 @@ def _deciding(settings: Settings) -> str:
                 "sphere_decay",
                 "stages",
                 "lapse_months",
+                "away_after_days",
             )
         }
+        | {"items": items.get(name)}
         for name, site in sorted(settings.sites.items())
     }
     return _json({"ledger": settings.ledger, "sites": sites})
@@ -334,11 +344,10 @@ def _forgotten_if_it_fails(home: Home, state: State | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _scratch(home: Home) -> Iterator[Path]:
-    """A folder for results, gone afterwards; left-overs of killed runs go first."""
+    """A folder for what only this run needs; left-overs of killed runs go first."""
     shutil.rmtree(home.work, ignore_errors=True)
-    folder = home.work / "results"
-    folder.mkdir(parents=True)
+    (home.work / "results").mkdir(parents=True)
     try:
-        yield folder.resolve()
+        yield home.work.resolve()
     finally:
         shutil.rmtree(home.work, ignore_errors=True)

@@ -59,3 +59,22 @@ def import_digest(
     said = [site, *sorted(file.digest for file in files)]
     said += [f"{name}={column}" for name, column in sorted((mapping or {}).items())]
     return hashlib.blake2b("\0".join(said).encode(), digest_size=32).hexdigest()
+
+
+def parse_mapping(text: str) -> dict[str, str]:
+    """Reads the flag `--map`: `ours=theirs,ours=theirs`.
+
+    Raises:
+      UsageError: a part without `=`, a column named twice, or what is no text.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise UsageError(f"--map {text!a} is not UTF-8 text")
+    mapping: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        ours, equals, theirs = part.partition("=")
+        if not (equals and ours and theirs):
+            raise UsageError(f"--map takes ours=theirs,...; {part!r} is not of that form")
+        if ours in mapping:
+            raise UsageError(f"--map names {ours!r} twice")
+        mapping[ours] = theirs
+    return mapping

@@ -18,8 +18,8 @@ import msgspec
 
 from pipelines.io.given_files import GivenFile, given_files, import_digest
 from pipelines.io.lake import LakeWriter
-from pipelines.io.order_files import BOM, JSONL_ENDINGS
 from pipelines.io.quarantine import write_rejects
+from pipelines.io.row_files import BOM, JSONL_ENDINGS
 from schemas.durable import remove_stale
 from schemas.errors import EventError
 from schemas.events import IDENTITY, AnyEvent, Source, decode_event

@@ -4,7 +4,6 @@ Columnar from file to lake: half a million lines take seconds. Importing the sam
 again replaces what the first import wrote.
 """
 
-import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,28 +15,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.io.given_files import GivenFile, given_files, import_digest
+from pipelines.io.bad_rows import rejects_of
+from pipelines.io.checked_rows import CheckedRows, first_set, group_rows, group_sizes, occurrences
+from pipelines.io.given_files import given_files, import_digest
 from pipelines.io.lake import LakeWriter
-from pipelines.io.order_files import ENDINGS, read_orders, read_records
-from pipelines.io.order_rows import (
-    Fault,
-    OrderRows,
-    check_rows,
-    first_set,
-    group_rows,
-    group_sizes,
-    limit_groups,
-    name_lines,
-    occurrences,
-)
+from pipelines.io.order_rows import ORDERS, check_rows, limit_groups, name_lines
 from pipelines.io.quarantine import write_rejects
+from pipelines.io.row_files import ENDINGS, read_rows
 from pipelines.kernels.columns import Ints, group_starts
 from schemas.durable import remove_stale
-from schemas.errors import AuditError, UsageError
+from schemas.errors import AuditError
 from schemas.events import SCHEMA_VERSION
 from schemas.lake import lake_schema
 from schemas.settings import Home
-from schemas.spool import Reject
 
 ORIGIN = "import-orders"
 _NO_MAPPING: Mapping[str, str] = MappingProxyType({})
@@ -94,7 +84,7 @@ def import_orders(
     digest = import_digest(given, site, mapping)
     name = f"import-{digest[:16]}"
 
-    parts = [read_orders(file, mapping) for file in given]
+    parts = [read_rows(file, ORDERS, mapping) for file in given]
     read = sum(len(part.lines) + len(part.broken) for part in parts)
     rows = check_rows(parts, settings.time_zone)
     del parts
@@ -116,7 +106,7 @@ def import_orders(
     if imported.read != imported.lines + imported.refund_lines + imported.quarantined:
         raise AuditError(f"an import of {name} lost or doubled rows: {imported}")
 
-    rejects = _rejects(given, mapping, faults, site, now_ms)
+    rejects = rejects_of(given, ORDERS, mapping, faults, site=site, now_ms=now_ms, origin=ORIGIN)
     kept = set(write_rejects(home, rejects, name))
     with LakeWriter(home) as lake:
         lake.write("purchase", purchase_table, name)
@@ -126,28 +116,9 @@ def import_orders(
     return imported
 
 
-def parse_mapping(text: str) -> dict[str, str]:
-    """Reads the flag `--map`: `ours=theirs,ours=theirs`.
-
-    Raises:
-      UsageError: a part without `=`, a column named twice, or what is no text.
-    """
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise UsageError(f"--map {text!a} is not UTF-8 text")
-    mapping: dict[str, str] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        ours, equals, theirs = part.partition("=")
-        if not (equals and ours and theirs):
-            raise UsageError(f"--map takes ours=theirs,...; {part!r} is not of that form")
-        if ours in mapping:
-            raise UsageError(f"--map names {ours!r} twice")
-        mapping[ours] = theirs
-    return mapping
-
-
-def _sales(rows: OrderRows) -> OrderRows:
+def _sales(rows: CheckedRows) -> CheckedRows:
     """Rows of purchases, grouped by order."""
-    sales = OrderRows(rows.table.filter(pc.invert(rows.table["is_refund"])))
+    sales = CheckedRows(rows.table.filter(pc.invert(rows.table["is_refund"])))
     group_rows(sales, "order_id", _PEOPLE)
     sales.drop(
         occurrences(sales.codes("group", "line_id")) > 1,
@@ -157,9 +128,9 @@ def _sales(rows: OrderRows) -> OrderRows:
     return sales
 
 
-def _refunds(rows: OrderRows) -> OrderRows:
+def _refunds(rows: CheckedRows) -> CheckedRows:
     """Rows of refunds, grouped by refund; each is by items or by one amount, never both."""
-    refunds = OrderRows(rows.table.filter(rows.table["is_refund"]))
+    refunds = CheckedRows(rows.table.filter(rows.table["is_refund"]))
     # Named after its time: later returns are refunds of their own, the same file is the same.
     moment = refunds.table["ordered_at"].cast(pa.string())
     made = pc.binary_join_element_wise("refund", refunds.table["order_id"], moment, ":")
@@ -186,7 +157,7 @@ class _Envelope:
     now_ms: int
     currency: str
 
-    def columns(self, rows: OrderRows, starts: Ints, first: int) -> dict[str, Any]:
+    def columns(self, rows: CheckedRows, starts: Ints, first: int) -> dict[str, Any]:
         """The envelope of one event a group, numbered from `first`."""
         ordinals = pa.array(np.arange(first, first + len(starts))).cast(pa.string())
         times = rows.ints("ordered_at")
@@ -211,7 +182,7 @@ class _Envelope:
         return columns
 
 
-def _purchase_table(rows: OrderRows, envelope: _Envelope) -> pa.Table:
+def _purchase_table(rows: CheckedRows, envelope: _Envelope) -> pa.Table:
     """[orders] `purchase` events in the lake's schema."""
     starts = group_starts(rows.ints("group"))
     columns = envelope.columns(rows, starts, 0)
@@ -228,7 +199,7 @@ def _purchase_table(rows: OrderRows, envelope: _Envelope) -> pa.Table:
     return _in_schema("purchase", columns, len(starts))
 
 
-def _refund_table(rows: OrderRows, envelope: _Envelope, first: int) -> pa.Table:
+def _refund_table(rows: CheckedRows, envelope: _Envelope, first: int) -> pa.Table:
     """[refunds] `refund` events in the lake's schema, numbered from `first`."""
     starts = group_starts(rows.ints("group"))
     columns = envelope.columns(rows, starts, first)
@@ -267,7 +238,7 @@ def _in_schema(event_name: str, columns: Mapping[str, Any], rows: int) -> pa.Tab
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _first(rows: OrderRows, name: str, starts: Ints) -> Any:
+def _first(rows: CheckedRows, name: str, starts: Ints) -> Any:
     """[groups] the first value of a column that is set in each group, else null."""
     first = first_set(rows.codes(name), starts)
     places = pa.array(first, mask=first == rows.table.num_rows)
@@ -283,30 +254,3 @@ def _chunk(values: Any) -> Any:
     if isinstance(values, pa.ChunkedArray):
         return values.combine_chunks()
     return pa.array(values) if isinstance(values, np.ndarray) else values
-
-
-def _rejects(
-    given: Sequence[GivenFile],
-    mapping: Mapping[str, str],
-    faults: Sequence[Fault],
-    site: str,
-    now_ms: int,
-) -> list[Reject]:
-    """The faults, sorted by file and line, with their records' text read again."""
-    rejects = []
-    for place, group in itertools.groupby(faults, key=lambda fault: fault.file):
-        file, of_file = given[place], list(group)
-        records = read_records(file, mapping, {fault.line for fault in of_file})
-        rejects += [
-            Reject(
-                reject_id=file.reject_id(fault.line),
-                site_id=site,
-                received_time_ms=now_ms,
-                origin=ORIGIN,
-                place=f"{file.name} line {fault.line}",
-                reason=fault.reason,
-                record=records[fault.line],
-            )
-            for fault in of_file
-        ]
-    return rejects

@@ -11,26 +11,13 @@ from pipelines.kernels import stages
 from pipelines.kernels.calendar import local_days, month_texts, months_of
 from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints
 from pipelines.transforms.daily import sum_by_key
+from pipelines.transforms.ladder import rungs_of
 from schemas.batches import STAGE_PARTS, STAGE_SUMS
+from schemas.ladder import RUNGS
 from schemas.results import result_schema
 from schemas.settings import Site
-from schemas.stages import NEW_PINNER, RUNGS, STAGES, StageRule
+from schemas.stages import NEW_PINNER, STAGES, StageRule
 
-RUNG_OF_ACT = {
-    act: rung
-    for rung, acts in zip(
-        RUNGS,
-        (
-            ("view", "visit"),
-            ("pin", "share", "vote"),
-            ("comment", "review", "photo", "question"),
-            ("answer", "repinned"),
-        ),
-        strict=True,
-    )
-    for act in acts
-}
-"""What an act is worth; a pin below another's is collaboration instead, an order no engagement."""
 _OF_OTHERS = ("visited", "repinned", "credit")
 _KEY = ("site_id", "month", "from_stage", "to_stage", "last_day")
 
@@ -62,14 +49,11 @@ def _acts(rows: pa.Table, person: Ints, site: Site) -> stages.Acts:
     (other,) = codes([rows["other_id"].take(pa.array(met))])
     to_her, by_her = (np.zeros(len(rows), dtype=np.bool_) for _ in range(2))
     to_her[met], by_her[met] = stages.returns(person[met], other, at[met], is_reached[met])
-    names = pa.array(RUNG_OF_ACT)
-    worth = np.array([0, *(1 + RUNGS.index(rung) for rung in RUNG_OF_ACT.values())])
-    rung = worth[1 + ints(pc.index_in(act, value_set=names), missing=-1)]
     return stages.Acts(
         person=person,
         at=at,
         month=months_of(at, site.time_zone),
-        rung=np.where(is_repin, len(RUNGS), rung),
+        rung=1 + rungs_of(rows),
         is_own=~_is_any(act, *_OF_OTHERS),
         is_pin=is_pin,
         is_purchase=_is_any(act, "order") & (ints(rows["amount_micros"]) > 0),

@@ -75,6 +75,12 @@ def _routes() -> dict[str, Route]:
         "daily_parts": Route(
             "Summarize", ("site_id", "key", "day"), batches.DAILY_PARTS, batches.DAILY_COUNTS
         ),
+        "ladder_parts": Route(
+            "Summarize", ("site_id", "key", "day"), batches.LADDER_PARTS, batches.LADDER_COUNTS
+        ),
+        "move_parts": Route(
+            "Summarize", ("site_id", "key", "day"), batches.MOVE_PARTS, batches.MOVE_COUNTS
+        ),
         "sales_parts": Route(
             "Summarize", ("site_id", "day"), batches.SALES_PARTS, batches.SALES_SUMS
         ),

@@ -22,6 +22,7 @@ from pipelines.kernels.groups import group_by
 from pipelines.kernels.uncertainty import gamma_interval
 from pipelines.transforms.club import known_pinners, pinner_credits, tie_parts
 from pipelines.transforms.daily import DIMENSIONS, sum_by_key
+from pipelines.transforms.ladder import add_moves_up, add_standings_up
 from pipelines.transforms.rejects import once
 from pipelines.transforms.relationships import add_stages_up
 from pipelines.transforms.sphere_tables import cascades, pinner_spheres, sphere_edges
@@ -76,6 +77,8 @@ def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHIN
         slot_daily=lambda: daily("slot"),
         recommender_daily=lambda: daily("recommender"),
         sales_daily=lambda: _for_each_model(sales(), wanted.models),
+        ladder_daily=lambda: add_standings_up(tables["ladder_parts"]),
+        ladder_moves=lambda: add_moves_up(tables["move_parts"]),
         data_quality_daily=quality,
         stage_transitions=lambda: add_stages_up(tables["stage_parts"]),
         quarantine=lambda: once(tables["rejects"]),

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pipelines.flows.attribute import attribute, steps
 from pipelines.io.lake import LakeWriter, lake_files
 from pipelines.transforms.deduplicate import with_time
+from pipelines.transforms.ladder import NO_ITEMS, Items
 from pipelines.transforms.routes import routes
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.events import EVENTS, AnyEvent
@@ -40,22 +41,28 @@ def _event_name(event: AnyEvent) -> str:
 
 
 def run_steps(
-    events: Sequence[AnyEvent], sites: Mapping[str, Site], wanted: Wanted = EVERYTHING
+    events: Sequence[AnyEvent],
+    sites: Mapping[str, Site],
+    wanted: Wanted = EVERYTHING,
+    items: Items = NO_ITEMS,
 ) -> Rows:
     """All stages one after the other on whole tables: what Beam must give as well."""
-    made = run_stages(events, sites, wanted)
+    made = run_stages(events, sites, wanted, items)
     return {name: to_rows(name, made.get(name, [])) for name in RESULTS}
 
 
 def run_stages(
-    events: Sequence[AnyEvent], sites: Mapping[str, Site], wanted: Wanted = EVERYTHING
+    events: Sequence[AnyEvent],
+    sites: Mapping[str, Site],
+    wanted: Wanted = EVERYTHING,
+    items: Items = NO_ITEMS,
 ) -> dict[str, list[pa.Table]]:
     """The same, with everything that stages pass to each other."""
     tables = by_name(events)
     made: dict[str, list[pa.Table]] = {
         name: [with_time(tables.get(name, lake_schema(name).empty_table()))] for name in EVENTS
     }
-    for stage, step in steps(sites, wanted).items():
+    for stage, step in steps(sites, wanted, items=items).items():
         taken = {
             name: pa.concat_tables(
                 [route.conform(table) for table in made.get(name, [])]

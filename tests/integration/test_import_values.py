@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.io.given_values import parse_column
 from pipelines.io.import_orders import import_orders
-from pipelines.io.order_values import parse_column, parse_micros, parse_quantity
+from pipelines.io.order_values import parse_micros, parse_quantity
 from pipelines.io.quarantine import read_rejects
 from schemas.errors import EventError, MoneyError, UsageError
 from schemas.money import parse_money

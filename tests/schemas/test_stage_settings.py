@@ -9,8 +9,9 @@ import pytest
 
 from pipelines.flows.run import _deciding
 from schemas.errors import SettingsError
+from schemas.ladder import RUNGS
 from schemas.settings import Site, parse_settings
-from schemas.stages import RUNGS, STAGES, Stages
+from schemas.stages import STAGES, Stages
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "relationships.md").read_text()
 SITE = '[sites.acme]\nkey = "a-public-key"\ncurrency = "GBP"\n'
@@ -81,7 +82,7 @@ def test_whatever_a_site_says_of_results_is_in_the_digest_of_a_run() -> None:
         *("shopify_subscription", "item_id_from"),
     }
 
-    decided = msgspec.json.decode(_deciding(parse_settings(tomllib.loads(SITE))))
+    decided = msgspec.json.decode(_deciding(parse_settings(tomllib.loads(SITE)), {}))
 
     assert set(decided["sites"]["acme"]) >= set(Site.__struct_fields__) - of_ways_in
     assert not set(decided["sites"]["acme"]) & of_ways_in

@@ -1,7 +1,7 @@
-"""Reading files of order lines: CSV, JSON lines and Parquet give the same columns.
+"""Reading given files row by row: CSV, JSON lines and Parquet give the same columns.
 
-Values stay as the file has them (text, or Arrow's numbers and times); `order_values` gives
-them their meaning. What is not even a row (a wrong number of fields, no JSON object) comes
+Values stay as the file has them (text, or Arrow's numbers and times); parsers give them
+their meaning later. What is not even a row (a wrong number of fields, no JSON object) comes
 back as broken, with its line number, and the rows around it are read.
 """
 
@@ -22,13 +22,10 @@ import pyarrow.parquet as pq
 
 from pipelines.io import parquet_values
 from pipelines.io.given_files import GivenFile
+from pipelines.io.layout import Layout
 from schemas.errors import UsageError
 from schemas.spool import record_text
 
-COLUMNS = (
-    *("order_id", "line_id", "ordered_at", "customer_id", "visitor_id", "item_id", "quantity"),
-    *("price", "discount", "currency", "refund_id", "amount", "kind"),
-)
 CSV_ENDINGS = (".csv", ".tsv", ".txt")
 JSONL_ENDINGS = (".jsonl", ".ndjson")
 ENDINGS = (*CSV_ENDINGS, *JSONL_ENDINGS, ".parquet")
@@ -73,11 +70,12 @@ class _Record(NamedTuple):
         return record_text(raw.encode("utf-8", "surrogateescape"))
 
 
-def read_orders(file: GivenFile, mapping: Mapping[str, str]) -> FileRows:
-    """Reads the columns of order lines from one file.
+def read_rows(file: GivenFile, layout: Layout, mapping: Mapping[str, str]) -> FileRows:
+    """Reads the columns of a layout from one file.
 
     Args:
       file: CSV, JSON lines or Parquet, by its ending.
+      layout: the columns there may be, and those that must.
       mapping: own column name -> the file's; own names not in it are taken if present.
 
     Raises:
@@ -86,21 +84,21 @@ def read_orders(file: GivenFile, mapping: Mapping[str, str]) -> FileRows:
     """
     ending = file.path.suffix.lower()
     if ending in CSV_ENDINGS:
-        return _read_csv(file, mapping)
+        return _read_csv(file, layout, mapping)
     if ending in JSONL_ENDINGS:
-        return _read_jsonl(file, mapping)
-    return _read_parquet(file, mapping)
+        return _read_jsonl(file, layout, mapping)
+    return _read_parquet(file, layout, mapping)
 
 
 def read_records(
-    file: GivenFile, mapping: Mapping[str, str], lines: Collection[int]
+    file: GivenFile, layout: Layout, mapping: Mapping[str, str], lines: Collection[int]
 ) -> dict[int, str]:
     """Line -> the record's text as it came, for the lines asked for; reads the file again."""
     if not lines:
         return {}
     ending = file.path.suffix.lower()
     if ending == ".parquet":
-        return _parquet_records(file, mapping, sorted(lines))
+        return _parquet_records(file, layout, mapping, sorted(lines))
     if ending in JSONL_ENDINGS:
         return _texts_at(_json_records(file), lines)
     with _open_csv(file) as (_, records):
@@ -109,29 +107,6 @@ def read_records(
 
 def _texts_at(records: Iterator[_Record], lines: Collection[int]) -> dict[int, str]:
     return {record.line: record.text() for record in records if record.line in lines}
-
-
-def choose_columns(there: Collection[str], mapping: Mapping[str, str], name: str) -> dict[str, str]:
-    """Own column -> the file's column, or a UsageError that names what is missing."""
-    listed = ", ".join(there)
-    for own, column in mapping.items():
-        if own not in COLUMNS:
-            raise UsageError(f"unknown column {own!r} in the mapping; known: {', '.join(COLUMNS)}")
-        if column not in there:
-            raise UsageError(f"{name} has no column {column!r} for {own}; it has: {listed}")
-    chosen = {own: mapping.get(own, own) for own in COLUMNS if mapping.get(own, own) in there}
-    required = ["order_id", "ordered_at"]
-    if "refund_id" not in chosen:
-        required += ["item_id", "quantity", "price"]
-    for own in required:
-        if own not in chosen:
-            raise UsageError(
-                f"{name} has no column {own!r}; it has: {listed}."
-                f" Name the right one with: --map {own}=COLUMN"
-            )
-    if not {"amount", "quantity"} & set(chosen):
-        raise UsageError(f"{name} has neither 'amount' nor 'quantity'; it has: {listed}")
-    return chosen
 
 
 # CSV -----------------------------------------------------------------------------------------
@@ -206,9 +181,9 @@ def _split_csv(lines: _Lines, reader: Any, width: int) -> Iterator[_Record]:
         line += len(lines.taken)
 
 
-def _read_csv(file: GivenFile, mapping: Mapping[str, str]) -> FileRows:
+def _read_csv(file: GivenFile, layout: Layout, mapping: Mapping[str, str]) -> FileRows:
     with _open_csv(file) as (header, records):
-        chosen = choose_columns(header, mapping, file.name)
+        chosen = layout.choose(header, mapping, file.name)
         for column in chosen.values():
             if header.count(column) > 1:
                 raise UsageError(f"{file.name} has two columns named {column!r}")
@@ -284,19 +259,19 @@ def _json_records(file: GivenFile) -> Iterator[_Record]:
                 yield _Record(line, None, f"not a JSON object: {error}", raw)
 
 
-def _read_jsonl(file: GivenFile, mapping: Mapping[str, str]) -> FileRows:
+def _read_jsonl(file: GivenFile, layout: Layout, mapping: Mapping[str, str]) -> FileRows:
     there: dict[str, Any] = {}
-    names = [mapping.get(own, own) for own in COLUMNS]
+    names = list(dict.fromkeys(itertools.chain(*layout.candidates(mapping).values())))
 
     def columns_of(rows: list[_Record]) -> list[Any]:
         for row in rows:
             there.update(row.fields)
         return [_text_array(_texts(name, [row.fields.get(name) for row in rows])) for name in names]
 
-    rows = _collect(COLUMNS, _json_records(file), columns_of)
-    if there:
-        chosen = choose_columns(there, mapping, file.name)
-        rows.columns = {own: rows.columns[own] for own in chosen}
+    rows = _collect(names, _json_records(file), columns_of)
+    # Which columns there are shows in the rows alone.
+    chosen = layout.choose(there, mapping, file.name) if there else {}
+    rows.columns = {own: rows.columns[column] for own, column in chosen.items()}
     return rows
 
 
@@ -313,16 +288,18 @@ def _texts(name: str, values: list[Any]) -> list[str | None]:
 # Parquet -------------------------------------------------------------------------------------
 
 
-def _open_parquet(file: GivenFile, mapping: Mapping[str, str]) -> tuple[Any, dict[str, str]]:
+def _open_parquet(
+    file: GivenFile, layout: Layout, mapping: Mapping[str, str]
+) -> tuple[Any, dict[str, str]]:
     try:
         source = pq.ParquetFile(file.path)
     except (pa.ArrowException, OSError) as error:
         raise UsageError(f"{file.path} is not a Parquet file: {error}") from None
-    return source, choose_columns(source.schema_arrow.names, mapping, file.name)
+    return source, layout.choose(source.schema_arrow.names, mapping, file.name)
 
 
-def _read_parquet(file: GivenFile, mapping: Mapping[str, str]) -> FileRows:
-    source, chosen = _open_parquet(file, mapping)
+def _read_parquet(file: GivenFile, layout: Layout, mapping: Mapping[str, str]) -> FileRows:
+    source, chosen = _open_parquet(file, layout, mapping)
     table = parquet_values.read_columns(source, file.path, chosen.values())
     columns = {own: parquet_values.decoded(table[column]) for own, column in chosen.items()}
     reasons: dict[int, str] = {}
@@ -339,8 +316,8 @@ def _read_parquet(file: GivenFile, mapping: Mapping[str, str]) -> FileRows:
 
 
 def _parquet_records(
-    file: GivenFile, mapping: Mapping[str, str], lines: list[int]
+    file: GivenFile, layout: Layout, mapping: Mapping[str, str], lines: list[int]
 ) -> dict[int, str]:
-    source, chosen = _open_parquet(file, mapping)
+    source, chosen = _open_parquet(file, layout, mapping)
     rows = parquet_values.read_columns(source, file.path, chosen.values())
     return {line: parquet_values.record(rows, line - 1) for line in lines}
