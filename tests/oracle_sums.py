@@ -69,4 +69,4 @@ def daily_of_credit(
     return {
         place: (len(orders[place]), sum(units[line] for line in lines[place]), *three)
         for place, three in sums.items()
-    }  # type: ignore[misc]
+    }
