@@ -63,7 +63,8 @@ class Route(NamedTuple):
 
     keys: KEY alone for rows that keep the key with which they came.
     schema: the columns that travel; KEY is the last.
-    sums: the measures of a dataset whose rows are parts to be added up.
+    sums: the measures of a dataset whose rows are parts to be added up; no part has only zeros,
+      since such a part would vanish where parts are added up.
     is_row_wise: what the stage makes of a row depends on that row and on the stage's other
       datasets of the same key, not on other rows of this dataset.
     """
