@@ -21,6 +21,5 @@ def on_threads(work: Callable[[In], Out], elements: Iterable[In]) -> Iterator[Ou
 
     When one fails, those that wait are left, and those at work are waited for.
     """
-    processors = len(os.sched_getaffinity(0))
-    with ThreadPoolExecutor(min(processors, _MOST_THREADS)) as pool:
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
         yield from pool.map(work, elements)

@@ -18,6 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.flows.attribute import shards_for
+from pipelines.io.lake import LakeFile
 from pipelines.kernels.columns import Tables
 from pipelines.kernels.hashing import hash_rows
 from pipelines.transforms.lanes import on_threads
@@ -268,6 +270,23 @@ def test_pipeline_gives_what_the_step_gives(shards: int, lanes: int, edges: list
 
     for name, table in whole.items():
         assert found[name] == sorted(table.select(TOTALS.names).to_pylist(), key=str)
+
+
+def test_each_stage_is_cut_by_the_size_of_what_comes_to_it() -> None:
+    """Orders are few: cut like events they would travel in crumbs that cost more than rows."""
+
+    def files(size: int) -> list[LakeFile]:
+        return [
+            LakeFile(name, "a", "2024-01-01", Path(), size * part)
+            for name, part in (("pin_visit", 100), ("purchase", 1))
+        ]
+
+    few, many = (shards_for(files(size)) for size in (1_000, 10_000_000))
+
+    assert set(few.values()) == {1}
+    assert many["SettleOrders"] == 1 < many["StitchVisitors"] < many["DropDuplicates"]
+    assert all(number.bit_count() == 1 for number in many.values())
+    assert set(shards_for(files(1_000), 5).values()) == {8}
 
 
 def test_threads_keep_the_order_of_their_elements() -> None:
