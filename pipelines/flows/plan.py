@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from pipelines.flows.attribute import Work, file_groups, shards_for
+from pipelines.flows.attribute import Work
+from pipelines.flows.cuts import file_groups, shards_for
 from pipelines.io.quarantine import QUARANTINE
 from pipelines.io.state import Input, Source, State
 from pipelines.transforms.shuffle import PastRun

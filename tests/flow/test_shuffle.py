@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.flows.attribute import shards_for
+from pipelines.flows.cuts import shards_for
 from pipelines.io.lake import LakeFile
 from pipelines.kernels.columns import Tables
 from pipelines.kernels.hashing import hash_rows
