@@ -1,10 +1,10 @@
 """The main flow: lake files to result files, on Apache Beam.
 
-Ten stages, each a group-by of small references and a pure step over whole shards:
+Eleven stages, each a group-by of small references and a pure step over whole shards:
 
     ReadLake -> DropDuplicates -> SettleOrders -> StitchVisitors -> AttachLandings
              -> MeasureSpheres -> SelectTouches -> ChainTouches -> CreditPins -> FollowPeople
-             -> Summarize -> manifest
+             -> Summarize -> RankPinners -> manifest
 """
 
 import functools
@@ -32,6 +32,7 @@ from pipelines.transforms.cascades import attach_landings
 from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
 from pipelines.transforms.follow import follow_people
+from pipelines.transforms.graph import rank_pinners
 from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.people import settle_shard, stitch_visitors
 from pipelines.transforms.routes import routes
@@ -172,6 +173,7 @@ def steps(
         "CreditPins": of_sites(credit_shard),
         "FollowPeople": of_sites(follow_people),
         "Summarize": of_sites(summarize),
+        "RankPinners": of_sites(rank_pinners),
     }
     busy = {route.stage for name, route in routes().items() if name in wanted or name in EVENTS}
     return {stage: step for stage, step in steps.items() if stage in busy}

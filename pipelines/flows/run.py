@@ -299,6 +299,11 @@ def _deciding(settings: Settings) -> str:
                 "necessity",
                 "sphere_decay",
                 "stages",
+                "mature_days",
+                "graph_engine",
+                "graph_edges",
+                "graph_top_pinners",
+                "marginal_pinners",
             )
         }
         for name, site in sorted(settings.sites.items())

@@ -84,5 +84,7 @@ def _routes() -> dict[str, Route]:
         "quality_parts": Route(
             "Summarize", ("site_id", "day"), batches.QUALITY_PARTS, batches.QUALITY_COUNTS
         ),
+        "lineage": Route("RankPinners", ("site_id",), batches.LINEAGE),
+        "audiences": Route("RankPinners", ("site_id",), batches.AUDIENCES),
         "rejects": Route("Summarize", ("site_id", "reject_id"), result_schema("quarantine")),
     }

@@ -21,6 +21,7 @@ from pipelines.kernels.columns import (
 from pipelines.kernels.groups import group_by
 from pipelines.kernels.uncertainty import gamma_interval
 from pipelines.transforms.daily import DIMENSIONS, sum_by_key
+from pipelines.transforms.graph import audiences
 from pipelines.transforms.rejects import once
 from pipelines.transforms.relationships import add_stages_up
 from pipelines.transforms.sphere_tables import cascades, pinner_spheres, sphere_edges
@@ -64,6 +65,7 @@ def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHIN
 
     return wanted.made(
         sphere_edges=edges,
+        audiences=lambda: audiences(edges()),
         pinner_spheres=lambda: pinner_spheres(tables, edges(), default, sites),
         cascades=lambda: cascades(tables["cascade_shapes"], default),
         model_credits=lambda: _model_credits(sums, wanted.models),
