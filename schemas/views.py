@@ -113,6 +113,11 @@ def _over_models(function: str, beats: str) -> str:
 _RANK = " ".join(f"WHEN '{stage}' THEN {place}" for place, stage in enumerate(STAGES))
 _MIN_EFFECTIVE = 30  # as of intervals of credit
 
+_OF_GRAPH = [
+    column.name
+    for column in RESULTS["pinner_graph"].__table__.columns
+    if column.name not in {*RUN_COLUMNS, "site_id", "pinner_id"}
+]
 _QUESTIONS = {
     "as_of": """
         SELECT site_id, MAX(day) AS newest_day, SUBSTR(MAX(day), 1, 7) AS newest_month
@@ -141,10 +146,19 @@ _QUESTIONS = {
           {_over_models("MAX", ">")} AS highest_micros,
           ci_low_micros, ci_high_micros, n_customers, n_effective
         FROM current_model_credits""",
-    "pinner_sphere": """
-        SELECT *, repinners_hop_1 * 1.0 / NULLIF(reach_hop_1, 0) AS repin_rate_hop_1,
-          (reach_total - reach_hop_1) * 1.0 / NULLIF(reach_hop_1, 0) AS amplification
-        FROM current_pinner_spheres""",
+    "pinner_sphere": f"""
+        SELECT s.*, s.repinners_hop_1 * 1.0 / NULLIF(s.reach_hop_1, 0) AS repin_rate_hop_1,
+          (s.reach_total - s.reach_hop_1) * 1.0 / NULLIF(s.reach_hop_1, 0) AS amplification,
+          {", ".join(f"g.{name}" for name in _OF_GRAPH)}
+        FROM current_pinner_spheres s
+        LEFT JOIN current_pinner_graph g ON g.site_id = s.site_id AND g.pinner_id = s.pinner_id""",
+    "best_pinners": """
+        SELECT m.site_id, m.place, m.pinner_id, m.own_people, m.gained_people, m.covered_people,
+          m.share, s.pins, s.visits, s.credited_micros, s.credited, g.influence_rank,
+          g.community_id, g.reproduction_number
+        FROM current_marginal_reach m
+        JOIN current_pinner_spheres s ON s.site_id = m.site_id AND s.pinner_id = m.pinner_id
+        JOIN current_pinner_graph g ON g.site_id = m.site_id AND g.pinner_id = m.pinner_id""",
     "fan_club": f"""
         WITH ranked AS (
           SELECT site_id, pinner_id, credited_micros,

@@ -1,7 +1,7 @@
 """The pinner graph of each site: pinners ranked, re-pins followed, coverage of their spheres."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from pipelines.kernels.pinner_graph import (
     Edges,
     Engine,
     Places,
+    Ties,
     join_repins,
     newest_edges,
     place_pinners,
@@ -32,7 +33,10 @@ from schemas.settings import Site
 # On more edges networkx takes minutes (the most of it for the communities).
 _NETWORKX_EDGES = 100_000
 _RESULTS = ("pinner_graph", "site_graphs", "generations", "marginal_reach")
-_ENGINES = {"networkx": NetworkxEngine, "scipy": ScipyEngine}
+_ENGINES: dict[str, Callable[[Edges, Ties, int], Engine]] = {
+    "networkx": NetworkxEngine,
+    "scipy": ScipyEngine,
+}
 
 
 def lineage(pins: pa.Table, forest: Forest, owner: Ints) -> pa.Table:
@@ -130,7 +134,7 @@ def _place(graph: _Site, site: Site) -> tuple[Places, Edges, str]:
     if name == "auto":
         name = "networkx" if len(edges.pinner) <= _NETWORKX_EDGES else "scipy"
     ties, count = ties_of(edges), len(graph.pinners)
-    engine: Engine = _ENGINES[name](edges, ties, count)
+    engine = _ENGINES[name](edges, ties, count)
     return place_pinners(engine, ties, count, site.graph_top_pinners), edges, name
 
 

@@ -68,7 +68,7 @@ def test_stages_of_which_nothing_is_wanted_are_left_out() -> None:
     """Data quality alone needs no cascade."""
     assert "MeasureSpheres" not in steps({}, wanted(["data_quality_daily"]))
     assert "CreditPins" in steps({}, wanted(["data_quality_daily", "orders"]))
-    assert len(steps({}, EVERYTHING)) == 10
+    assert len(steps({}, EVERYTHING)) == 11
 
 
 @pytest.mark.parametrize(
