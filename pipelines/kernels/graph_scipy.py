@@ -29,6 +29,8 @@ class ScipyEngine:
 
     def pageranks(self) -> Floats:
         """[nodes] PageRank with edges turned round, by power iteration."""
+        if self._count == 0:
+            return np.zeros(0)
         pinner, repinner, weight, _ = self._edges
         total = np.bincount(repinner, weight, minlength=self._count)
         votes = sp.csr_array(
