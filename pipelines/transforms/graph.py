@@ -30,8 +30,8 @@ from schemas.batches import AUDIENCES
 from schemas.results import result_schema
 from schemas.settings import Site
 
-# On more edges networkx takes minutes (the most of it for the communities).
-_NETWORKX_EDGES = 100_000
+# On more edges networkx takes seconds, and soon minutes, most of it for communities.
+_NETWORKX_EDGES = 20_000
 _RESULTS = ("pinner_graph", "site_graphs", "generations", "marginal_reach")
 _ENGINES: dict[str, Callable[[Edges, Ties, int], Engine]] = {
     "networkx": NetworkxEngine,
