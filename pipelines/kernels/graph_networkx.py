@@ -1,4 +1,4 @@
-"""The pinner graph on networkx: plain to read, for graphs of up to about 20,000 edges."""
+"""The pinner graph on networkx: plain to read, for graphs of up to about 10,000 edges."""
 
 from collections.abc import Iterable
 

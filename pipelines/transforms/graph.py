@@ -31,7 +31,7 @@ from schemas.results import result_schema
 from schemas.settings import Site
 
 # On more edges networkx takes seconds, and soon minutes, most of it for communities.
-_NETWORKX_EDGES = 20_000
+_NETWORKX_EDGES = 10_000
 _RESULTS = ("pinner_graph", "site_graphs", "generations", "marginal_reach")
 _ENGINES: dict[str, Callable[[Edges, Ties, int], Engine]] = {
     "networkx": NetworkxEngine,
