@@ -5,10 +5,11 @@ The daily work stands here, looking after it in `upkeep.py`, what both share in
 Beam.
 """
 
+import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -35,8 +36,10 @@ app = App(
     help_format="plaintext",
 )
 import_app = App(name="import", help="Bring in orders, events or a catalog of items from files.")
+export_app = App(name="export", help="Take answers out in formats of other tools.")
 pubsub_app = App(name="pubsub", help="Look after Google Pub/Sub.")
 app.command(import_app)
+app.command(export_app)
 app.command(db_app)
 app.command(lake_app)
 app.command(erase)
@@ -334,6 +337,43 @@ def import_items(
         f" {done.catalog} items have a category now"
     )
     point_at_quarantine(done.quarantined, where.quarantine)
+
+
+@export_app.command(name="graph")
+def export_graph(
+    *,
+    pinner: str,
+    form: Annotated[Literal["graphml", "json"], Parameter(name="--format")] = "graphml",
+    hops: Annotated[int, Parameter(validator=AtLeastOne)] = 2,
+    site: str | None = None,
+    output: Path | None = None,
+    home: HomePath = None,
+) -> None:
+    """Export the network of who re-pins from a pinner, for Gephi and its like.
+
+    Parameters
+    ----------
+    pinner
+        Whose network: a pinner_id of the view pinner_sphere.
+    form
+        GraphML, or networkx's node-link JSON.
+    hops
+        How many re-pins far.
+    site
+        Her shop; may be left out where there is only one.
+    output
+        File to write [default: standard output]
+    """
+    from pipelines.flows.export_graph import export_graph as export
+    from pipelines.flows.export_graph import place_file
+    from schemas.settings import Home
+
+    content = export(Home(home), pinner, site=site, hops=hops, form=form)
+    if output is None:
+        sys.stdout.buffer.write(content)
+    else:
+        place_file(output, content)
+        print(f"{output}: {len(content):,} bytes")
 
 
 @app.command

@@ -156,6 +156,12 @@ OWN_PINS_SUMS = ("pins", "confirmed_pins", "pair_distance", "pairs")
 # Pins of a pinner and the pairs of pins below them; in parts.
 OWN_PINS = _schema(site_id=TEXT, pinner_id=TEXT, **dict.fromkeys(OWN_PINS_SUMS, INT))
 INFLUENCE = _schema(site_id=TEXT, pinner_id=TEXT, person_id=TEXT, influenced_micros=INT)
+# Each pin in the graph of pinners: whose it is, from whose pin, and re-pins of it by others.
+LINEAGE = _schema(
+    site_id=TEXT, pinner_id=TEXT, parent_pinner_id=TEXT, generation=INT, re_pins=INT, at=INT
+)
+# The people of a pinner's sphere, as hashes: to unite spheres is to sort numbers.
+AUDIENCES = _schema(site_id=TEXT, pinner_id=TEXT, people=pa.list_(INT))
 CASCADE_SHAPES = _schema(
     site_id=TEXT, root_pin_id=TEXT, size=INT, depth=INT, breadth=INT, pinners=INT, visits=INT,
     visitors=INT, pair_distance=INT, pairs=INT,

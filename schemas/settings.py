@@ -59,11 +59,21 @@ class Site(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True
     lapse_months: Annotated[int, Meta(ge=1, le=120)] = 6
     stages: Stages = Stages()
     away_after_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    mature_days: Annotated[float, Meta(ge=0, le=3650)] = 30.0
+    graph_engine: Literal["auto", "networkx", "scipy"] = "auto"
+    graph_edges: Annotated[int, Meta(ge=1)] = 2_000_000
+    graph_top_pinners: Annotated[int, Meta(ge=0)] = 1_000
+    marginal_pinners: Annotated[int, Meta(ge=0)] = 100
 
     @property
     def window_ms(self) -> int:
         """The credit window in milliseconds."""
         return round(self.window_days * 86_400_000)
+
+    @property
+    def mature_ms(self) -> int:
+        """The age in milliseconds from which a pin's re-pins are counted as all it gets."""
+        return round(self.mature_days * 86_400_000)
 
 
 class BeaconSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):

@@ -230,6 +230,82 @@ class StageTransition(Result):
     standard_error_micros: Mapped[float] = _number("Standard error of the sum of both")
 
 
+class PinnerGraph(Result):
+    """One row per pinner: her place in the graph of re-pins, and how often she is re-pinned.
+
+    Network spheres, clustering, brokerage and ego density are of the highest ranks only
+    (`graph_top_pinners`), null for the others.
+    """
+
+    __tablename__ = "pinner_graph"
+    pinner_id: Mapped[str] = _key("Pinner", 130)
+    influence_rank: Mapped[int] = _count("1 is the most influential, by PageRank of re-pins")
+    community_id: Mapped[str | None] = _text(
+        "Community, named after its pinner of highest rank; null without re-pins", 130
+    )
+    core_number: Mapped[int] = _count("Greatest k of a group in which all have k ties")
+    re_pins_received: Mapped[int] = _count("Re-pins of her pins by others")
+    re_pins_made: Mapped[int] = _count("Pins she made from other pinners' pins")
+    re_pinners: Mapped[int] = _count("Other pinners who re-pinned hers")
+    network_sphere_2: Mapped[int | None] = _count("Pinners within 2 re-pins: potential, not reach")
+    network_sphere_3: Mapped[int | None] = _count("Pinners within 3 re-pins")
+    mature_pins: Mapped[int] = _count("Her pins old enough to tell how often they are re-pinned")
+    pagerank: Mapped[float] = _number("Share of influence; all pinners' sum to 1")
+    clustering: Mapped[float | None] = _number("Share of pairs of her neighbours with a tie")
+    brokerage_constraint: Mapped[float | None] = _number("Burt's constraint; low for a broker")
+    effective_size: Mapped[float | None] = _number("Neighbours less their ties to each other")
+    ego_density: Mapped[float | None] = _number("Share of pairs with a tie, herself among them")
+    reproduction_number: Mapped[float | None] = _number(
+        "Re-pins by others a mature pin, drawn to the site's mean; null without mature pins"
+    )
+    reproduction_low: Mapped[float | None] = _number("95 % interval of it, low end")
+    reproduction_high: Mapped[float | None] = _number("95 % interval of it, high end")
+
+
+class SiteGraph(Result):
+    """One row per site: its pinner graph as a whole, and how it was computed."""
+
+    __tablename__ = "site_graphs"
+    engine: Mapped[str] = _text("What computed it: networkx or scipy", 16)
+    pinners: Mapped[int] = _count("Nodes")
+    edges: Mapped[int] = _count("Pairs of pinners with re-pins, each direction for itself")
+    edges_used: Mapped[int] = _count("Of these the newest, as many as graph_edges allows")
+    components: Mapped[int] = _count("Parts that no re-pin joins, single pinners included")
+    largest_component: Mapped[int] = _count("Pinners in the greatest of them")
+    communities: Mapped[int] = _count("Communities of pinners with re-pins")
+    modularity: Mapped[float | None] = _number("Of the communities; null without re-pins")
+    mature_pins: Mapped[int] = _count("Pins old enough to tell how often they are re-pinned")
+    reproduction_number: Mapped[float | None] = _number("Re-pins by others a mature pin")
+    used_since_at: Mapped[int | None] = _count("Oldest last re-pin of an edge used; null: all used")
+
+
+class Generation(Result):
+    """One row per generation of pins: how many, and how many each brings forth."""
+
+    __tablename__ = "generations"
+    generation: Mapped[int] = mapped_column(
+        BigInteger, primary_key=True, autoincrement=False, comment="Edges up to the root; roots 0"
+    )
+    pins: Mapped[int] = _count("Pins")
+    mature_pins: Mapped[int] = _count("Of these old enough to tell how often they are re-pinned")
+    re_pins: Mapped[int] = _count("Re-pins of the mature ones by others")
+    reproduction_number: Mapped[float | None] = _number("Re-pins a mature pin")
+
+
+class MarginalReach(Result):
+    """One row per place: the pinner who adds most people to those before her."""
+
+    __tablename__ = "marginal_reach"
+    place: Mapped[int] = mapped_column(
+        BigInteger, primary_key=True, autoincrement=False, comment="Order of choice, from 1"
+    )
+    pinner_id: Mapped[str] = _text("Pinner", 130)
+    own_people: Mapped[int] = _count("People in her sphere")
+    gained_people: Mapped[int] = _count("Of these, in the sphere of nobody before her")
+    covered_people: Mapped[int] = _count("People in her sphere or of one before her")
+    share: Mapped[float] = _number("Of all people in any sphere, those covered so far")
+
+
 class _Daily(Result):
     """Activity and credit of one key on one day, under one model."""
 
@@ -387,6 +463,7 @@ RESULTS: dict[str, type[Result]] = {
     for model in (
         Pin, Visit, Order, OrderLine, OrderCredit, SalesDaily, PinnerSphere, SphereEdge, Cascade,
         PinnerStage, StageTransition,
+        PinnerGraph, SiteGraph, Generation, MarginalReach,
         ItemDaily, SlotDaily, RecommenderDaily, ModelCredit, DataQualityDaily, Quarantine,
         FanClub, Concentration, RelationshipDepth, RetentionCohort, RetentionFit,
         LadderDaily, LadderMove,

@@ -123,6 +123,11 @@ def _place(rung: str) -> str:
 
 
 _OF_LADDER = "PARTITION BY site_id, dimension, key, day"
+_OF_GRAPH = [
+    column.name
+    for column in RESULTS["pinner_graph"].__table__.columns
+    if column.name not in {*RUN_COLUMNS, "site_id", "pinner_id"}
+]
 _QUESTIONS = {
     "as_of": """
         SELECT site_id, MAX(day) AS newest_day, SUBSTR(MAX(day), 1, 7) AS newest_month
@@ -151,10 +156,19 @@ _QUESTIONS = {
           {_over_models("MAX", ">")} AS highest_micros,
           ci_low_micros, ci_high_micros, n_customers, n_effective
         FROM current_model_credits""",
-    "pinner_sphere": """
-        SELECT *, repinners_hop_1 * 1.0 / NULLIF(reach_hop_1, 0) AS repin_rate_hop_1,
-          (reach_total - reach_hop_1) * 1.0 / NULLIF(reach_hop_1, 0) AS amplification
-        FROM current_pinner_spheres""",
+    "pinner_sphere": f"""
+        SELECT s.*, s.repinners_hop_1 * 1.0 / NULLIF(s.reach_hop_1, 0) AS repin_rate_hop_1,
+          (s.reach_total - s.reach_hop_1) * 1.0 / NULLIF(s.reach_hop_1, 0) AS amplification,
+          {", ".join(f"g.{name}" for name in _OF_GRAPH)}
+        FROM current_pinner_spheres s
+        LEFT JOIN current_pinner_graph g ON g.site_id = s.site_id AND g.pinner_id = s.pinner_id""",
+    "best_pinners": """
+        SELECT m.site_id, m.place, m.pinner_id, m.own_people, m.gained_people, m.covered_people,
+          m.share, s.pins, s.visits, s.credited_micros, s.credited, g.influence_rank,
+          g.community_id, g.reproduction_number
+        FROM current_marginal_reach m
+        JOIN current_pinner_spheres s ON s.site_id = m.site_id AND s.pinner_id = m.pinner_id
+        JOIN current_pinner_graph g ON g.site_id = m.site_id AND g.pinner_id = m.pinner_id""",
     "pinner_stage": """
         SELECT s.site_id, s.pinner_id, s.stage, s.month AS since_month, s.recency_months,
           s.active_months, s.depth, s.reciprocity, s.purchases,

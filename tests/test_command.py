@@ -240,6 +240,7 @@ def test_help_names_every_command_and_waits_for_nothing() -> None:
         "beacon",
         "run",
         "import",
+        "export",
         "db",
         "lake",
         "erase",

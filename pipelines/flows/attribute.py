@@ -1,10 +1,10 @@
 """The main flow: lake files to result files, on Apache Beam.
 
-Ten stages, each a group-by of small references and a pure step over whole shards:
+Twelve stages, each a group-by of small references and a pure step over whole shards:
 
     ReadLake -> DropDuplicates -> SettleOrders -> StitchVisitors -> AttachLandings
              -> MeasureSpheres -> SelectTouches -> ChainTouches -> CreditPins -> FollowPeople
-             -> Summarize -> MeasureLoyalty -> manifest
+             -> Summarize -> MeasureLoyalty -> RankPinners -> manifest
 """
 
 import functools
@@ -33,6 +33,7 @@ from pipelines.transforms.cascades import attach_landings
 from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
 from pipelines.transforms.follow import follow_people
+from pipelines.transforms.graph import rank_pinners
 from pipelines.transforms.ladder import NO_ITEMS, Items
 from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.loyalty import measure_loyalty
@@ -181,6 +182,7 @@ def steps(
         "FollowPeople": of_sites(follow_people, items=dict(items)),
         "Summarize": of_sites(summarize),
         "MeasureLoyalty": of_sites(measure_loyalty),
+        "RankPinners": of_sites(rank_pinners),
     }
     busy = {route.stage for name, route in routes().items() if name in wanted or name in EVENTS}
     return {stage: step for stage, step in steps.items() if stage in busy}

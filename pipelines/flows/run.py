@@ -309,6 +309,11 @@ def _deciding(settings: Settings, items: dict[str, str]) -> str:
                 "stages",
                 "lapse_months",
                 "away_after_days",
+                "mature_days",
+                "graph_engine",
+                "graph_edges",
+                "graph_top_pinners",
+                "marginal_pinners",
             )
         }
         | {"items": items.get(name)}

@@ -101,5 +101,7 @@ def _routes() -> dict[str, Route]:
         "lifetime_parts": Route(
             "MeasureLoyalty", ("site_id",), batches.LIFETIME_PARTS, ("people",)
         ),
+        "lineage": Route("RankPinners", ("site_id",), batches.LINEAGE),
+        "audiences": Route("RankPinners", ("site_id",), batches.AUDIENCES),
         "rejects": Route("Summarize", ("site_id", "reject_id"), result_schema("quarantine")),
     }

@@ -27,6 +27,7 @@ from pipelines.kernels.sphere import Measured
 from pipelines.kernels.stretches import reduced, run_starts
 from pipelines.transforms.acts import acts_of_pins, acts_of_visits
 from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
+from pipelines.transforms.graph import lineage
 from pipelines.transforms.touches import list_chains
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.settings import Site
@@ -96,6 +97,7 @@ def measure_cascades(
                 "pinned_at": pins["at"],
             }
         ),
+        lineage=lambda: lineage(pins, forest, owner),
         reach=lambda: _with_ids(people(), measured().reach._asdict()),
         hop_visits=lambda: _with_ids(people(), _hop_visits(measured())),
         own_pins=lambda: _with_ids(people(), _own_pins(owner, is_confirmed, measured())),

@@ -22,6 +22,7 @@ from pipelines.kernels.groups import group_by
 from pipelines.kernels.uncertainty import gamma_interval
 from pipelines.transforms.club import known_pinners, pinner_credits, tie_parts
 from pipelines.transforms.daily import DIMENSIONS, sum_by_key
+from pipelines.transforms.graph import audiences
 from pipelines.transforms.ladder import add_moves_up, add_standings_up
 from pipelines.transforms.rejects import once
 from pipelines.transforms.relationships import add_stages_up
@@ -67,6 +68,7 @@ def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHIN
 
     return wanted.made(
         sphere_edges=edges,
+        audiences=lambda: audiences(edges()),
         pinner_spheres=lambda: pinner_spheres(tables, edges(), default, sites),
         cascades=lambda: cascades(tables["cascade_shapes"], default),
         model_credits=credits,

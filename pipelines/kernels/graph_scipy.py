@@ -1,0 +1,104 @@
+"""The pinner graph on sparse arrays: for graphs on which networkx takes minutes and gigabytes."""
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
+from sknetwork.clustering import Louvain
+
+from pipelines.kernels.columns import Floats, Ints, expand
+from pipelines.kernels.pinner_graph import (
+    DAMPING,
+    MOST_ROUNDS,
+    SEED,
+    TOLERANCE,
+    Edges,
+    Ties,
+    tie_matrix,
+)
+
+_BITS = 64
+_BLOCK = 64
+
+
+class ScipyEngine:
+    """Computes on the matrices of edges and ties."""
+
+    def __init__(self, edges: Edges, ties: Ties, count: int) -> None:
+        self._edges, self._count = edges, count
+        self._ties = tie_matrix(ties, count)
+
+    def pageranks(self) -> Floats:
+        """[nodes] PageRank with edges turned round, by power iteration."""
+        if self._count == 0:
+            return np.zeros(0)
+        pinner, repinner, weight, _ = self._edges
+        total = np.bincount(repinner, weight, minlength=self._count)
+        votes = sp.csr_array(
+            (weight / total[repinner], (pinner, repinner)), shape=(self._count, self._count)
+        )
+        is_silent = total == 0
+        rank = np.full(self._count, 1 / self._count)
+        for _ in range(MOST_ROUNDS):
+            before = rank
+            # Whoever votes for nobody votes for all.
+            everybody = DAMPING * before[is_silent].sum() + 1 - DAMPING
+            rank = DAMPING * (votes @ before) + everybody / self._count
+            if np.abs(rank - before).sum() < self._count * TOLERANCE:
+                return rank
+        raise ArithmeticError(f"PageRank of {self._count} pinners: no end in {MOST_ROUNDS} rounds")
+
+    def core_numbers(self) -> Ints:
+        """[nodes] core number: whoever has least ties is peeled off, shell by shell."""
+        start, neighbour = self._ties.indptr.astype(np.int64), self._ties.indices
+        degree = np.diff(start)
+        core = np.zeros(self._count, dtype=np.int64)
+        is_left = np.ones(self._count, dtype=np.bool_)
+        while is_left.any():
+            shell = int(degree[is_left].min())
+            peeled = np.flatnonzero(is_left & (degree <= shell))
+            while len(peeled):
+                core[peeled] = shell
+                is_left[peeled] = False
+                row, place = expand(start[peeled + 1] - start[peeled])
+                touched = neighbour[start[peeled][row] + place]
+                touched = touched[is_left[touched]]
+                np.subtract.at(degree, touched, 1)
+                peeled = np.unique(touched[degree[touched] <= shell])
+        return core
+
+    def components(self) -> Ints:
+        """[nodes] a label of each one's part."""
+        return connected_components(self._ties, directed=False)[1].astype(np.int64)
+
+    def communities(self) -> Ints:
+        """[nodes] a label of each one's Louvain community."""
+        tied = np.flatnonzero(np.diff(self._ties.indptr))
+        label = len(tied) + np.arange(self._count)
+        if len(tied):
+            matrix = sp.csr_matrix(self._ties[tied][:, tied])
+            label[tied] = Louvain(random_state=SEED).fit_predict(matrix)
+        return label
+
+    def triangles(self, nodes: Ints) -> Ints:
+        """[chosen] ties among neighbours."""
+        is_tied = (self._ties > 0).astype(np.int64)
+        blocks = [is_tied[nodes[low : low + _BLOCK]] for low in range(0, len(nodes), _BLOCK)]
+        twice = [(block @ is_tied).multiply(block).sum(axis=1) for block in blocks]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *twice]) // 2
+
+    def spheres(self, nodes: Ints, radius: int) -> Ints:
+        """[chosen] others within a radius: 64 searches at a time, each in its own bit."""
+        order = np.argsort(self._edges.repinner, kind="stable")
+        source, target = self._edges.pinner[order], self._edges.repinner[order]
+        start = np.flatnonzero(np.diff(target, prepend=-1))
+        sizes = np.zeros(len(nodes), dtype=np.int64)
+        for low in range(0, len(nodes) if len(start) else 0, _BITS):
+            chosen = nodes[low : low + _BITS]
+            reached = np.zeros(self._count, dtype=np.uint64)
+            reached[chosen] = np.uint64(1) << np.arange(len(chosen), dtype=np.uint64)
+            for _ in range(radius):
+                reached[target[start]] |= np.bitwise_or.reduceat(reached[source], start)
+            bits = np.unpackbits(reached.astype("<u8").view(np.uint8), bitorder="little")
+            totals = bits.reshape(self._count, _BITS).sum(axis=0, dtype=np.int64)
+            sizes[low : low + _BITS] = totals[: len(chosen)] - 1
+        return sizes
