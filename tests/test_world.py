@@ -5,9 +5,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
 
-from schemas.events import check_event
+from schemas.events import AnyEvent, check_event
 from tests.oracle import truth
+from tests.strategies import TinyWorld, tiny_worlds
 from tests.world import arrivals, simulate
 
 SEEDS = range(40)
@@ -153,3 +155,11 @@ def test_the_world_holds_every_hard_case():
 
 def _sorted(tables: dict[str, list[dict[str, Any]]]) -> dict[str, list[str]]:
     return {name: sorted(map(repr, rows)) for name, rows in tables.items()}
+
+
+@given(tiny_worlds())
+def test_tiny_worlds_keep_the_event_contract(world: TinyWorld) -> None:
+    """A strategy that breaks the contract would blame the pipelines."""
+    for event in world.events:
+        check_event(event)
+        msgspec.json.decode(msgspec.json.encode(event), type=AnyEvent)
