@@ -21,6 +21,8 @@ MAX_LINES = 100
 MAX_FRAMING_BYTES = 16 * 1024
 # Of one body, read and not yet taken by the app.
 MAX_UNTAKEN_BYTES = 64 * 1024
+# Read, and not yet handed to the app: all that came in one piece is parsed at once.
+MAX_WAITING = 100
 HEAD_SECONDS = 10.0
 """For a head to come, and for a connection to idle between two requests."""
 UNREAD_SECONDS = 60.0
@@ -138,6 +140,8 @@ class Connection(asyncio.Protocol):
             self._refuse_head()
         if len(lines) + len(coming.more_lines or ()) > MAX_LINES:
             self._refuse_head()
+        if len(self._waiting) >= MAX_WAITING:
+            raise httptools.HttpParserError
         coming.method = parser.get_method()
         coming.has_head = True
         coming.may_be_followed = parser.should_keep_alive()

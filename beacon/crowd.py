@@ -62,8 +62,8 @@ class Crowd:
         await asyncio.sleep(0)
 
     def _tick(self) -> None:
+        self.loop.call_later(TICK_SECONDS, self._tick)
         self.now = self.loop.time()
         self.date = f"date: {email.utils.formatdate(time.time(), usegmt=True)}\r\n".encode()
         for connection in list(self._connections):
             connection.check(self.now)
-        self.loop.call_later(TICK_SECONDS, self._tick)

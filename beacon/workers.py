@@ -45,11 +45,10 @@ def supervise(count: int, work: Callable[[], None], on_stop: Callable[[], None])
             pids -= ended
             if ended and not is_stopping:
                 now = time.monotonic()
-                crash, ended_at = len(ended) > 1 or now - ended_at < LOOP_SECONDS, now
-                if not crash:
-                    tell(f"worker {ended.pop()} ended unexpectedly; another takes its place")
+                crash, ended_at = now - ended_at < LOOP_SECONDS, now
+                for pid in ended if not crash else ():
+                    tell(f"worker {pid} ended unexpectedly; another takes its place")
                     pids.add(_begin(work))
-                    continue
         elif told.si_signo == signal.SIGHUP:
             continue  # settings are read once
         if not is_stopping and (crash or (told and told.si_signo != signal.SIGCHLD)):

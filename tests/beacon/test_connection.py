@@ -98,6 +98,15 @@ def test_a_refusal_reaches_who_is_still_sending(server: Any) -> None:
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.integration
+def test_so_many_requests_may_wait_and_no_more(server: Any) -> None:
+    """Twenty bytes sent become a kilobyte kept, and there are thousands of connections."""
+    answer = ask(server.port, b"GET /healthz HTTP/1.1\r\n\r\n" * (connection.MAX_WAITING + 20))
+
+    statuses = [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]]
+    assert statuses == [b"200"] * connection.MAX_WAITING + [b"400"]
+
+
 class Transport:
     """The other end, as far as a test looks at it."""
 
