@@ -14,10 +14,11 @@ from collections.abc import Callable
 
 from beacon.notices import tell
 
-KILL_SECONDS = 40.0
+KILL_SECONDS = 40
 # Two ends within this time are no accidents: the next one would end as well.
 LOOP_SECONDS = 5.5
-_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+_STOPS = {signal.SIGTERM, signal.SIGINT}
+_SIGNALS = {*_STOPS, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM}
 
 
 class CrashError(Exception):
@@ -32,34 +33,32 @@ def supervise(count: int, work: Callable[[], None], on_stop: Callable[[], None])
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     pids = {_begin(work) for _ in range(count)}
-    ended_at, crash, deadline = float("-inf"), False, float("inf")
+    ended_at = float("-inf")
+    is_stopping = is_crash = False
     while pids:
-        seconds = min(deadline - time.monotonic(), KILL_SECONDS)
-        told = signal.sigtimedwait(_SIGNALS, max(seconds, 0.0))
-        is_stopping = deadline != float("inf")
-        if told is None:
-            if is_stopping:
-                _tell(pids, signal.SIGKILL)
-        elif told.si_signo == signal.SIGCHLD:
-            ended = {pid for pid in pids if os.waitpid(pid, os.WNOHANG)[0]}
-            pids -= ended
-            if ended and not is_stopping:
-                now = time.monotonic()
-                crash, ended_at = now - ended_at < LOOP_SECONDS, now
-                for pid in ended if not crash else ():
-                    tell(f"worker {pid} ended unexpectedly; another takes its place")
-                    pids.add(_begin(work))
-        elif told.si_signo == signal.SIGHUP:
-            continue  # settings are read once
-        if not is_stopping and (crash or (told and told.si_signo != signal.SIGCHLD)):
-            deadline = time.monotonic() + KILL_SECONDS
+        told = signal.sigwait(_SIGNALS)
+        ended = {pid for pid in pids if os.waitpid(pid, os.WNOHANG)[0]}
+        pids -= ended
+        if ended and not is_stopping:
+            now = time.monotonic()
+            is_crash, ended_at = now - ended_at < LOOP_SECONDS, now
+            for pid in ended if not (is_crash or told in _STOPS) else ():
+                tell(f"worker {pid} ended unexpectedly; another takes its place")
+                pids.add(_begin(work))
+        if told == signal.SIGALRM:
+            _tell(pids, signal.SIGKILL)
+        elif not is_stopping and (is_crash or told in _STOPS):
+            is_stopping = True
             on_stop()
             _tell(pids, signal.SIGTERM)
+            signal.alarm(KILL_SECONDS)
+        # Nothing is done at SIGHUP: settings are read once.
+    signal.alarm(0)
     # All is safe and the workers have ended; a second signal must not make it a failure.
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPS:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    if crash:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS - {signal.SIGALRM})
+    if is_crash:
         raise CrashError
 
 
