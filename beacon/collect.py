@@ -1,7 +1,6 @@
 """The calls that write: checked, made durable, and only then acknowledged."""
 
 import base64
-from collections.abc import Awaitable
 from urllib.parse import parse_qs
 
 import msgspec
@@ -10,7 +9,6 @@ from beacon.door import Door
 from beacon.intake import (
     Batch,
     Intake,
-    Rejected,
     Sender,
     find_site_key,
     read_batch,
@@ -26,7 +24,7 @@ from beacon.whole import WholeBatch, read_whole, take_whole
 from beacon.wire import NO_STORE, Refusal, Request, Response, json_response
 from schemas.answers import QuarantinedEvent, Receipt
 from schemas.errors import EventError
-from schemas.events import MAX_EVENTS
+from schemas.events import MAX_EVENTS, Source
 
 _TAKEN = Response(204)
 _GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -42,22 +40,32 @@ class Collector:
         self._metrics = metrics
 
     async def take_events(self, request: Request) -> Response:
-        """`POST /v1/events`."""
+        """`POST /v1/events`, its body still on the way."""
+        self.admit(request)
+        return await self.keep(self.take_page(request, await request.body()))
+
+    def admit(self, request: Request) -> None:
+        """Refuses a page's request whose body need not be read."""
         self._door.check_stranger(request)
         request.check_content_type()
-        return await self._take_page(request, await request.body())
 
-    def _take_page(self, request: Request, body: bytes) -> Awaitable[Response]:
-        # No coroutine: what it holds is gone while the flush is waited for.
+    def take_page(self, request: Request, body: bytes) -> "Taken":
+        """What a page's body becomes, checked and ready for the spool.
+
+        Raises:
+          Refusal, SpoolError: nothing of it is taken.
+        """
         site_id, batch = self._read(request, body, is_signed=False)
-        return self._store(batch, self._door.sender(request, site_id, "web_js"), body)
+        return self._take(batch, self._door.sender(request, site_id, "web_js"), body)
 
     async def take_orders(self, request: Request) -> Response:
         """`POST /v1/orders`."""
         request.check_content_type()
         body = await request.body()
         site_id, batch = self._read(request, body, is_signed=True)
-        return await self._store(batch, self._door.sender(request, site_id, "server"), body)
+        return await self.keep(
+            self._take(batch, self._door.sender(request, site_id, "server"), body)
+        )
 
     async def take_pixel(self, request: Request) -> Response:
         """`GET /v1/pixel.gif`."""
@@ -72,7 +80,7 @@ class Collector:
             raise Refusal(400, "needs e (base64url of one event's JSON) or t (a pin's token)")
         read, said = (read_pixel, text) if text else (read_token, token)
         event = read(said, sender.received_time_ms)
-        await self._store(Batch(site_key="", events=[event]), sender)
+        await self.keep(self._take(Batch(site_key="", events=[event]), sender))
         return Response(200, (("content-type", "image/gif"), NO_STORE), _GIF)
 
     async def preflight(self, request: Request) -> Response:
@@ -115,10 +123,8 @@ class Collector:
             self._door.check_rate(request, site_id)
         return site_id
 
-    def _store(
-        self, batch: Batch | WholeBatch, sender: Sender, body: bytes = b""
-    ) -> Awaitable[Response]:
-        """Checks a request's events; the answer comes when what must be kept is durable."""
+    def _take(self, batch: Batch | WholeBatch, sender: Sender, body: bytes = b"") -> "Taken":
+        """Checks a request's events."""
         if len(batch.events) > MAX_EVENTS:
             raise Refusal(413, f"{len(batch.events)} events; at most {MAX_EVENTS} a request")
         self.check_room()
@@ -127,49 +133,62 @@ class Collector:
             intake = whole or take(read_batch(body).events, batch.sent_time_ms, sender)
         else:
             intake = take(batch.events, batch.sent_time_ms, sender)
-        return self.keep(intake, sender)
+        return Taken(sender.site_id, sender.source, intake, entry_of(intake, sender))
 
-    async def keep(self, intake: Intake, sender: Sender) -> Response:
+    async def keep(self, taken: "Taken") -> Response:
         """The receipt, when what was taken of a request is durable and counted.
 
         Raises:
           SpoolError: not promised now.
         """
-        if intake.events or intake.rejected:
-            rejects = tuple(map(_encode_reject, intake.rejected)) if intake.rejected else ()
-            await self._spool.write(Entry(sender.received_time_ms, intake.events, rejects))
-        self._count(intake, sender)
-        return receipt(intake)
+        if taken.entry is not None:
+            await self._spool.write(taken.entry)
+        return self.receipt(taken)
+
+    def receipt(self, taken: "Taken") -> Response:
+        """Counts what is durable now: 204 when every event was good, else which were not."""
+        self._count(taken)
+        rejected = taken.intake.rejected
+        if not rejected:
+            return _TAKEN
+        quarantined = [
+            QuarantinedEvent(index=bad.place, reason=bad.reject.reason) for bad in rejected
+        ]
+        return json_response(200, Receipt(accepted=taken.intake.accepted, quarantined=quarantined))
 
     def check_room(self) -> None:
         """Raises a SpoolError while the disk has no room."""
         if shortage := self._room.shortage():
             raise SpoolError(shortage)
 
-    def _count(self, intake: Intake, sender: Sender) -> None:
-        count, site_id, source = self._metrics.events.add, sender.site_id, sender.source
+    def _count(self, taken: "Taken") -> None:
+        count, site_id, source = self._metrics.events.add, taken.site_id, taken.source
+        intake = taken.intake
         if intake.stored:
             count(site_id, source, "stored", count=intake.stored)
         if intake.withheld:
             count(site_id, source, "withheld", count=intake.withheld)
         if intake.rejected:
             count(site_id, source, "quarantined", count=len(intake.rejected))
-        for bad in intake.rejected:
-            self._metrics.quarantined.add(site_id, bad.reason_class)
+            for bad in intake.rejected:
+                self._metrics.quarantined.add(site_id, bad.reason_class)
 
 
-def _encode_reject(bad: Rejected) -> bytes:
-    return msgspec.json.encode(bad.reject)
+class Taken(msgspec.Struct, frozen=True, gc=False):
+    """What was taken of a request, and what of it must be durable before its answer."""
+
+    site_id: str
+    source: Source
+    intake: Intake
+    entry: Entry | None
 
 
-def receipt(intake: Intake) -> Response:
-    """204 when every event was good, else which were not."""
-    if not intake.rejected:
-        return _TAKEN
-    quarantined = [
-        QuarantinedEvent(index=bad.place, reason=bad.reject.reason) for bad in intake.rejected
-    ]
-    return json_response(200, Receipt(accepted=intake.accepted, quarantined=quarantined))
+def entry_of(intake: Intake, sender: Sender) -> Entry | None:
+    """The spool's entry; None when nothing must be kept."""
+    if not (intake.events or intake.rejected):
+        return None
+    rejects = tuple(msgspec.json.encode(bad.reject) for bad in intake.rejected)
+    return Entry(sender.received_time_ms, intake.events, rejects)
 
 
 def _batch(body: bytes) -> Batch:

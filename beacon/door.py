@@ -8,9 +8,10 @@ from beacon.agents import user_agent_class
 from beacon.cookie import read_visitor
 from beacon.intake import Sender
 from beacon.limits import Limits
+from beacon.message import Headers
 from beacon.network import DAY_MS, DailyNames, Proxies
 from beacon.signature import signature_error
-from beacon.wire import Headers, Refusal, Request
+from beacon.wire import Refusal, Request
 from schemas.events import Source
 from schemas.settings import Settings, live_secrets
 

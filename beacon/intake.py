@@ -52,7 +52,7 @@ class _Key(msgspec.Struct):
     site_key: str
 
 
-class Sender(NamedTuple):
+class Sender(msgspec.Struct, frozen=True, gc=False):
     """What is known of a request besides its body."""
 
     site_id: str
@@ -96,7 +96,7 @@ class Rejected(NamedTuple):
     reject: Reject
 
 
-class Intake(NamedTuple):
+class Intake(msgspec.Struct, frozen=True, gc=False):
     """What became of a request's events.
 
     `withheld` events were accepted, but consent forbids to store what they say.

@@ -76,7 +76,7 @@ class Proxies:
             said = request.header("x-forwarded-proto").rpartition(",")[2].strip().lower()
             if said in ("http", "https"):
                 return said
-        return request.scheme
+        return "http"
 
     @staticmethod
     def is_inside(request: Request) -> bool:

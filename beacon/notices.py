@@ -2,6 +2,7 @@
 
 import sys
 import time
+import traceback
 from collections.abc import Callable
 
 
@@ -9,6 +10,14 @@ def tell(text: str) -> None:
     """Writes one line; several processes share the stream, so it goes out in one piece."""
     sys.stderr.write(f"pinsphere: {text}\n")
     sys.stderr.flush()
+
+
+def fault(error: BaseException | None) -> str:
+    """A fault of ours, by its kind and place: what it says may be words of a stranger."""
+    if error is None or error.__traceback__ is None:
+        return type(error).__name__
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {last.filename}:{last.lineno}"
 
 
 class Trouble:

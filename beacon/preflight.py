@@ -7,9 +7,11 @@ from pathlib import Path
 
 from schemas.errors import BusyError, SettingsError, UsageError
 
+BACKLOG = 4096
 
-def find_address(host: str, port: int) -> str:
-    """The address of a host's name; an address is its own.
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens at a host's address, for all workers.
 
     Raises:
       UsageError: the name is empty, or not one.
@@ -26,15 +28,14 @@ def find_address(host: str, port: int) -> str:
         raise SettingsError(f"--host {host!r}: {error.strerror}") from None
     # What says `localhost` means 127.0.0.1 nearly everywhere.
     family, _, _, _, place = min(found, key=lambda each: each[0] != socket.AF_INET)
-    # Granian shares its port with whoever listens there already, so a second beacon would
-    # take half of the first one's requests without a word.
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(place)
-        except OSError as error:
-            raise BusyError(f"cannot listen at {host}:{port}: {error.strerror}") from None
-    return str(place[0])
+    is_six = family == socket.AF_INET6
+    try:
+        return socket.create_server(
+            (str(place[0]), port), family=family, backlog=BACKLOG, dualstack_ipv6=is_six
+        )
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise BusyError(f"cannot listen at {host}:{port}: {reason}") from None
 
 
 def make_spool(folder: Path) -> None:

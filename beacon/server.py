@@ -1,38 +1,23 @@
-"""The collector as a process: granian around the app."""
+"""The collector as processes: workers that share one listening socket."""
 
+import asyncio
 import contextlib
 import functools
 import gc
-import logging
 import os
 import shutil
 import signal
+import socket
+import sys
 import tempfile
-import threading
-import time
-from typing import TYPE_CHECKING, Any
 
-from granian.constants import HTTPModes, Interfaces, Loops
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
-from granian.server import MPServer
+import uvloop
 
-from beacon.notices import tell
-from beacon.preflight import find_address, make_spool
+from beacon.notices import fault, tell
+from beacon.preflight import BACKLOG, listen, make_spool
+from beacon.workers import CrashError, supervise
 from schemas.settings import Home, Settings, secret_warnings
 
-if TYPE_CHECKING:
-    from beacon.app import Beacon
-
-# Idle keep-alive connections count as open ones; beyond `BACKPRESSURE` granian refuses.
-BACKLOG = 4096
-BACKPRESSURE = 16_384
-# Also how long a connection may idle between two requests.
-HEADER_MILLISECONDS = 10_000
-# An address and its headers together; whoever sends more gets 431. Its reader rounds up to what
-# one read brings, at most twice as much. 100 headers are the HTTP library's own limit.
-HEADER_BYTES = 32 * 1024
-KILL_SECONDS = 40
 ORPHAN_SECONDS = 0.5
 METRICS_PREFIX = "pinsphere-metrics-"
 # Requests under way are a few hundred objects, and hardly one of them part of a cycle: looking
@@ -49,92 +34,67 @@ def serve(home: Home, *, host: str, port: int, workers: int = 1) -> None:
       BusyError: another process listens at the address.
     """
     settings = home.settings()
-    address = find_address(host, port)
-    make_spool(home.spool)
-    for line in secret_warnings(settings):
-        # Not refused: `init` names a variable before anybody has set it.
-        tell(f"warning: {line}")
-    server = _Server(
-        "beacon.app:Beacon",
-        address=address,
-        port=port,
-        workers=workers,
-        interface=Interfaces.RSGI,
-        loop=Loops.uvloop,
-        http=HTTPModes.http1,
-        websockets=False,
-        backlog=BACKLOG,
-        backpressure=BACKPRESSURE,
-        http1_settings=HTTP1Settings(
-            header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=HEADER_BYTES
-        ),
-        respawn_failed_workers=True,
-        workers_kill_timeout=KILL_SECONDS,
-        log_level=LogLevels.warning,
-        log_access=False,  # addresses of visitors do not belong in logs
-    )
-    load = functools.partial(_load, str(home.path.absolute()), settings, os.getpid())
-
-    def begin() -> None:
-        # Granian would replace all workers, for nothing: settings are read once.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with listen(host, port) as listener, contextlib.ExitStack() as stack:
+        make_spool(home.spool)
+        for line in secret_warnings(settings):
+            # Not refused: `init` names a variable before anybody has set it.
+            tell(f"warning: {line}")
+        address = listener.getsockname()[0]
         shown = f"[{address}]" if ":" in address else address
         count = f"{workers} worker{'s' * (workers > 1)}"
         tell(f"listening at http://{shown}:{port}, home {home.path}, {count}")
-
-    def end() -> None:
-        # All is safe and the workers have ended; a second signal must not make it a failure.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-
-    server.on_startup(begin)
-    server.on_shutdown(end)
-    with contextlib.ExitStack() as stack:
         if workers > 1:
             # Read by prometheus-client when a worker imports it: workers share their counts.
             metrics = tempfile.TemporaryDirectory(prefix=METRICS_PREFIX)
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", stack.enter_context(metrics))
-        server.serve(target_loader=load, wrap_loader=False)
+        whole = Home(str(home.path.absolute()))
+        work = functools.partial(_work, whole, settings, listener, os.getpid())
+        try:
+            supervise(workers, work, listener.close)
+        except CrashError:
+            sys.exit("pinsphere: workers end as soon as they begin")
 
 
-class _Server(MPServer):
-    """Granian, without its report that it kills a worker which has just ended by itself."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._asked_at = float("-inf")
-        logging.getLogger("_granian").addFilter(self._is_news)
-
-    def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
-        """Notes when the end was asked for."""
-        self._asked_at = time.monotonic()
-        super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
-
-    def _is_news(self, record: logging.LogRecord) -> bool:
-        # Granian asks whether a worker lives while another thread of it is reaping that worker.
-        is_early = time.monotonic() - self._asked_at < KILL_SECONDS
-        return not (is_early and record.getMessage().startswith("Killing worker-"))
+def _work(home: Home, settings: Settings, listener: socket.socket, parent: int) -> None:
+    """Serves, in a process of its own, until SIGTERM or its parent's end."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(home, settings, listener, parent))
 
 
-def _load(home: str, settings: Settings, parent: int) -> "Beacon":
-    """Makes the app, in the worker process."""
-    # Until granian listens to signals here, one would go unheard, and the stop wait for long.
-    # Nothing is served yet: the worker may just end.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+async def _serve(home: Home, settings: Settings, listener: socket.socket, parent: int) -> None:
+    # Here, since what prometheus-client is to do is decided above.
     from beacon.app import Beacon
+    from beacon.connection import Connection
+    from beacon.crowd import Crowd
+    from beacon.spool import SpoolError
 
-    threading.Thread(target=_follow, args=(parent,), name="follow-parent", daemon=True).start()
-    beacon = Beacon(Home(home), settings)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: tell(f"fault: {fault(context.get('exception'))}"))
+    beacon = Beacon(home, settings)
+    try:
+        await beacon.start()
+    except SpoolError as error:
+        sys.exit(str(error))
+    end = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, end.set)
+    crowd = Crowd(beacon, loop)
     gc.freeze()
     gc.set_threshold(GARBAGE_OBJECTS, 50, 100)
-    return beacon
+    server = await loop.create_server(lambda: Connection(crowd), sock=listener, backlog=BACKLOG)
+    follower = asyncio.create_task(_follow(parent, end))
+    await end.wait()
+    follower.cancel()
+    server.close()
+    crowd.close()
+    await beacon.stop()
+    await crowd.wait_until_gone()
 
 
-def _follow(parent: int) -> None:
+async def _follow(parent: int, end: asyncio.Event) -> None:
     """Ends this worker as SIGTERM does when its parent is gone: nobody else would end it."""
-    while os.getppid() == parent:
-        time.sleep(ORPHAN_SECONDS)
+    while os.getppid() == parent:  # noqa: ASYNC110
+        await asyncio.sleep(ORPHAN_SECONDS)
     metrics = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
     if METRICS_PREFIX in metrics:  # ours, which the parent would have removed
         shutil.rmtree(metrics, ignore_errors=True)
-    os.kill(os.getpid(), signal.SIGTERM)
+    end.set()

@@ -17,7 +17,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from beacon.notices import Trouble
 from schemas.errors import PinSphereError
@@ -44,7 +45,7 @@ class SpoolError(PinSphereError):
     """The spool cannot promise durability now. Retryable: the sender must try again."""
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """What one request leaves behind; without events and rejects it only tries the disk."""
 
     received_time_ms: int
@@ -172,10 +173,8 @@ class SpoolFile:
             self._connection.execute("SELECT count(*) FROM requests").fetchone()
 
 
-class _Waiting(NamedTuple):
-    entry: Entry
-    size: int
-    future: asyncio.Future[None]
+OnDone = Callable[[SpoolError | None], None]
+_Waiting = tuple[Entry, int, OnDone]
 
 
 class Spool:
@@ -225,6 +224,25 @@ class Spool:
         Raises:
           SpoolError: the queue is full, or the spool is closing.
         """
+        future: asyncio.Future[None] = self._loop.create_future()
+
+        def settle(error: SpoolError | None) -> None:
+            if future.done():  # cancelled: nobody waits any more
+                return
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+
+        self.add(entry, settle)
+        return future
+
+    def add(self, entry: Entry, on_done: OnDone) -> None:
+        """Queues an entry; `on_done` is called when it is durable, or with the SpoolError.
+
+        Raises:
+          SpoolError: the queue is full, or the spool is closing.
+        """
         if self._is_closing:
             raise SpoolError("the beacon is shutting down")
         size = entry.size
@@ -235,13 +253,11 @@ class Spool:
             raise SpoolError("the disk is slower than the senders")
         self._pending_entries += 1
         self._pending_bytes += size
-        future = self._loop.create_future()
-        self._waiting.append(_Waiting(entry, size, future))
+        self._waiting.append((entry, size, on_done))
         if not self._is_flushing:
             # Not at once: what the loop has read already goes with the same flush.
             self._is_flushing = True
             self._loop.call_soon(self._flush)
-        return future
 
     async def close(self) -> None:
         """Commits what is queued, then closes the file. The spool takes nothing more."""
@@ -270,7 +286,7 @@ class Spool:
         error: SpoolError | None = None
         started = time.perf_counter()
         try:
-            self._writable().commit(_merge([waiting.entry for waiting in group]))
+            self._writable().commit(_merge([entry for entry, _, _ in group]))
         except SpoolError as closed:
             error = closed
         except Exception as cause:  # noqa: BLE001 - whatever it is, senders get an answer
@@ -311,21 +327,21 @@ class Spool:
     def _settle(self, group: list[_Waiting], error: SpoolError | None, seconds: float) -> None:
         self._flush()
         self._pending_entries -= len(group)
-        for _, size, future in group:
+        for _, size, on_done in group:
             self._pending_bytes -= size
-            if future.done():
-                continue
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(error)
+            try:
+                on_done(error)
+            except Exception as fault:  # noqa: BLE001 - the others of the group must be told
+                self._loop.call_exception_handler({"message": "answer", "exception": fault})
         if error is None and self._on_commit is not None:
             self._on_commit(len(group), seconds)
 
 
 def _merge(entries: Sequence[Entry]) -> list[Entry]:
     """The same in fewer rows, at most `ROW_BYTES` each unless one request has more."""
-    merged = [entry._replace(events=b"") for entry in entries if entry.rejects]
+    merged = [
+        Entry(entry.received_time_ms, rejects=entry.rejects) for entry in entries if entry.rejects
+    ]
     row: list[Entry] = []
     size = 0
     for entry in entries:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from beacon.collect import Collector, receipt
+from beacon.collect import Collector, Taken, entry_of
 from beacon.door import Door
 from beacon.intake import Intake, Rejected, Sender, take
 from beacon.metrics import Metrics
@@ -128,8 +128,9 @@ class Webhooks:
             name_events(events, delivery.delivery_id, delivery.body)
             raws = [msgspec.Raw(msgspec.json.encode(event)) for event in events]
             intake = take(raws, None, delivery.sender)
-        await self._collector.keep(intake, delivery.sender)
-        return receipt(intake)
+        sender = delivery.sender
+        taken = Taken(sender.site_id, sender.source, intake, entry_of(intake, sender))
+        return await self._collector.keep(taken)
 
 
 async def _answer_ping(request: Request) -> Response:

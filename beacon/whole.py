@@ -7,7 +7,7 @@ own. Who reads the spool finds the same events for the same body; this way costs
 import functools
 import operator
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -24,7 +24,7 @@ _STRICTER: dict[str, Any] = {
 }
 
 
-class WholeBatch(NamedTuple):
+class WholeBatch(msgspec.Struct, frozen=True, gc=False):
     """The body of `/v1/events` and `/v1/orders`, all its events good and none denied."""
 
     site_key: str
@@ -79,7 +79,7 @@ def _stricter(struct: type[msgspec.Struct], *, is_exact: bool) -> type:
         if field.name not in WORDS
     ]
     config = struct.__struct_config__
-    if config.tag is not None:
+    if config.tag is not None and not is_exact:
         # An event. Whoever says one of these is not believed, nor is it kept: no JSON gives it.
         fields += [(name, msgspec.UnsetType, msgspec.UNSET) for name in sorted(WORDS)]
     made = msgspec.defstruct(

@@ -1,77 +1,33 @@
-"""Requests and answers over RSGI: reading a body within limits, refusing in JSON."""
+"""Requests and answers: reading a body within limits, refusing in JSON."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn
+from urllib.parse import unquote
 
+import httptools
 import msgspec
-from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
 
+from beacon.message import CLOSE, BodyError, Headers, Message
 from beacon.patience import Patience
 from schemas.answers import Problem
-
-Headers = tuple[tuple[str, str], ...]
 
 NO_STORE = ("cache-control", "no-store")
 MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10.0
-# A declared body up to here is collected by the server and comes in one await. Nobody counts
-# what is held of these: at most this for each connection, of which there are 16,384.
-MAX_COLLECTED_BYTES = 16 * 1024
-# All larger bodies that have come in part; a body in one piece is never held.
+# All bodies that have come in part; one that comes in one piece is never held.
 MAX_AWAITED_BYTES = 128 * 1024 * 1024
 # A body of one byte a piece costs some 5 us of CPU a byte.
 MAX_PIECES = 4096
 # The pattern below goes back and forth: its time grows with the square of the length.
 MAX_CONTENT_TYPE = 100
 UNREADABLE = "(not ASCII)"
-"""Stands for a header with bytes beyond ASCII: RSGI does not give them."""
+"""Stands for a header with bytes beyond ASCII, which no sender of ours has."""
 _NO = ("", "0", "false")
 _USUAL_TYPES = frozenset(("text/plain;charset=UTF-8", "text/plain", "application/json"))
 _patience = Patience()
 _JSON_TYPES = re.compile(
     r"(?:text/plain|application/json)\s*(?:;\s*charset=\"?[a-z0-9_-]+\"?\s*)?;?\s*", re.IGNORECASE
 )
-
-
-class Lines(Protocol):
-    """A request's headers; a line with bytes beyond ASCII counts, but is not told."""
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The first line of a header."""
-
-    def get_all(self, key: str) -> list[str]:
-        """All lines of a header."""
-
-    def __contains__(self, key: str) -> bool:
-        """Whether there is such a line, told or not."""
-
-
-class Scope(Protocol):
-    """What is known of a request before its body, as RSGI has it."""
-
-    client: str
-    headers: Lines
-    method: str
-    path: str
-    query_string: str
-    scheme: str
-
-
-class Exchange(Protocol):
-    """The way to a request's body and to its answer, as RSGI has it."""
-
-    def __call__(self) -> Awaitable[bytes]:
-        """The whole body."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        """The body in pieces, then an empty one."""
-
-    def response_empty(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
-        """Answers without a body."""
-
-    def response_bytes(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
-        """Answers with a body."""
 
 
 class Response(NamedTuple):
@@ -103,26 +59,24 @@ class Request:
     """One HTTP request; its body, and headers that few calls ask for, are read on demand."""
 
     __slots__ = (
-        *("_exchange", "_lines", "_scope", "is_gpc", "is_last", "is_placed", "method", "network"),
-        *("origin", "path", "site_id"),
+        *("_lines", "_message", "is_gpc", "is_last", "is_placed", "method", "network", "origin"),
+        *("path", "site_id"),
     )
 
-    def __init__(self, scope: Scope, exchange: Exchange) -> None:
-        self.method = scope.method
-        self.path = scope.path
+    def __init__(self, message: Message) -> None:
+        self._message = message
+        self._lines = message.lines
+        self.method = message.method.decode()
+        self.path = _path(message.url)
         self.site_id: str | None = None
         """The site of the caller's key, once it is known."""
         self.network: str | None = None
         """Her network, when it is known; `is_placed` once it was looked up."""
         self.is_placed = False
-        self._scope = scope
-        self._lines = scope.headers
-        self._exchange = exchange
-        # Each look at the headers costs some 0.4 us: what is asked for twice is looked up once.
         self.origin = self.header("origin")
-        self.is_gpc = "sec-gpc" in self._lines and _is_yes(self.lines("sec-gpc"))
+        self.is_gpc = b"sec-gpc" in self._lines and _is_yes(self.lines("sec-gpc"))
         """Whether the browser asks not to be tracked (Global Privacy Control)."""
-        self.is_last = "transfer-encoding" in self._lines
+        self.is_last = b"transfer-encoding" in self._lines
         """Whether the connection must end with this request.
 
         Only `Transfer-Encoding` leaves proxies in doubt where a request ends; no browser sends
@@ -130,30 +84,30 @@ class Request:
         """
 
     @property
-    def scheme(self) -> str:
-        """`http` or `https`, as the other end of the connection speaks it."""
-        return self._scope.scheme
-
-    @property
     def peer(self) -> str:
         """Address of the other end of the connection, "" when it has none."""
-        return self._scope.client.rpartition(":")[0]
+        return self._message.peer
 
     @property
     def query(self) -> str:
         """What stands behind the question mark, as it was sent."""
-        return self._scope.query_string
+        return self._message.url.partition(b"?")[2].partition(b"#")[0].decode("latin-1")
 
     def header(self, name: str) -> str:
         """A header's text (name in lower case), "" when it is missing."""
-        text: str | None = self._lines.get(name)
-        if text is None:
-            return UNREADABLE if name in self._lines else ""
-        return text
+        value = self._lines.get(name.encode())
+        if value is None:
+            return ""
+        return value.decode().strip(" \t") if value.isascii() else UNREADABLE
 
     def lines(self, name: str) -> str:
         """A header that may stand on several lines, as one, "" when it is missing."""
-        return ",".join(self._lines.get_all(name)) or self.header(name)
+        text = self.header(name)
+        for each, value in self._message.more_lines or ():
+            if each == name.encode() and value.isascii():
+                more = value.decode().strip(" \t")
+                text = more if text == UNREADABLE else f"{text},{more}"
+        return text
 
     def check_content_type(self) -> None:
         """Takes JSON under the two names senders use, whatever charset they add.
@@ -169,39 +123,46 @@ class Request:
                 415, f"content type {content_type[:80]!r} is not text/plain or application/json"
             )
 
+    def whole_body(self, limit: int = MAX_BODY_BYTES) -> bytes:
+        """The body of a request that has come as a whole.
+
+        Raises:
+          Refusal: 413 beyond the limit.
+        """
+        body = self._message.take_body()
+        _check_size(len(body), limit)
+        return body
+
     async def body(self, limit: int = MAX_BODY_BYTES) -> bytes:
-        """The whole body.
+        """The whole body, as soon as it has come.
 
         Raises:
           Refusal: 413 beyond the limit, 400 when it ends early or does not come.
         """
+        if self._message.is_whole:
+            return self.whole_body(limit)
         declared = self.header("content-length")
-        length = int(declared) if declared.isdigit() else None
-        if length is not None:
-            _check_size(length, limit)
-        is_small = length is not None and length <= MAX_COLLECTED_BYTES and not self.is_last
-        coming = self._exchange() if is_small else self._in_pieces(limit)
+        if declared.isdigit():
+            _check_size(int(declared), limit)
         try:
-            body = await _patience.wait(coming, BODY_SECONDS)
+            return await _patience.wait(self._in_pieces(limit), BODY_SECONDS)
         except TimeoutError:
             raise Refusal(400, f"the body did not come within {BODY_SECONDS:g} seconds") from None
-        except ProtocolClosed:
-            raise Refusal(400, "the connection ended before the body did") from None
-        if length is not None and len(body) != length:
-            raise Refusal(400, f"the body has {len(body)} bytes; its Content-Length is {length}")
-        return body
+        except BodyError:
+            raise Refusal(400, "the body is cut short or badly framed") from None
+
+    def answer(self, response: Response, extra: Headers = ()) -> None:
+        """Sends the answer, with headers that depend on who asked."""
+        headers = response.headers + extra
+        self._message.answer(
+            response.status, (*headers, CLOSE) if self.is_last else headers, response.body
+        )
 
     async def _in_pieces(self, limit: int) -> bytes:
         body = bytearray()
         pieces = held = 0
-        is_over = False
         try:
-            async for piece in self._exchange:
-                # An empty piece ends a body. RSGI tells of broken framing, and of an end too
-                # early, by one more; of trailers too, which no sender of ours has.
-                if is_over:
-                    _refuse_rest(400, "the body is cut short, badly framed or followed by trailers")
-                is_over = not piece
+            async for piece in self._message:
                 body += piece
                 pieces += 1
                 _check_size(len(body), limit)
@@ -214,6 +175,17 @@ class Request:
         finally:
             _awaited.bytes -= held
         return bytes(body)
+
+
+def _path(url: bytes) -> str:
+    """The path of an address, unescaped."""
+    if not url.startswith(b"/"):  # `http://host/path`, `*`, or `host:443`
+        try:
+            url = httptools.parse_url(url).path or b"/"
+        except httptools.HttpParserInvalidURLError:
+            return url.decode("latin-1")
+    path = url.partition(b"?")[0].partition(b"#")[0].decode("latin-1")
+    return unquote(path) if "%" in path else path
 
 
 def _is_yes(gpc: str) -> bool:
@@ -241,17 +213,3 @@ def json_response(status: int, value: Any, headers: Headers = ()) -> Response:
     return Response(
         status, (("content-type", "application/json"), *headers), msgspec.json.encode(value)
     )
-
-
-def respond(
-    exchange: Exchange, response: Response, extra: Headers = (), *, is_last: bool = False
-) -> None:
-    """Sends an answer, with headers that depend on who asked."""
-    status, headers, body = response
-    headers += extra
-    if is_last:
-        headers += (("connection", "close"),)
-    if body:
-        exchange.response_bytes(status, headers, body)
-    else:
-        exchange.response_empty(status, headers)

@@ -3,7 +3,8 @@
 A file's writer holds a lock on `<stem>.lock` from before the file appears until it has closed
 the file or ended, however it ends. (Not on the file itself: SQLite's own locks on a database go
 when its process closes any other handle of it.) Names are never used again, so who gets the
-lock knows that nobody will write there. A file without a lock file is never removed.
+lock knows that nobody will write there. A file without a lock file has no writer either, for that
+one makes the lock first and never removes it: it comes out of a backup, which holds no locks.
 """
 
 import contextlib
@@ -67,10 +68,11 @@ def _lock_of_the_gone(path: Path) -> Iterator[bool]:
     """Whether the writer is known to be gone; another reader waits outside meanwhile."""
     with contextlib.ExitStack() as stack:
         is_gone = True
+        lock = os.open(path.with_suffix(LOCK_SUFFIX), os.O_CREAT | os.O_RDWR, 0o600)
+        stack.callback(os.close, lock)
         try:
-            lock = stack.enter_context(path.with_suffix(LOCK_SUFFIX).open("rb"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (FileNotFoundError, BlockingIOError):
+        except BlockingIOError:
             is_gone = False
         yield is_gone
 

@@ -1,4 +1,4 @@
-"""A real beacon for the tests: granian in its own process, on a free loopback port."""
+"""A real beacon for the tests, in processes of its own, on a free loopback port."""
 
 import contextlib
 import os

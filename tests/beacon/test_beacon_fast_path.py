@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, find, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
+from msgspec.structs import replace
 
 from beacon import collect, whole
 from beacon.intake import Batch, Intake, Sender, read_batch, take
@@ -29,7 +30,7 @@ PAGE = Sender(
     cookie_visitor_id="cookie",
     network_hash="network",
 )
-YOUNG = PAGE._replace(max_age_ms=86_400_000)
+YOUNG = replace(PAGE, max_age_ms=86_400_000)
 SHOP = Sender("acme", "server", "/v1/orders", NOW_MS, is_signed=True)
 ENVELOPE: dict[str, Any] = {"event_id": "e1", "event_time_ms": NOW_MS}
 LINE = {"item_id": "mug", "price": "12.34"}

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from beacon.intake import Intake, Sender, read_batch, read_pixel, take
 from schemas.answers import EventBatch
@@ -14,8 +15,8 @@ from schemas.events import EVENTS
 
 NOW_MS = 1_790_000_000_000
 PAGE = Sender(site_id="acme", source="web_js", call="/v1/events", received_time_ms=NOW_MS)
-SHOP = PAGE._replace(source="server", call="/v1/orders", is_signed=True)
-GPC = PAGE._replace(is_gpc=True, cookie_visitor_id="cookie-visitor")
+SHOP = replace(PAGE, source="server", call="/v1/orders", is_signed=True)
+GPC = replace(PAGE, is_gpc=True, cookie_visitor_id="cookie-visitor")
 VIEW = {
     "event_name": "view_item",
     "event_id": "e1",
@@ -165,7 +166,7 @@ def test_server_owned_fields_are_the_beacons_words():
         "user_agent_class": "bot",
         "is_signed": True,
     }
-    sender = PAGE._replace(user_agent_class="pinterest_inapp")
+    sender = replace(PAGE, user_agent_class="pinterest_inapp")
 
     (event,) = stored(take_all(view(**claims), sender=sender, sent_time_ms=NOW_MS - 1))
 
@@ -206,7 +207,7 @@ def test_a_nonsense_clock_is_no_time_at_all(sent_time_ms: int):
 
 def test_the_cookie_fills_in_for_a_missing_visitor_only():
     """The page's own id wins; a page without one still has a visitor."""
-    sender = PAGE._replace(cookie_visitor_id="cookie-visitor")
+    sender = replace(PAGE, cookie_visitor_id="cookie-visitor")
 
     intake = take_all(view(), view(visitor_id="her-visitor"), sender=sender)
 
@@ -225,7 +226,7 @@ DENIALS = {
 @pytest.mark.parametrize(("fields", "sender"), DENIALS.values(), ids=DENIALS)
 def test_without_consent_nothing_that_names_her_is_kept(fields: dict[str, str], sender: Sender):
     """Who says no is counted as a view, not followed: good, bad and identify events alike."""
-    sender = sender._replace(cookie_visitor_id="her-cookie")
+    sender = replace(sender, cookie_visitor_id="her-cookie")
     good = view(**WHO, **fields)
     bad = view(event_name="dance", **WHO, email="her-mail", **fields)
     identify = {**view(**WHO, **fields), "event_name": "identify", "email_sha256": "a" * 64}
@@ -310,7 +311,7 @@ def test_a_pixel_fills_in_id_and_time(padding: str):
     text = base64.urlsafe_b64encode(b'{"event_name":"view_item","item_id":"mug"}').decode()
 
     raw = read_pixel(text.rstrip("=") + padding, NOW_MS)
-    (event,) = stored(take([raw], None, PAGE._replace(source="pixel")))
+    (event,) = stored(take([raw], None, replace(PAGE, source="pixel")))
 
     assert event["event_time_ms"] == NOW_MS
     assert len(event["event_id"]) == 36

@@ -134,10 +134,11 @@ def test_openapi_names_every_event_and_refers_to_what_exists():
 def test_the_beacon_never_loads_the_pipelines_libraries(tmp_path: Path):
     """A collector that pulls in Beam starts in seconds and dies with it."""
     script = (
-        "import os, sys\n"
-        "from beacon import server, app\n"
+        "import sys\n"
+        "from beacon import server, app, connection\n"
         "from schemas.settings import Home\n"
-        "server._load(sys.argv[1], Home(sys.argv[1]).settings(), os.getppid())\n"
+        "home = Home(sys.argv[1])\n"
+        "app.Beacon(home, home.settings())\n"
         "from schemas.money import currency_codes; currency_codes()\n"
         "from schemas.ids import new_event_id; new_event_id()\n"
         "heavy = {'pyarrow', 'sqlalchemy', 'apache_beam', 'networkx', 'numpy'}\n"
@@ -171,7 +172,7 @@ def test_a_body_that_does_not_come_is_given_up(monkeypatch, lines):
 
 
 def test_an_address_in_use_is_refused(tmp_path: Path):
-    """Granian would share it, and a second beacon would take half of the requests."""
+    """A second beacon would take half of the first one's requests."""
     (tmp_path / "pinsphere.toml").write_text("")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

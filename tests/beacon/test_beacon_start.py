@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from beacon.notices import Trouble
-from beacon.preflight import find_address, make_spool
+from beacon.preflight import listen, make_spool
 from beacon.room import Room
 from schemas.errors import SettingsError
 from schemas.settings import BeaconSettings
@@ -29,11 +28,9 @@ def log(tmp_path: Path) -> Path:
     ("host", "address"), [("localhost", "127.0.0.1"), ("127.0.0.1", "127.0.0.1")]
 )
 def test_a_name_is_listened_at_by_its_address(host: str, address: str) -> None:
-    """The server under the beacon knows numbers only, and ended in a traceback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    assert find_address(host, port) == address
+    """What says `localhost` asks 127.0.0.1 nearly everywhere."""
+    with listen(host, 0) as listener:
+        assert listener.getsockname()[0] == address
 
 
 @pytest.mark.integration
@@ -176,16 +173,14 @@ def test_what_a_command_makes_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 STARTING = """
-import os, signal, sys, time, types
-from beacon import server
+import time
+from beacon.workers import supervise
 
-def start(*_):
+def start():
     print("starting", flush=True)
     time.sleep(60)
 
-signal.signal(signal.SIGTERM, lambda *_: None)  # a worker inherits its parent's
-sys.modules["beacon.app"] = types.SimpleNamespace(Beacon=start)
-server._load("home", None, os.getppid())
+supervise(1, start, lambda: None)
 """
 
 

@@ -13,6 +13,7 @@ import pytest
 from pipelines.io.drain import drain_spool
 from pipelines.io.lake import lake_files
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
+from pipelines.transforms.routes import routes
 from schemas.errors import BusyError
 from schemas.events import EVENTS
 from schemas.lake import lake_schema
@@ -66,7 +67,9 @@ def counted(home: Home) -> int:
         tables[file.event_name].append(pq.read_table(file.path, partitioning=None))
     events = {name: with_time(pa.concat_tables(parts)) for name, parts in tables.items()}
     nothing = {"quarantined": result_schema("quarantine").empty_table()}
-    kept = drop_duplicates(events | nothing, SITES)
+    roads = routes()
+    given = {name: roads[name].conform(table) for name, table in (events | nothing).items()}
+    kept = drop_duplicates(given, SITES)
     quality = kept["quality_parts"]
     return pc.sum(quality["received"]).as_py() - pc.sum(quality["duplicates"]).as_py()
 

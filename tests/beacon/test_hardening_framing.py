@@ -45,7 +45,6 @@ def talk(port: int, raw: bytes, *, seconds: float = 10.0) -> tuple[list[int], bo
     "request_bytes",
     [
         pytest.param(POST + LENGTH + b"\r\n" + EMPTY, id="Content-Length"),
-        pytest.param(POST + LENGTH + LENGTH + b"\r\n" + EMPTY, id="the same length twice"),
         pytest.param(
             POST + b"Content-Length: 00%d\r\n\r\n" % len(EMPTY) + EMPTY, id="leading zeros"
         ),
@@ -80,17 +79,12 @@ def test_a_body_nobody_reads_is_not_the_next_request(server, call: bytes) -> Non
     "request_bytes",
     [
         pytest.param(POST + CHUNKED + b"\r\n" + CHUNK + END, id="chunked"),
-        pytest.param(POST + LENGTH + CHUNKED + b"\r\n" + CHUNK + END, id="CL + TE"),
-        pytest.param(POST + CHUNKED + LENGTH + b"\r\n" + CHUNK + END, id="TE + CL"),
         pytest.param(
             POST + b"Transfer-Encoding: identity\r\n" + CHUNKED + b"\r\n" + CHUNK + END,
             id="two TE lines",
         ),
         pytest.param(
             POST + b"Transfer-Encoding: identity, chunked\r\n\r\n" + CHUNK + END, id="TE list"
-        ),
-        pytest.param(
-            POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n" + CHUNK + END, id="chunked twice"
         ),
         pytest.param(
             POST + b"tRANSFER-eNCODING: CHUNKED\r\n\r\n" + CHUNK + END, id="TE in capitals"
@@ -101,13 +95,6 @@ def test_a_body_nobody_reads_is_not_the_next_request(server, call: bytes) -> Non
         pytest.param(
             POST + CHUNKED + b"\r\n" + SIZE + b";a=b\r\n" + EMPTY + b"\r\n" + END,
             id="chunk extension",
-        ),
-        pytest.param(
-            POST + CHUNKED + b"\r\n" + SIZE + b" \r\n" + EMPTY + b"\r\n" + END,
-            id="blank after size",
-        ),
-        pytest.param(
-            POST + b"X-A: b\n" + CHUNKED + b"\r\n" + CHUNK + END, id="TE behind a bare LF"
         ),
     ],
 )
@@ -120,6 +107,19 @@ def test_after_a_transfer_encoding_the_connection_ends(server, request_bytes: by
     "request_bytes",
     [
         pytest.param(POST + b"Content-Length: 0\r\n" + LENGTH + b"\r\n" + EMPTY, id="two lengths"),
+        pytest.param(POST + LENGTH + LENGTH + b"\r\n" + EMPTY, id="the same length twice"),
+        pytest.param(POST + LENGTH + CHUNKED + b"\r\n" + CHUNK + END, id="CL + TE"),
+        pytest.param(POST + CHUNKED + LENGTH + b"\r\n" + CHUNK + END, id="TE + CL"),
+        pytest.param(
+            POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n" + CHUNK + END, id="chunked twice"
+        ),
+        pytest.param(
+            POST + CHUNKED + b"\r\n" + SIZE + b" \r\n" + EMPTY + b"\r\n" + END,
+            id="blank after size",
+        ),
+        pytest.param(
+            POST + b"X-A: b\n" + CHUNKED + b"\r\n" + CHUNK + END, id="TE behind a bare LF"
+        ),
         pytest.param(POST + b"Content-Length: 2, 2\r\n\r\n", id="list of lengths"),
         pytest.param(POST + b"Content-Length: +2\r\n\r\n{}", id="plus"),
         pytest.param(POST + b"Content-Length: -1\r\n\r\n", id="negative"),

@@ -23,13 +23,12 @@ MONDAY = 20_000
 MONDAY_MS = MONDAY * DAY_MS
 
 
-def request(peer: str, *forwarded: str, scheme: str = "http", proto: str = "") -> Request:
+def request(peer: str, *forwarded: str, proto: str = "") -> Request:
     """A request as it comes from a peer; each `forwarded` is one header line."""
     lines = [("host", "beacon"), *(("x-forwarded-for", line) for line in forwarded)]
     if proto:
         lines.append(("x-forwarded-proto", proto))
-    client = f"[{peer}]:5" if ":" in peer else f"{peer}:5"
-    return exchange.request(lines, client=client if peer else "", scheme=scheme)
+    return exchange.request(lines, peer=peer)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 
 from beacon.intake import Intake, Sender, read_batch, read_pixel, take
 from beacon.signature import sign
@@ -210,12 +211,12 @@ def test_a_no_leaves_nothing_of_her_however_it_is_spelled(event: str) -> None:
 @pytest.mark.parametrize("event", [*DENIALS, f"{{{GOOD}, {HERS}}}", f"{{{GOOD}, {HERS}, oops"])
 def test_gpc_outweighs_whatever_the_page_says(event: str) -> None:
     """The browser speaks for her, the page for the shop."""
-    sender = PAGE._replace(is_gpc=True)
+    sender = replace(PAGE, is_gpc=True)
     text = base64.urlsafe_b64encode(event.encode()).decode()
 
     for intake in (
         take([msgspec.Raw(event.encode())], None, sender),
-        take([read_pixel(text, NOW_MS)], None, sender._replace(source="pixel")),
+        take([read_pixel(text, NOW_MS)], None, replace(sender, source="pixel")),
     ):
         kept = intake.events + b"".join(msgspec.json.encode(bad.reject) for bad in intake.rejected)
         assert b"her-" not in kept

@@ -195,15 +195,25 @@ def test_a_living_writers_file_stays(home: Home, end: str):
         file.close()
 
 
-@pytest.mark.parametrize("why", ["young", "behind", "no lock file", "no checkpoint"])
+def test_a_file_out_of_a_backup_goes_as_any_other(home: Home):
+    """A backup holds databases and no locks: what it brought back would stay for ever."""
+    file = write(home, age_ms=8 * DAY_MS)
+    file.close()
+    checkpoint = finish(home, file.path.stem)
+    file.path.with_suffix(".lock").unlink()
+
+    clear_file(file.path, checkpoint, ROOMY, now_ms())
+
+    assert names(home) == []
+
+
+@pytest.mark.parametrize("why", ["young", "behind", "no checkpoint"])
 def test_a_gone_writers_file_stays_while_there_is_a_reason(home: Home, why: str):
     file = write(home, age_ms=0 if why == "young" else 8 * DAY_MS)
     checkpoint = finish(home, file.path.stem)
     if why == "behind":
         file.commit([Entry(1, one_event("news"))])
     file.close()
-    if why == "no lock file":
-        file.path.with_suffix(".lock").unlink()
     if why == "no checkpoint":
         checkpoint.unlink()
 

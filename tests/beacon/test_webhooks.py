@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from beacon.collect import Taken
 from beacon.intake import Intake, Sender
 from beacon.signature import sign
 from beacon.webhooks import Webhooks, _Delivery
+from beacon.wire import Response
 from tests.shop_payloads import (
     body_of,
     mugs,
@@ -181,8 +183,9 @@ class Kept:
     def check_room(self) -> None:
         """There is."""
 
-    async def keep(self, intake: Intake, _sender: Sender) -> None:
-        self.intakes.append(intake)
+    async def keep(self, taken: Taken) -> Response:
+        self.intakes.append(taken.intake)
+        return Response(200)
 
 
 def test_a_payload_that_breaks_the_translation_goes_to_quarantine_too() -> None:

@@ -3,7 +3,6 @@
 Usage: python variants.py HOME PORT WORKERS VARIANT[,VARIANT...]
 """
 
-import asyncio
 import contextlib
 import sqlite3
 import sys
@@ -11,7 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from beacon import server, spool, wire
+from beacon import connection, server, spool, wire
+from beacon.message import Message
 from schemas.settings import Home
 
 SLOW_SECONDS = 0.1
@@ -32,15 +32,13 @@ def slow_commit() -> None:
 def ack_before_commit() -> None:
     """Broken: the same slow commit, but nobody waits for it."""
     slow_commit()
-    write = spool.Spool.write
+    add = spool.Spool.add
 
-    def eagerly(self: spool.Spool, entry: spool.Entry) -> "asyncio.Future[None]":
-        write(self, entry)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
+    def eagerly(self: spool.Spool, entry: spool.Entry, on_done: spool.OnDone) -> None:
+        add(self, entry, lambda _: None)
+        on_done(None)
 
-    spool.Spool.write = eagerly  # type: ignore[method-assign]
+    spool.Spool.add = eagerly  # type: ignore[method-assign]
 
 
 def small_checkpoints() -> None:
@@ -82,8 +80,8 @@ def keep_after_chunked() -> None:
     """Broken: the connection goes on after a request whose end proxies may see elsewhere."""
     begin = wire.Request.__init__
 
-    def forget(self: wire.Request, scope: wire.Scope, exchange: wire.Exchange) -> None:
-        begin(self, scope, exchange)
+    def forget(self: wire.Request, message: Message) -> None:
+        begin(self, message)
         self.is_last = False
 
     wire.Request.__init__ = forget  # type: ignore[method-assign]
@@ -98,7 +96,7 @@ def abandon_at_once() -> None:
 
 def patient() -> None:
     """Broken: waits ten minutes for a header or a body."""
-    server.HEADER_MILLISECONDS = 600_000
+    connection.HEAD_SECONDS = 600.0
     wire.BODY_SECONDS = 600.0
 
 

@@ -87,7 +87,7 @@ def _running(command: list[str], environment: dict[str, str], url: str) -> Itera
         _wait_until_up(url, process)
         yield
     finally:
-        # The group: granian's worker must not outlive its parent.
+        # The group: workers must not outlive their parent.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         try:

@@ -52,9 +52,9 @@ def cy_buys(page: Page, pinned_url: str, also: str = "vase") -> Ordered:
     _visit(page, pinned_url)
     visitor_id = str(page.evaluate("pinsphere.visitor()"))
     item_id = str(page.get_attribute("section", "data-pinsphere-item"))
-    page.click("text=Add to cart")
+    _add_to_cart(page)
     _visit(page, re.sub(r"/cart.*", f"/products/{also}", page.url))
-    page.click("text=Add to cart")
+    _add_to_cart(page)
     page.wait_for_function("window.pinsphere && !!window.pinsphere.visitor")
     page.fill("[name=email]", "cy@example.org")
     page.click("text=Order")
@@ -88,3 +88,9 @@ def _save(page: Page, button: str) -> Pinned:
     token = _TOKEN.search(url)
     assert token is not None, f"the pinned URL has no token: {url}"
     return Pinned(url, parse_token(token[1]), visitor_id)
+
+
+def _add_to_cart(page: Page) -> None:
+    """A click does not wait: on a busy machine the page would still be the old one."""
+    page.click("text=Add to cart")
+    page.wait_for_url(re.compile(r"/cart"))
