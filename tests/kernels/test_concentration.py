@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import sparse, stats
 
 from pipelines.kernels.columns import Ints
 from pipelines.kernels.concentration import (
     BLOCK,
     PERCENTS,
+    REPLICATES,
     Bounds,
     Rows,
     bounds,
@@ -203,6 +204,21 @@ def test_the_bootstrap_of_a_sum_has_its_known_spread() -> None:
 
     assert total.std() == pytest.approx(np.sqrt((spend.astype(float) ** 2).sum()), rel=0.15)
     assert total.mean() == pytest.approx(spend.sum(), rel=0.01)
+
+
+def test_every_replicate_is_another_draw_ranked_anew() -> None:
+    """Replicates that repeat, or keep the ranking, would say less than they seem to."""
+    rows, spend, unit = shop(np.random.default_rng(6), 8, 30, 0.5, 1.0)
+    table = sparse.coo_array((rows.amount, (rows.member, rows.customer)), shape=(8, len(spend)))
+
+    found = resample([table.tocsr()], 8, unit, spend)
+
+    for replicate in range(REPLICATES):
+        weight = poisson_weights(unit, replicate // BLOCK)[:, replicate % BLOCK]
+        value = np.sort(table.toarray() @ weight)[::-1]
+        assert (found.top[0][replicate] == np.cumsum(value)[top_counts(8) - 1]).all()
+        assert found.sales[replicate] == (spend * weight).sum()
+    assert len(set(found.sales.tolist())) == REPLICATES
 
 
 @settings(max_examples=10)
