@@ -101,17 +101,21 @@ def measure_blocks(
     """
     block = _blocks_of(forest.root)
     blocks = int(block.max(initial=0)) + 1
-    row = np.empty(len(owner), dtype=np.int64)  # of a pin within its block
+    row = np.empty(len(owner), dtype=np.int32)  # of a pin within its block
     of_landings = _gathered(block[landings.pin], blocks)
     for pins, arrived in zip(_gathered(block, blocks), of_landings, strict=True):
         row[pins] = np.arange(len(pins))
         parent = forest.parent[pins]
         parts = _measure_block(
-            np.where(parent >= 0, row[parent], -1),
+            np.where(parent >= 0, row[parent].astype(np.int64), -1),
             forest.hop[pins],
             owner[pins],
             pinned_at[pins],
-            Landings(row[landings.pin[arrived]], landings.person[arrived], landings.at[arrived]),
+            Landings(
+                row[landings.pin[arrived]].astype(np.int64),
+                landings.person[arrived],
+                landings.at[arrived],
+            ),
         )
         for part in parts:
             root = pins[part.shapes.root]
