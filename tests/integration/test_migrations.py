@@ -30,7 +30,8 @@ def answers(engine: Engine) -> Answers:
     """Everything that readers see."""
     found: Answers = {}
     with engine.connect() as connection:
-        for view in view_definitions(engine.dialect.name):
+        # Half of pinner_sphere is of a later table; the other is current_pinner_spheres.
+        for view in view_definitions(engine.dialect.name).keys() - {"pinner_sphere"}:
             rows = connection.execute(text(f"SELECT * FROM {view}")).all()
             found[view] = sorted(map(str, rows))
     return found
