@@ -14,9 +14,9 @@ _PINS = ("pin", "pin_visit")
 # enough that arrays stay long. Of some stages only the bytes of events that come to them count.
 _SHARD_BYTES = 15_000_000
 _SHARD_BYTES_OF: Mapping[str, tuple[int, Sequence[str]]] = {
-    "SettleOrders": (10_000_000, ("purchase", "refund", "identify")),
-    "StitchVisitors": (40_000_000, (*_PINS, "purchase", "identify")),
-    "AttachLandings": (40_000_000, _PINS),
+    "SettleOrders": (4_000_000, ("purchase", "refund", "identify")),
+    "StitchVisitors": (20_000_000, (*_PINS, "purchase", "identify")),
+    "AttachLandings": (20_000_000, _PINS),
     "MeasureSpheres": (10_000_000, _PINS),
     "SelectTouches": (20_000_000, _PINS),
     "ChainTouches": (20_000_000, _PINS),

@@ -284,7 +284,7 @@ def test_each_stage_is_cut_by_the_size_of_what_comes_to_it() -> None:
     few, many = (shards_for(files(size)) for size in (1_000, 10_000_000))
 
     assert set(few.values()) == {1}
-    assert many["SettleOrders"] == 1 < many["StitchVisitors"] < many["DropDuplicates"]
+    assert many["SettleOrders"] < many["StitchVisitors"] < many["DropDuplicates"]
     assert all(number.bit_count() == 1 for number in many.values())
     assert set(shards_for(files(1_000), 5).values()) == {8}
 
