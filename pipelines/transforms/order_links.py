@@ -1,0 +1,90 @@
+"""Orders, and every pin on their way: what is credited, before anything is.
+
+Texts become integer codes once for the shard; all models share one order of rows.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.kernels.columns import Floats, Ints, Tables, bools, codes, expand, ints, take
+from pipelines.kernels.credit import Paths, build_paths
+from pipelines.transforms.daily import days_of
+from schemas.settings import Site
+
+
+class Links(NamedTuple):
+    """Every pin on every touch of every order, in the order in which money is split."""
+
+    start: Ints  # [orders + 1] links of order i are start[i]:start[i + 1]
+    order: Ints  # [links]
+    pair: Ints  # [links] row in the paths
+    pin: Ints  # [links] row in the touches' flattened chains
+    distance: Ints  # [links]
+    share: Floats  # [links] layer 2, sums to 1 over each pair
+
+
+class Shard(NamedTuple):
+    """The orders of some people, and the pins on their way."""
+
+    orders: pa.Table
+    buyer: Ints  # [orders] code of site and person, -1 for an order that takes no credit
+    day: Any  # [orders] text
+    lines: pa.Table
+    line_order: Ints  # [lines]
+    touches: pa.Table
+    pins: pa.Table  # [chain pins]
+    paths: Paths
+    links: Links
+
+
+def link_orders(tables: Tables, sites: Mapping[str, Site]) -> Shard:
+    """Finds the touches of each order, and the pins up the chain of each touch."""
+    orders, touches = tables["orders_to_credit"], tables["chained_touches"]
+    person, buyer = codes(*([t["site_id"], t["person_id"]] for t in (touches, orders)))
+    buyer = np.where(bools(orders["is_creditable"]), buyer, -1)
+    by = pa.table({"person": person, "at": touches["at"], "touch_id": touches["touch_id"]})
+    row = pc.sort_indices(by, sort_keys=[(name, "ascending") for name in by.column_names])
+    touches, person = touches.take(row), person[row]
+    window = np.array([sites[site].window_ms for site in orders["site_id"].to_pylist()], np.int64)
+    paths = build_paths(person, ints(touches["at"]), buyer, ints(orders["at"]), window)
+    lists = orders["lines"].combine_chunks()
+    lines = pa.Table.from_struct_array(pc.list_flatten(lists))
+    net = ints(lines["gross_micros"]) - ints(lines["refunded_micros"])
+    return Shard(
+        orders,
+        buyer,
+        days_of(orders, sites),
+        lines.append_column("net_micros", pa.array(net)),
+        ints(pc.list_parent_indices(lists)),
+        touches,
+        _chain_pins(touches),
+        paths,
+        _links(paths, touches),
+    )
+
+
+def _chain_pins(touches: pa.Table) -> pa.Table:
+    """[chain pins] the touches' chains laid end to end; a chain ends at its root."""
+    columns = {
+        name.removesuffix("s"): pc.list_flatten(touches[name].combine_chunks())
+        for name in touches.column_names
+        if pa.types.is_list(touches.schema.field(name).type)
+    }
+    length = ints(pc.list_value_length(touches["pin_ids"]))
+    root = take(columns["pin_id"], np.repeat(np.cumsum(length) - 1, length))
+    return pa.table({**columns, "root_pin_id": root})
+
+
+def _links(paths: Paths, touches: pa.Table) -> Links:
+    length = ints(pc.list_value_length(touches["pin_ids"]))
+    pair, distance = expand(length[paths.touch])
+    pin = (np.cumsum(length) - length)[paths.touch][pair] + distance
+    pair_start = np.concatenate(([0], np.cumsum(length[paths.touch])))
+    share = np.asarray(
+        pc.list_flatten(touches["shares"].combine_chunks()).to_numpy(zero_copy_only=False)
+    )
+    return Links(pair_start[paths.start], paths.order[pair], pair, pin, distance, share[pin])
