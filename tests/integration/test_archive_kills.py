@@ -25,7 +25,7 @@ VARIANTS = Path(__file__).with_name("archive_variants.py")
 KILLS = 5
 EVENTS = [
     *simulate(11).events,
-    *(touch(f"campaign-{number}", visitor_id=f"v{number % 500}") for number in range(18_000)),
+    *(touch(f"campaign-{number}", visitor_id=f"v{number % 500}") for number in range(18_100)),
 ]
 random.Random(0).shuffle(EVENTS)
 IDS = {event.event_id for event in EVENTS}

@@ -1,5 +1,6 @@
 """Draining the spool: nothing the beacon promised is lost, whatever happens in between."""
 
+import fcntl
 import sqlite3
 import subprocess
 import sys
@@ -227,13 +228,15 @@ for number in range(400):
 
 def test_a_beacon_that_writes_meanwhile_loses_nothing(home):
     """Old rows are deleted under its hands as well; it must never fail on a lock."""
-    make_spool(home).close()
-    writer = subprocess.Popen([sys.executable, "-c", WRITER, home.spool / "one.spool"])
     drains = 0
-    while writer.poll() is None:
+    with (home.spool / "one.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as a beacon does before its file is there
+        make_spool(home).close()
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, home.spool / "one.spool"])
+        while writer.poll() is None:
+            drain_spool(home, SETTINGS, NOON)
+            drains += 1
         drain_spool(home, SETTINGS, NOON)
-        drains += 1
-    drain_spool(home, SETTINGS, NOON)
 
     assert writer.returncode == 0
     assert drains > 2
