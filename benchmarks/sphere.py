@@ -23,10 +23,20 @@ import numpy as np
 
 from benchmarks._cascades import LANDINGS_A_PIN, Cascades, cascades, hot_cascade, write_lake
 from benchmarks._lakes import named, number
+from pipelines.kernels.cascade import grow_forest
+from pipelines.kernels.landings import Landings
 
 _BLOCK = 1 << 16
 _FLOW_RESULTS = ("pinner_spheres", "sphere_edges", "cascades", "pins")
 _THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "ARROW_IO_THREADS"), "1")
+_DRAW = """
+import sys
+import numpy as np
+from benchmarks._cascades import cascades
+forest, owner, pinned_at, landings = cascades(int(sys.argv[2]))
+for number, column in enumerate((forest.parent, owner, pinned_at, *landings)):
+    np.save(f"{sys.argv[1]}/{number}.npy", column)
+"""
 Found = dict[str, Any]
 
 
@@ -107,8 +117,6 @@ def _peak_mb() -> float:
 
 def _forest(pins: str) -> Found:
     """The measures of the forest, block by block: what needs no landing."""
-    from pipelines.kernels.cascade import grow_forest
-    from pipelines.kernels.landings import Landings
     from pipelines.kernels.sphere import measure_spheres
 
     world = cascades(int(pins))
@@ -156,8 +164,16 @@ def _measure(world: Cascades) -> Found:
 
 
 def _whole(pins: str) -> Found:
-    """Everything, pairs included; what was found is dropped block by block."""
-    return _measure(cascades(int(pins)))
+    """Everything, pairs included; what was found is dropped block by block.
+
+    The cascades are drawn in another process, whose memory is not the engine's.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        subprocess.run([sys.executable, "-c", _DRAW, scratch, pins], check=True)
+        parent, owner, pinned_at, *landed = (
+            np.load(Path(scratch, f"{number}.npy")) for number in range(6)
+        )
+    return _measure(Cascades(grow_forest(parent), owner, pinned_at, Landings(*landed)))
 
 
 def _hot(pins: str) -> Found:
