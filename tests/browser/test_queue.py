@@ -68,15 +68,18 @@ def test_an_unreachable_beacon_loses_nothing(site, visitor):
 
 def test_the_beacon_says_when_to_come_back(site, visitor):
     """Retry-After is kept; without it the waits grow."""
-    site.status, site.headers = 503, {"Retry-After": "1"}
+    site.status, site.headers = 503, {"Retry-After": "2"}  # by itself it would wait one
     page = visitor.visit(site.show("<p>cup</p>"))
     page.evaluate(PUSH)
     page.wait_for_timeout(1500)
     page.evaluate(PUSH)
-    page.wait_for_timeout(100)
+    for _ in range(100):
+        if len(site.times) > 1:
+            break
+        page.wait_for_timeout(100)
 
-    assert len(site.times) == 2
-    assert 0.95 <= site.times[1] - site.times[0] <= 1.45
+    # Only too early is wrong: a busy machine comes later.
+    assert site.times[1] - site.times[0] >= 1.95
 
 
 def test_what_can_never_be_taken_is_dropped(site, visitor):
