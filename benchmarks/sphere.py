@@ -170,10 +170,10 @@ def _whole(pins: str) -> Found:
     """
     with tempfile.TemporaryDirectory() as scratch:
         subprocess.run([sys.executable, "-c", _DRAW, scratch, pins], check=True)
-        parent, owner, pinned_at, *landed = (
-            np.load(Path(scratch, f"{number}.npy")) for number in range(6)
-        )
-    return _measure(Cascades(grow_forest(parent), owner, pinned_at, Landings(*landed)))
+        columns = (np.load(Path(scratch, f"{number}.npy")) for number in range(6))
+        forest = grow_forest(next(columns))  # before landings, which it does without, are there
+        owner, pinned_at, *landed = columns
+    return _measure(Cascades(forest, owner, pinned_at, Landings(*landed)))
 
 
 def _hot(pins: str) -> Found:
