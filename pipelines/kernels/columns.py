@@ -109,6 +109,17 @@ def sort_by(table: pa.Table, *names: str) -> pa.Table:
     return table.take(pc.sort_indices(table, sort_keys=[(name, "ascending") for name in names]))
 
 
+def known(values: Floats) -> pa.Array:
+    """[rows] floats, null where there is none (NaN)."""
+    return pa.array(values, mask=np.isnan(values))
+
+
+def rounded(values: Floats) -> pa.Array:
+    """[rows] floats as whole numbers, null where there is none (NaN)."""
+    missing = np.isnan(values)
+    return pa.array(np.round(np.where(missing, 0, values)).astype(np.int64), mask=missing)
+
+
 def flat(column: Any) -> Any:
     """[rows] a column as one array."""
     if isinstance(column, pa.ChunkedArray):

@@ -15,6 +15,8 @@ from schemas.batches import ACTS, DOINGS
 
 # Events by which a visitor looks at a product. A list shown to her is exposure, not an act.
 VIEWS = ("view_item", "select_item", "add_to_cart")
+# What others do to one's pins, told from one's own side.
+OF_OTHERS = ("visited", "repinned", "credit")
 
 
 def doings(events: dict[str, pa.Table]) -> pa.Table:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Floats, Ints, codes, flat, ints, places, sort_by
+from pipelines.kernels.columns import Ints, codes, flat, ints, known, places, rounded, sort_by
 from pipelines.kernels.concentration import (
     PERCENTS,
     Bounds,
@@ -36,7 +36,7 @@ def buyer_sales(orders: pa.Table) -> pa.Table:
     order_id = pc.if_else(unknown, orders["order_id"], pa.scalar(None, pa.string()))
     place = orders.column_names.index("order_id")
     table = orders.set_column(place, "order_id", order_id)
-    return sum_by_key(table, BUYER_SALES, ("site_id", "person_id", "order_id"), ("net_micros",))
+    return sum_by_key(table, BUYER_SALES, ("net_micros",))
 
 
 def buyer_credits(orders: pa.Table, dues: pa.Table) -> pa.Table:
@@ -55,8 +55,7 @@ def buyer_credits(orders: pa.Table, dues: pa.Table) -> pa.Table:
             "credited_micros": dues["credit_micros"],
         }
     ).filter(pc.is_valid(dues["pinner_id"]))
-    keys = ("site_id", "pinner_id", "person_id")
-    return sum_by_key(rows, BUYER_CREDITS, keys, ("credited_micros",))
+    return sum_by_key(rows, BUYER_CREDITS, ("credited_micros",))
 
 
 def known_pinners(own_pins: pa.Table) -> pa.Table:
@@ -101,8 +100,7 @@ def tie_parts(edges: pa.Table) -> pa.Table:
                 }
             )
         )
-    keys = ("site_id", "people_from", "depth")
-    return sum_by_key(pa.concat_tables(parts), TIE_PARTS, keys, TIE_COUNTS)
+    return sum_by_key(pa.concat_tables(parts), TIE_PARTS, TIE_COUNTS)
 
 
 class Club(NamedTuple):
@@ -207,18 +205,9 @@ def _of_bounds(sure: Bounds | None, size: int) -> dict[str, pa.Array]:
             "share_high": sure.share_high,
         }
     return {
-        name: _rounded(column) if name.endswith("_micros") else _known(column)
+        name: rounded(column) if name.endswith("_micros") else known(column)
         for name, column in columns.items()
     }
-
-
-def _rounded(column: Floats) -> pa.Array:
-    missing = np.isnan(column)
-    return pa.array(np.round(np.where(missing, 0, column)).astype(np.int64), mask=missing)
-
-
-def _known(column: Floats) -> pa.Array:
-    return pa.array(column, mask=np.isnan(column))
 
 
 def concentration(site_id: str, curve: Curve) -> pa.Table:
@@ -236,6 +225,6 @@ def concentration(site_id: str, curve: Curve) -> pa.Table:
             "pinners": [len(curve.value)],
             "pinners_above_zero": [int((curve.value > 0).sum())],
             "total_micros": [int(curve.value.sum())],
-            **{name: _known(np.array([number])) for name, number in numbers.items()},
+            **{name: known(np.array([number])) for name, number in numbers.items()},
         }
     )

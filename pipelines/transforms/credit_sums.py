@@ -34,7 +34,7 @@ def sales(orders: pa.Table, is_credited: Bools, day: pa.Array) -> pa.Table:
             "unattributed_micros": np.where(is_credited, 0, net),
         }
     )
-    return sum_by_key(table, SALES_PARTS, ("site_id", "day"), SALES_SUMS)
+    return sum_by_key(table, SALES_PARTS, SALES_SUMS)
 
 
 def influence(shard: Shard, net: Ints) -> pa.Table:

@@ -37,12 +37,14 @@ def daily_part(events: pa.Table, dimension: str, key: Any, count: str) -> pa.Tab
     )
 
 
-def sum_by_key(
-    table: pa.Table, schema: pa.Schema, keys: tuple[str, ...], counts: tuple[str, ...]
-) -> pa.Table:
-    """A row for each key that occurs, with the sums of its counts, even where they are 0."""
+def sum_by_key(table: pa.Table, schema: pa.Schema, counts: tuple[str, ...]) -> pa.Table:
+    """A row for each key that occurs, with the sums of its counts, even where they are 0.
+
+    The key is all of the schema that is no count.
+    """
+    keys = [name for name in schema.names if name not in counts]
     groups = group_equal(*(table[key] for key in keys))
-    each = table.select(list(keys)).take(pa.array(groups.one))
+    each = table.select(keys).take(pa.array(groups.one))
     columns = {key: each[key] for key in keys}
     sums = {name: groups.sums(ints(table[name])) for name in counts}
     return pa.table({**columns, **sums}).select(schema.names).cast(schema)

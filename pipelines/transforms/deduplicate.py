@@ -219,7 +219,7 @@ def _quality(
             **{column: counts[column].astype(np.int64) for column in QUALITY_COUNTS},
         }
     )
-    return sum_by_key(table, QUALITY_PARTS, ("site_id", "day", "event_name"), QUALITY_COUNTS)
+    return sum_by_key(table, QUALITY_PARTS, QUALITY_COUNTS)
 
 
 def _daily_counts(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pipelines.kernels.columns import Tables
 from pipelines.transforms.ladder import Items, climb_ladder
 from pipelines.transforms.relationships import stage_pinners
-from pipelines.transforms.retention import lifetime_parts, retention_parts
+from pipelines.transforms.retention import lifetime_parts, retention_parts, watch_people
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.settings import Site
 
@@ -17,11 +17,12 @@ def follow_people(
     """Reads each person's history. Takes acts of whole people."""
     staged = functools.cache(lambda: stage_pinners(tables["acts"], sites))
     climbed = functools.cache(lambda: climb_ladder(tables["acts"], sites, items))
+    watched = functools.cache(lambda: watch_people(tables["acts"], sites))
     return wanted.made(
         pinner_stages=lambda: staged()["pinner_stages"],
         stage_parts=lambda: staged()["stage_parts"],
-        retention_parts=lambda: retention_parts(tables["acts"], sites),
-        lifetime_parts=lambda: lifetime_parts(tables["acts"], sites),
+        retention_parts=lambda: retention_parts(watched()),
+        lifetime_parts=lambda: lifetime_parts(watched()),
         ladder_parts=lambda: climbed().standings,
         move_parts=lambda: climbed().moves,
     )

@@ -62,14 +62,12 @@ def climb_ladder(acts: pa.Table, sites: Mapping[str, Site], items: Items) -> Cli
 
 def add_standings_up(parts: pa.Table) -> pa.Table:
     """`ladder_daily` from the LADDER_PARTS of everybody."""
-    keys = ("site_id", "dimension", "key", "day", "rung")
-    return sum_by_key(parts, LADDER_PARTS, keys, LADDER_COUNTS)
+    return sum_by_key(parts, LADDER_PARTS, LADDER_COUNTS)
 
 
 def add_moves_up(parts: pa.Table) -> pa.Table:
     """`ladder_moves` from the MOVE_PARTS of everybody."""
-    keys = ("site_id", "dimension", "key", "day", "from_rung", "to_rung")
-    return sum_by_key(parts, MOVE_PARTS, keys, MOVE_COUNTS)
+    return sum_by_key(parts, MOVE_PARTS, MOVE_COUNTS)
 
 
 def rungs_of(acts: pa.Table) -> Ints:

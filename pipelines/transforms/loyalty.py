@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +13,15 @@ from pipelines.kernels.columns import Tables, codes, expand, group_starts, ints,
 from pipelines.kernels.retention import fit_hazard, half_life, wilson, yearly_loss
 from pipelines.kernels.uncertainty import MIN_EFFECTIVE
 from pipelines.transforms.club import concentration, curves, fan_club, gather_club
+from pipelines.transforms.daily import sum_by_key
 from pipelines.transforms.wanted import EVERYTHING, Wanted
-from schemas.batches import RETENTION_SUMS, TIE_COUNTS
+from schemas.batches import (
+    LIFETIME_PARTS,
+    RETENTION_PARTS,
+    RETENTION_SUMS,
+    TIE_COUNTS,
+    TIE_PARTS,
+)
 from schemas.results import result_schema
 from schemas.settings import Site
 
@@ -27,7 +34,7 @@ def measure_loyalty(
     return wanted.made(
         fan_clubs=lambda: club()[0],
         concentrations=lambda: club()[1],
-        relationship_depths=lambda: _summed(tables["tie_parts"], TIE_COUNTS),
+        relationship_depths=lambda: sum_by_key(tables["tie_parts"], TIE_PARTS, TIE_COUNTS),
         retention_cohorts=lambda: _of_sites(
             tables["retention_parts"], "retention_cohorts", cohorts
         ),
@@ -67,19 +74,13 @@ def _of_sites(table: pa.Table, result: str, tell: Callable[[pa.Table], pa.Table]
     return pa.concat_tables([schema.empty_table(), *(each.cast(schema) for each in told)])
 
 
-def _summed(table: pa.Table, sums: Iterable[str]) -> pa.Table:
-    keys = [name for name in table.column_names if name not in sums]
-    total = table.group_by(keys, use_threads=False).aggregate([(name, "sum") for name in sums])
-    return total.rename_columns([name.removesuffix("_sum") for name in total.column_names])
-
-
 def cohorts(parts: pa.Table) -> pa.Table:
     """Every month of every cohort up to the newest act, those in which nobody came included.
 
     Takes RETENTION_PARTS of one site.
     """
     keys = ["population", "cohort_month", "month"]
-    summed = sort_by(_summed(parts, RETENTION_SUMS), *keys)
+    summed = sort_by(sum_by_key(parts, RETENTION_PARTS, RETENTION_SUMS), *keys)
     began_in, month = ints(summed["cohort_month"]), ints(summed["month"])
     newest = int(month.max())
     # Everybody does something in the month of entry: a cohort's first row.
@@ -119,7 +120,7 @@ def lost(parts: pa.Table, lapse_months: int) -> pa.Table:
     Takes LIFETIME_PARTS of one site.
     """
     keys = ["population", "activity", "since"]
-    parts = sort_by(_summed(parts, ("people",)), *keys)
+    parts = sort_by(sum_by_key(parts, LIFETIME_PARTS, ("people",)), *keys)
     newest = int(ints(parts["last_month"]).max())
     (group,) = codes([parts[key] for key in keys])
     starts = np.append(group_starts(group), len(parts)).tolist()

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pipelines.kernels import stages
 from pipelines.kernels.calendar import local_days, month_texts, months_of
 from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints
+from pipelines.transforms.acts import OF_OTHERS
 from pipelines.transforms.daily import sum_by_key
 from pipelines.transforms.ladder import rungs_of
 from schemas.batches import STAGE_PARTS, STAGE_SUMS
@@ -17,9 +18,6 @@ from schemas.ladder import RUNGS
 from schemas.results import result_schema
 from schemas.settings import Site
 from schemas.stages import NEW_PINNER, STAGES, StageRule
-
-_OF_OTHERS = ("visited", "repinned", "credit")
-_KEY = ("site_id", "month", "from_stage", "to_stage", "last_day")
 
 
 def stage_pinners(acts: pa.Table, sites: Mapping[str, Site]) -> Tables:
@@ -54,7 +52,7 @@ def _acts(rows: pa.Table, person: Ints, site: Site) -> stages.Acts:
         at=at,
         month=months_of(at, site.time_zone),
         rung=1 + rungs_of(rows),
-        is_own=~_is_any(act, *_OF_OTHERS),
+        is_own=~_is_any(act, *OF_OTHERS),
         is_pin=is_pin,
         is_purchase=_is_any(act, "order") & (ints(rows["amount_micros"]) > 0),
         is_return_to_her=to_her,
@@ -141,7 +139,7 @@ def _parts(
         "square_low": np.append(none, square_low),
     }
     table = _of_site(site_id, STAGE_PARTS, columns, len(month))
-    return sum_by_key(table, STAGE_PARTS, _KEY, STAGE_SUMS)
+    return sum_by_key(table, STAGE_PARTS, STAGE_SUMS)
 
 
 def _name(stage: Ints) -> pa.Array:
@@ -156,7 +154,7 @@ def _of_site(site_id: str, schema: pa.Schema, columns: Mapping[str, Any], rows: 
 
 def add_stages_up(parts: pa.Table) -> pa.Table:
     """`stage_transitions` from STAGE_PARTS."""
-    table = sum_by_key(parts, STAGE_PARTS, _KEY, STAGE_SUMS)
+    table = sum_by_key(parts, STAGE_PARTS, STAGE_SUMS)
     high, low = (ints(table[name]).astype(np.float64) for name in ("square_high", "square_low"))
     error = np.sqrt(high * 2.0**40 + low) * stages.MICROS_OF_SQUARES
     return table.append_column("standard_error_micros", pa.array(error))

@@ -1,6 +1,6 @@
 """Who comes back, month by month: cohorts and lifetimes as parts that add up."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,12 +10,10 @@ import pyarrow.compute as pc
 from pipelines.kernels.calendar import months_of
 from pipelines.kernels.columns import Bools, Ints, bools, codes, ints, sort_by, take
 from pipelines.kernels.retention import NEVER, POPULATIONS, entries, first_of
+from pipelines.transforms.acts import OF_OTHERS
 from pipelines.transforms.daily import sum_by_key
 from schemas.batches import LIFETIME_PARTS, RETENTION_PARTS, RETENTION_SUMS
 from schemas.settings import Site
-
-# What one does oneself; what others do to one's pins is no activity of one's own.
-PASSIVE = ("visited", "repinned", "credit")
 
 
 class Watched(NamedTuple):
@@ -30,33 +28,26 @@ class Watched(NamedTuple):
     amount: Ints  # [acts] net micros of orders, else 0
 
 
-def retention_parts(acts: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
-    """RETENTION_PARTS: who of each cohort did something in each month.
-
-    Takes all acts of whole people.
-    """
-    parts = [_cohorts(watched) for watched in _watched(acts, sites)]
-    keys = ("site_id", "population", "cohort_month", "month")
-    return sum_by_key(pa.concat_tables(parts), RETENTION_PARTS, keys, RETENTION_SUMS)
+def retention_parts(populations: Sequence[Watched]) -> pa.Table:
+    """RETENTION_PARTS: who of each cohort did something in each month."""
+    parts = [_cohorts(watched) for watched in populations]
+    return sum_by_key(pa.concat_tables(parts), RETENTION_PARTS, RETENTION_SUMS)
 
 
-def lifetime_parts(acts: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
-    """LIFETIME_PARTS: how many were watched from one month and did their last in another.
-
-    Takes all acts of whole people.
-    """
+def lifetime_parts(populations: Sequence[Watched]) -> pa.Table:
+    """LIFETIME_PARTS: how many were watched from one month and did their last in another."""
     parts = [
         _lifetimes(watched, activity, since)
-        for watched in _watched(acts, sites)
+        for watched in populations
         for activity in ("act", "order")
         for since in ("entry", "return")
     ]
-    keys = ("site_id", "population", "activity", "since", "first_month", "last_month")
-    return sum_by_key(pa.concat_tables(parts), LIFETIME_PARTS, keys, ("people",))
+    return sum_by_key(pa.concat_tables(parts), LIFETIME_PARTS, ("people",))
 
 
-def _watched(acts: pa.Table, sites: Mapping[str, Site]) -> list[Watched]:
-    acts = acts.filter(pc.invert(pc.is_in(acts["act"], pa.array(PASSIVE))))
+def watch_people(acts: pa.Table, sites: Mapping[str, Site]) -> list[Watched]:
+    """Each population, and what its people did themselves. Takes all acts of whole people."""
+    acts = acts.filter(pc.invert(pc.is_in(acts["act"], pa.array(OF_OTHERS))))
     acts = sort_by(acts, "site_id", "person_id")
     (person,) = codes([acts["site_id"], acts["person_id"]])
     at, month = ints(acts["at"]), _months(acts, sites)

@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.columns import (
-    Floats,
     Ints,
     Tables,
     bools,
@@ -16,6 +15,8 @@ from pipelines.kernels.columns import (
     group_starts,
     ints,
     is_set,
+    known,
+    rounded,
     take,
 )
 from pipelines.kernels.groups import group_by
@@ -46,16 +47,6 @@ def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHIN
         {DEFAULT_MODEL: "credited_micros"}
     )
     edges = functools.cache(lambda: sphere_edges(tables["reach"], tables["influence"]))
-    sales = functools.partial(
-        sum_by_key, tables["sales_parts"], SALES_PARTS, ("site_id", "day"), SALES_SUMS
-    )
-    quality = functools.partial(
-        sum_by_key,
-        tables["quality_parts"],
-        QUALITY_PARTS,
-        ("site_id", "day", "event_name"),
-        QUALITY_COUNTS,
-    )
     credits = functools.cache(lambda: _model_credits(sums, wanted.models))
     parts = tables["daily_parts"]
 
@@ -78,10 +69,14 @@ def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHIN
         item_daily=lambda: daily("product"),
         slot_daily=lambda: daily("slot"),
         recommender_daily=lambda: daily("recommender"),
-        sales_daily=lambda: _for_each_model(sales(), wanted.models),
+        sales_daily=lambda: _for_each_model(
+            sum_by_key(tables["sales_parts"], SALES_PARTS, SALES_SUMS), wanted.models
+        ),
         ladder_daily=lambda: add_standings_up(tables["ladder_parts"]),
         ladder_moves=lambda: add_moves_up(tables["move_parts"]),
-        data_quality_daily=quality,
+        data_quality_daily=lambda: sum_by_key(
+            tables["quality_parts"], QUALITY_PARTS, QUALITY_COUNTS
+        ),
         stage_transitions=lambda: add_stages_up(tables["stage_parts"]),
         quarantine=lambda: once(tables["rejects"]),
     )
@@ -104,18 +99,13 @@ def _model_credits(sums: pa.Table, models: Sequence[str]) -> pa.Table:
         columns = {
             "model": pa.array([model] * len(start), pa.string()),
             "credited_micros": np.add.reduceat(amount, start) if len(start) else start,
-            "ci_low_micros": _rounded(interval.low),
-            "ci_high_micros": _rounded(interval.high),
+            "ci_low_micros": rounded(interval.low),
+            "ci_high_micros": rounded(interval.high),
             "n_customers": interval.n_customers,
-            "n_effective": pa.array(interval.n_effective, mask=np.isnan(interval.n_effective)),
+            "n_effective": known(interval.n_effective),
         }
         parts.append(pa.table({**{n: rows[n] for n in rows.column_names}, **columns}))
     return pa.concat_tables(parts)
-
-
-def _rounded(value: Floats) -> pa.Array:
-    missing = np.isnan(value)
-    return pa.array(np.round(np.where(missing, 0, value)).astype(np.int64), mask=missing)
 
 
 def _daily_table(

@@ -285,7 +285,7 @@ def _lowered(rung: int) -> Callable[[kernel.Acts, kernel.Rules], kernel.PersonMo
 
 
 WRONG_CODE: dict[str, tuple[Any, str, Any]] = {
-    "what others do is hers": (relationships, "_OF_OTHERS", ("credit",)),
+    "what others do is hers": (relationships, "OF_OTHERS", ("credit",)),
     "coming back takes no day": (kernel, "_DAY_MS", 0),
     "91 days are looked at": (kernel, "_VALUE_MS", 91 * DAY_MS),
     "89 days are looked at": (kernel, "_VALUE_MS", 89 * DAY_MS),
