@@ -42,7 +42,7 @@ define run_each
 	echo "== $(1)/$$name.py"; $(BIN)/python -m $(1).$$name $(ARGS) || exit; done
 endef
 
-.PHONY: help setup demo beacon check lint format test bench docs lock clean
+.PHONY: help setup demo beacon console check lint format test bench docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ demo: $(VENV)/.runtime ## A synthetic shop, its events, the real pipelines, and 
 
 beacon: $(VENV)/.runtime ## Run the collector
 	@$(BIN)/pinsphere beacon $(ARGS)
+
+console: $(VENV)/.runtime ## Look at the answers; ARGS="--home pinsphere-demo" for the demo's
+	@$(BIN)/pinsphere console $(ARGS)
 
 check: lint ## Before each commit: lint and the unit tests, in seconds
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not flow and not integration and not browser and not bench" $(ARGS)

@@ -1,8 +1,8 @@
 """The front door: the `pinsphere` command.
 
-The daily work stands here, looking after it in `upkeep.py`, what both share in
-`command_line.py`. Commands import what they need when they run: help must not wait for Apache
-Beam.
+The daily work stands here, looking after it in `upkeep.py`, showing the answers in `viewing.py`,
+what all share in `command_line.py`. Commands import what they need when they run: help must not
+wait for Apache Beam.
 """
 
 import sys
@@ -24,6 +24,7 @@ from command_line import (
     tell_failure,
 )
 from upkeep import db_app, doctor, erase, lake_app
+from viewing import console
 
 VERSION = "0.1.0"
 BEACON_URL = "https://pins.shop.example"
@@ -45,6 +46,7 @@ app.command(lake_app)
 app.command(erase)
 app.command(pubsub_app)
 app.command(doctor)
+app.command(console)
 
 
 @app.command

@@ -21,6 +21,7 @@ _BASE, _NUMBER, _RUN = (
 )
 _MILLION = "1000000.0"
 _DIGEST_VIEW = "view_digest"
+_RUN_TIMES = ("started_at", "published_at")
 _MODELS = " UNION ALL ".join(f"SELECT '{model}' AS model" for model in MODELS)
 
 
@@ -83,6 +84,13 @@ def _with_unattributed(names: list[str]) -> str:
         CROSS JOIN ({_MODELS}) m
         WHERE {_is_shown("l")} AND NOT l.is_credited
           AND (SELECT ledger FROM runs WHERE run_number = {_NUMBER}) = 'sql'"""
+
+
+def _published_run(dialect: str) -> str:
+    """What readers may know of the run they see: its manifest, and the settings it went by."""
+    columns = "run_id, run_number, code_version, events, is_full, ledger, settings"
+    times = ", ".join(f"{name}, {_utc(name, dialect)} AS {name}_utc" for name in _RUN_TIMES)
+    return f"SELECT {columns}, {times} FROM runs WHERE run_number = {_NUMBER}"
 
 
 _DAILY_SUMS = ", ".join(
@@ -286,7 +294,7 @@ _QUESTIONS = {
 def view_definitions(dialect: str) -> dict[str, str]:
     """All views and their SELECTs, each after the views it reads; the last tells their digest."""
     current = {f"current_{name}": _current(name, dialect) for name in RESULTS}
-    views = current | _QUESTIONS | LOYALTY_VIEWS
+    views = current | _QUESTIONS | LOYALTY_VIEWS | {"published_run": _published_run(dialect)}
     digest = hashlib.blake2b(repr(views).encode(), digest_size=16).hexdigest()
     return views | {_DIGEST_VIEW: f"SELECT '{digest}' AS digest"}
 

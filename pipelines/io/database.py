@@ -8,17 +8,17 @@ import alembic.command
 import alembic.config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import Connection, Engine, event, inspect
+from sqlalchemy.exc import DBAPIError
 
 import schemas.migrations
 from pipelines.io.roles import grant, view_readers
+from schemas.engines import make_engine
 from schemas.errors import SettingsError
 from schemas.settings import Home
 from schemas.views import create_views, drop_views, views_are_current
 
 _BUSY_SECONDS = 30
-_DIALECTS = ("postgresql", "sqlite")
 
 
 def open_database(home: Home, *, must_exist: bool = False) -> Engine:
@@ -32,7 +32,7 @@ def open_database(home: Home, *, must_exist: bool = False) -> Engine:
       SettingsError: the URL is none, nobody answers there, or what answers is no database.
     """
     shown = home.shown_database_url
-    engine = _engine(home.database_url, shown)
+    engine = make_engine(home.database_url, shown)
     file = engine.url.database if engine.dialect.name == "sqlite" else None
     if file and must_exist and not Path(file).exists():
         raise SettingsError(f"no database at {file}; pinsphere run makes one")
@@ -47,23 +47,6 @@ def open_database(home: Home, *, must_exist: bool = False) -> Engine:
     except (DBAPIError, sqlite3.Error) as error:
         reason = error.orig if isinstance(error, DBAPIError) else error
         raise SettingsError(f"cannot open the database {shown}: {reason}") from None
-    return engine
-
-
-def _engine(url: str, shown: str) -> Engine:
-    known = f"; known: {', '.join(_DIALECTS)}"
-    try:
-        engine = create_engine(url)
-    except (ArgumentError, ValueError):
-        # Their texts may hold parts of the password.
-        raise SettingsError(f"DATABASE_URL {shown!r} is not a database URL{known}") from None
-    except ImportError as error:
-        raise SettingsError(f"DATABASE_URL {shown!r} needs what is not here: {error}") from None
-    if engine.dialect.name not in _DIALECTS:
-        raise SettingsError(f"DATABASE_URL {shown!r} is of an unknown kind{known}")
-    if "@" in (engine.url.host or ""):
-        # The driver would show it as part of the host.
-        raise SettingsError(f"DATABASE_URL {shown!r}: write @ in a password as %40")
     return engine
 
 

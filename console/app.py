@@ -1,0 +1,204 @@
+"""The console as an ASGI app: pages, the rows behind their figures, and files of these rows."""
+
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import IO, NamedTuple
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from console.blocks import Empty, Page, Table
+from console.choices import ChoiceError, Choices, parse_choices
+from console.contents import PAGES, QUESTIONS, Entry
+from console.database import Database
+from console.exports import BATCH_ROWS, sql_text, write_csv, write_parquet
+from console.guard import Door, Guard
+from console.published import Published, read_published
+from console.questions import Ask, Question, Row
+from console.rendering import STATIC, render_page, render_problem, render_sign_in
+from schemas.errors import PinSphereError, SettingsError
+from schemas.settings import Home
+
+MOST_ROWS_SHOWN = 1_000
+_IN_MEMORY = 4 * 1024 * 1024
+Write = Callable[[IO[bytes], Question, Iterator[list[Row]]], None]
+
+
+class NoRunError(PinSphereError):
+    """Nothing is published yet."""
+
+
+class Reading(NamedTuple):
+    """One request's view of the database."""
+
+    published: Published
+    choices: Choices
+    ask: Ask
+
+
+def build_app(home: Home, door: Door) -> ASGIApp:
+    """The console over a home directory's database, with a guard before it."""
+    database = Database(home)
+    console = _Console(database)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        database.close()
+
+    routes = [
+        *(Route(entry.path, console.page(entry)) for entry in PAGES),
+        Route("/rows/{name}.csv", console.file(write_csv, "csv", "text/csv; charset=utf-8")),
+        Route(
+            "/rows/{name}.parquet",
+            console.file(write_parquet, "parquet", "application/vnd.apache.parquet"),
+        ),
+        Route("/rows/{name}.sql", console.sql),
+        Route("/rows/{name}", console.rows),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={
+            ChoiceError: _refuse(400, "That address cannot be answered"),
+            NoRunError: _refuse(200, "Nothing to show yet"),
+            SettingsError: _refuse(503, "The database cannot be read"),
+            DBAPIError: _refuse(503, "The database did not answer"),
+            HTTPException: _not_found,
+        },
+    )
+    return Guard(app, door, render_sign_in)
+
+
+class _Console:
+    """The endpoints; they run in threads, since the database is waited for."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @contextlib.contextmanager
+    def _reading(self, request: Request) -> Iterator[Reading]:
+        with self._database.snapshot() as connection:
+            yield read(connection, request.query_params)
+
+    def page(self, entry: Entry) -> Callable[[Request], Response]:
+        """Endpoint of a page."""
+
+        def show(request: Request) -> Response:
+            with self._reading(request) as (published, choices, ask):
+                page = build_page(entry, choices, ask)
+            return HTMLResponse(render_page(page, choices, published, entry.path))
+
+        return show
+
+    def rows(self, request: Request) -> Response:
+        """Endpoint of the rows behind a figure, as a page."""
+        question = _question(request)
+        with self._reading(request) as (published, choices, ask):
+            first = next(ask.batches(question.name, MOST_ROWS_SHOWN + 1), [])
+        shown = first[:MOST_ROWS_SHOWN]
+        note = question.note
+        if len(first) > MOST_ROWS_SHOWN:
+            note = f"The first {MOST_ROWS_SHOWN:,} rows; the files have all of them. {note}"
+        nothing = Empty("No rows.", "Choose other days, or another site.")
+        table = Table("Rows", shown, question.name, note)
+        page = Page(question.title, [table if shown else nothing])
+        return HTMLResponse(render_page(page, choices, published, request.url.path))
+
+    def file(self, write: Write, suffix: str, kind: str) -> Callable[[Request], Response]:
+        """Endpoint of the same rows in a file."""
+
+        def send(request: Request) -> Response:
+            question = _question(request)
+            # Written first and sent afterwards: a slow reader must not hold a snapshot open.
+            with contextlib.ExitStack() as stack:
+                file = stack.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))
+                with self._reading(request) as (_, _, ask):
+                    write(file, question, ask.batches(question.name, BATCH_ROWS))
+                stack.pop_all()  # closed when it is sent
+            return _sent(file, f"{question.name}.{suffix}", kind)
+
+        return send
+
+    def sql(self, request: Request) -> Response:
+        """Endpoint of the SQL that makes the rows."""
+        question = _question(request)
+        with self._reading(request) as (_, choices, _):
+            return PlainTextResponse(sql_text(question, choices.parameters))
+
+
+def read(connection: Connection, given: Mapping[str, str]) -> Reading:
+    """What one request may see.
+
+    Raises:
+      NoRunError: nothing is published.
+      ChoiceError: a parameter breaks its contract.
+    """
+    published = read_published(connection)
+    if published is None:
+        raise NoRunError("No run is published yet: pinsphere run makes one, then look again.")
+    choices = parse_choices(given, published)
+    return Reading(published, choices, Ask(connection, QUESTIONS, choices))
+
+
+def build_page(entry: Entry, choices: Choices, ask: Ask) -> Page:
+    """A page, or what to do while there is nothing that it could show."""
+    if choices.shop.last_day is None:
+        return Page(
+            entry.label,
+            [
+                Empty(
+                    f"No events of {choices.site} yet.",
+                    f"Put the snippet into the shop's pages (pinsphere snippet --site"
+                    f" {choices.site}), or import orders and events; then: pinsphere run",
+                )
+            ],
+        )
+    if entry.key and not getattr(choices, entry.key):
+        raise ChoiceError(f"{entry.key} is missing: this page is about one {entry.key}")
+    return entry.build(ask, choices)
+
+
+def _question(request: Request) -> Question:
+    try:
+        return QUESTIONS[request.path_params["name"]]
+    except KeyError:
+        raise HTTPException(404) from None
+
+
+def _sent(file: tempfile.SpooledTemporaryFile[bytes], name: str, kind: str) -> Response:
+    size = file.tell()
+    file.seek(0)
+
+    def pieces() -> Iterator[bytes]:
+        with file:
+            while piece := file.read(64 * 1024):
+                yield piece
+
+    headers = {
+        "content-length": str(size),
+        "content-disposition": f'attachment; filename="{name}"',
+    }
+    return StreamingResponse(pieces(), media_type=kind, headers=headers)
+
+
+def _refuse(status: int, title: str) -> Callable[[Request, Exception], Response]:
+    def answer(_request: Request, error: Exception) -> Response:
+        text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+        return HTMLResponse(render_problem(title, text), status)
+
+    return answer
+
+
+def _not_found(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return HTMLResponse(render_problem("There is no such page", "", "/"), status)

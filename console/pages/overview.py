@@ -1,0 +1,223 @@
+"""Overview: what pins bring, at one look."""
+
+from collections import defaultdict
+from datetime import date, timedelta
+from typing import Any
+
+from console.blocks import Block, Chart, Empty, Figure, Figures, Page
+from console.charts import line_with_greys
+from console.choices import Choices
+from console.questions import Ask, Question, Row
+from schemas.models import MODELS
+from schemas.money import MICROS
+
+_WHOLE = "over all days there are, whatever days are chosen"
+
+QUESTIONS = (
+    Question(
+        "overview_sales",
+        "How much of all sales came through pins, under each model?",
+        """\
+SELECT model, SUM(orders) AS orders, SUM(credited_orders) AS credited_orders,
+       SUM(net_micros) AS net_micros, SUM(credited_micros) AS credited_micros,
+       SUM(unattributed_micros) AS unattributed_micros
+FROM current_sales_daily
+WHERE site_id = :site AND day BETWEEN :since AND :until
+GROUP BY model
+ORDER BY model""",
+        {
+            "model": "text",
+            "orders": "count",
+            "credited_orders": "count",
+            "net_micros": "money",
+            "credited_micros": "money",
+            "unattributed_micros": "money",
+        },
+        "Orders and net sales repeat for each model. Credit is not cause.",
+    ),
+    Question(
+        "overview_days",
+        "How much was credited on each day, under each model?",
+        """\
+SELECT day, model, orders, credited_orders, net_micros, credited_micros, unattributed_micros
+FROM current_sales_daily
+WHERE site_id = :site AND day BETWEEN :since AND :until
+ORDER BY day, model""",
+        {
+            "day": "day",
+            "model": "text",
+            "orders": "count",
+            "credited_orders": "count",
+            "net_micros": "money",
+            "credited_micros": "money",
+            "unattributed_micros": "money",
+        },
+        "Orders and net sales repeat for each model.",
+    ),
+    Question(
+        "overview_pins",
+        "How many pins were made, and by how many people?",
+        """\
+SELECT COUNT(*) AS pins, COUNT(DISTINCT person_id) AS pinners
+FROM current_pins
+WHERE site_id = :site AND pinned_at >= :since_at AND pinned_at < :before_at""",
+        {"pins": "count", "pinners": "count"},
+        "A pin is a click on Pin It; whether it was saved is seen only when somebody follows it.",
+    ),
+    Question(
+        "overview_visits",
+        "How many visits came from pins, known by what?",
+        """\
+SELECT match_method, COUNT(*) AS visits,
+       SUM(CASE WHEN is_known_pin THEN 1 ELSE 0 END) AS visits_of_known_pins
+FROM current_visits
+WHERE site_id = :site AND visited_at >= :since_at AND visited_at < :before_at
+GROUP BY match_method
+ORDER BY match_method""",
+        {"match_method": "text", "visits": "count", "visits_of_known_pins": "count"},
+        "Token survival is the part known by its token.",
+    ),
+    Question(
+        "overview_fan_club",
+        "How much of all sales is credited to the top 1, 5 and 10 % of pinners?",
+        """\
+SELECT top_percent, pinners, credited_micros, share_of_sales, share_low, share_high
+FROM fan_club
+WHERE site_id = :site
+ORDER BY top_percent""",
+        {
+            "top_percent": "count",
+            "pinners": "count",
+            "credited_micros": "money",
+            "share_of_sales": "share",
+            "share_low": "share",
+            "share_high": "share",
+        },
+        f"Under the default model, time_decay, {_WHOLE}. No interval: too little data.",
+    ),
+)
+
+
+def build(ask: Ask, choices: Choices) -> Page:
+    """Figures of the chosen days, and credited revenue by week."""
+    sales = {row["model"]: row for row in ask("overview_sales")}
+    pins = ask("overview_pins")[0]
+    visits = ask("overview_visits")
+    blocks: list[Block] = [
+        Figures([*_revenue(sales, pins, choices), *_activity(pins, visits)], "In these days"),
+        Figures(_fan_club(ask("overview_fan_club")), "The fan club, over all days"),
+    ]
+    if not pins["pins"]:
+        blocks.insert(
+            0,
+            Empty(
+                "No pins in these days.",
+                "Choose other days. If there never were any: is the snippet on the pages, and are"
+                " lists marked? pinsphere doctor looks.",
+            ),
+        )
+    if sales:
+        weeks, series = _weeks(ask("overview_days"))
+        blocks.append(
+            Chart(
+                "Credited revenue by week",
+                line_with_greys(weeks, series, choices.model),
+                "overview_days",
+                f"{choices.model} in colour, the other models in grey: where they part, the answer"
+                " depends on the model. Weeks begin on Monday, by the day of the order.",
+            )
+        )
+    return Page(
+        "Overview",
+        blocks,
+        "Credit tells which pins were on the way to an order: without"
+        " an experiment it is not proof of cause.",
+    )
+
+
+def _revenue(sales: dict[str, Row], pins: Row, choices: Choices) -> list[Figure]:
+    chosen = sales.get(choices.model)
+    if chosen is None:
+        return [Figure("Credited revenue", None, "money", note="No orders in these days.")]
+    credited = [row["credited_micros"] for row in sales.values()]
+    per_pin = round(chosen["credited_micros"] / pins["pins"]) if pins["pins"] else None
+    net = chosen["net_micros"]
+    return [
+        Figure(
+            "Credited revenue",
+            chosen["credited_micros"],
+            "money",
+            note="after refunds",
+            question="overview_sales",
+            band=(min(credited), max(credited)),
+        ),
+        Figure(
+            "Revenue per pin",
+            per_pin,
+            "money",
+            note="credited in these days, for each pin of these days",
+            question="overview_sales",
+        ),
+        Figure(
+            "Unattributed share",
+            chosen["unattributed_micros"] / net if net else None,
+            "share",
+            note="of net sales: no pin came before the order",
+            question="overview_sales",
+        ),
+    ]
+
+
+def _activity(pins: Row, visits: list[Row]) -> list[Figure]:
+    total = sum(row["visits"] for row in visits)
+    by_token = sum(row["visits"] for row in visits if row["match_method"] == "token")
+    return [
+        Figure("Pins", pins["pins"], note="clicks on Pin It", question="overview_pins"),
+        Figure("Pinners", pins["pinners"], note="known people", question="overview_pins"),
+        Figure("Visits from pins", total, question="overview_visits"),
+        Figure(
+            "Token survival",
+            by_token / total if total else None,
+            "share",
+            note="of these visits, whose link still named its pin",
+            question="overview_visits",
+        ),
+    ]
+
+
+def _fan_club(rows: list[Row]) -> list[Figure]:
+    return [
+        Figure(
+            f"Through the top {row['top_percent']} %",
+            row["share_of_sales"],
+            "share",
+            low=row["share_low"],
+            high=row["share_high"],
+            note=f"of all sales, by {row['pinners']} pinners; time_decay"
+            + ("" if row["share_low"] is not None else "; no interval: too little data"),
+            question="overview_fan_club",
+        )
+        for row in rows
+    ]
+
+
+def _weeks(days: list[Row]) -> tuple[list[str], dict[str, list[float | None]]]:
+    """Credit by week and model, in units of the currency; weeks without orders are 0."""
+    sums: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for row in days:
+        sums[row["model"], _monday(row["day"])] += row["credited_micros"]
+    weeks = _mondays(min(week for _, week in sums), max(week for _, week in sums))
+    series: dict[str, Any] = {
+        model: [sums[model, week] / MICROS for week in weeks] for model in MODELS
+    }
+    return weeks, series
+
+
+def _monday(day: str) -> str:
+    found = date.fromisoformat(day)
+    return (found - timedelta(days=found.weekday())).isoformat()
+
+
+def _mondays(first: str, last: str) -> list[str]:
+    begin, end = date.fromisoformat(first), date.fromisoformat(last)
+    return [(begin + timedelta(weeks=n)).isoformat() for n in range((end - begin).days // 7 + 1)]

@@ -1,0 +1,167 @@
+// Puts figures into the reader's language, sorts tables, draws charts. Works on the pages of the
+// console and on the report; without it both can be read all the same.
+"use strict";
+
+const formats = new Map();
+
+function formatter(kind, currency) {
+  const key = `${kind} ${currency}`;
+  if (!formats.has(key)) {
+    formats.set(key, makeFormatter(kind, currency));
+  }
+  return formats.get(key);
+}
+
+function makeFormatter(kind, currency) {
+  const number = (options) => {
+    const format = new Intl.NumberFormat(undefined, options);
+    return (value) => format.format(Number(value));
+  };
+  const moment = (options) => {
+    const format = new Intl.DateTimeFormat(undefined, options);
+    return (value) => format.format(new Date(value));
+  };
+  switch (kind) {
+    case "money": return number({ style: "currency", currency });
+    case "share": return number({ style: "percent", maximumFractionDigits: 1 });
+    case "count": return number({ maximumFractionDigits: 0 });
+    case "number": return number({ maximumFractionDigits: 2 });
+    case "day": return moment({ dateStyle: "medium", timeZone: "UTC" });
+    case "month": return moment({ month: "long", year: "numeric", timeZone: "UTC" });
+    case "time": return moment({ dateStyle: "medium", timeStyle: "short" });
+    default: return String;
+  }
+}
+
+function speakTheReadersLanguage() {
+  for (const element of document.querySelectorAll("[data-kind]")) {
+    const value = element.getAttribute("value") ?? element.getAttribute("datetime");
+    element.textContent = formatter(element.dataset.kind, element.dataset.currency)(value);
+  }
+}
+
+function sortValue(cell) {
+  const told = cell.querySelector("[data-kind]");
+  const value = told && (told.getAttribute("value") ?? told.getAttribute("datetime"));
+  const number = Number(value);
+  if (value !== null && value !== "" && !Number.isNaN(number)) {
+    return number;
+  }
+  return cell.querySelector(".none") ? null : (value ?? cell.textContent.trim());
+}
+
+function compare(one, other) {
+  if (one === null || other === null) {
+    return (one === null) - (other === null); // what has no value comes last
+  }
+  return typeof one === "number" && typeof other === "number"
+    ? one - other
+    : String(one).localeCompare(String(other), undefined, { numeric: true });
+}
+
+function makeSortable(table) {
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, place) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = head.textContent;
+    head.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const isDown = head.getAttribute("aria-sort") === "descending";
+      heads.forEach((each) => each.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", isDown ? "ascending" : "descending");
+      const body = table.tBodies[0];
+      const rows = [...body.rows].map((row) => [sortValue(row.cells[place]), row]);
+      rows.sort(([one], [other]) =>
+        one === null || other === null || isDown ? compare(one, other) : compare(other, one));
+      body.append(...rows.map(([, row]) => row));
+    });
+  });
+}
+
+// What an option cannot say as data: colours of the style sheet, formats of the reader's language.
+function spellOut(value, colours, currency) {
+  if (Array.isArray(value)) {
+    return value.map((each) => spellOut(each, colours, currency));
+  }
+  if (value !== null && typeof value === "object") {
+    return Object.fromEntries(Object.entries(value).map(
+      ([name, each]) => [name, spellOut(each, colours, currency)]));
+  }
+  if (typeof value === "string" && value.startsWith("--")) {
+    return colours.getPropertyValue(value).trim();
+  }
+  if (typeof value === "string" && /^=[a-z]+$/.test(value)) {
+    const format = formatter(value.slice(1), currency);
+    return (given) => {
+      const raw = given !== null && typeof given === "object" && !Array.isArray(given)
+        ? given.value : given;
+      const single = Array.isArray(raw) ? raw.at(-1) : raw;
+      return single === null || single === undefined ? "–" : format(single);
+    };
+  }
+  return value;
+}
+
+function draw(element) {
+  const option = JSON.parse(element.querySelector("script").textContent);
+  const colours = getComputedStyle(document.documentElement);
+  const colour = (name) => colours.getPropertyValue(name).trim();
+  const picture = element.querySelector(".drawing") ?? document.createElement("div");
+  picture.className = "drawing";
+  picture.style.height = `${element.dataset.height}px`;
+  element.append(picture);
+  echarts.getInstanceByDom(picture)?.dispose();
+  const chart = echarts.init(picture, null, { renderer: "svg" });
+  const axis = {
+    axisLabel: { color: colour("--soft") },
+    axisLine: { lineStyle: { color: colour("--grey") } },
+    splitLine: { lineStyle: { color: colour("--line") } },
+  };
+  const spelled = spellOut(option, colours, element.dataset.currency);
+  for (const name of ["xAxis", "yAxis"]) {
+    if (spelled[name]) {
+      spelled[name] = [spelled[name]].flat().map((each) => ({
+        ...axis, ...each, axisLabel: { ...axis.axisLabel, ...each.axisLabel },
+      }));
+    }
+  }
+  chart.setOption({
+    animation: false,
+    backgroundColor: "transparent",
+    aria: { enabled: true },
+    textStyle: { fontFamily: "inherit", color: colour("--ink") },
+    grid: { left: 8, right: 16, top: 40, bottom: 8, containLabel: true },
+    ...spelled,
+    legend: spelled.legend && { textStyle: { color: colour("--ink") }, ...spelled.legend },
+    // Drawn, not made of HTML: the page allows no style attributes.
+    tooltip: spelled.tooltip && {
+      renderMode: "richText",
+      confine: true,
+      backgroundColor: colour("--panel"),
+      borderColor: colour("--line"),
+      textStyle: { color: colour("--ink") },
+      ...spelled.tooltip,
+    },
+  });
+  picture.setAttribute("role", "img");
+  return chart;
+}
+
+function drawCharts() {
+  const elements = [...document.querySelectorAll(".chart")];
+  if (elements.length === 0) {
+    return;
+  }
+  let charts = elements.map(draw);
+  const again = () => { charts = elements.map(draw); };
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+  const resize = () => charts.forEach((chart) => chart.resize());
+  addEventListener("resize", resize);
+  addEventListener("beforeprint", resize);
+  document.documentElement.dataset.drawn = "yes";
+}
+
+speakTheReadersLanguage();
+document.querySelectorAll("table.sortable").forEach(makeSortable);
+drawCharts();

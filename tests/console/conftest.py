@@ -1,0 +1,64 @@
+"""The known shop's home, built once, and a console on it: on SQLite, and as a PostgreSQL role."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from console.app import build_app
+from console.guard import Door
+from pipelines.io.database import open_database
+from pipelines.io.roles import grant_views
+from schemas.settings import Home
+from tests import services
+from tests.known_home import build_home, copy_tables
+
+BOTH = [
+    pytest.param("sqlite", marks=pytest.mark.flow),
+    pytest.param("postgresql", marks=pytest.mark.integration),
+]
+
+
+@pytest.fixture(scope="session")
+def known_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The known shop, published in SQLite; shared by all processes of a test run: only read it."""
+    base = tmp_path_factory.getbasetemp()
+    is_worker = hasattr(pytest, "xdist") or base.name.startswith("popen-")
+    return build_home((base.parent if is_worker else base) / "known-home")
+
+
+@pytest.fixture(scope="session")
+def postgres_home(known_home: Home) -> Iterator[tuple[Home, str]]:
+    """The same home, and the URL of a PostgreSQL with the same run, by a role that only reads."""
+    if services.find_postgres() is None:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+    with services.run_postgres() as url, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DATABASE_URL", url)
+        engine = open_database(known_home)
+        environment.delenv("DATABASE_URL")
+        copy_tables(known_home, engine)
+        with engine.begin() as connection:
+            connection.execute(text("CREATE ROLE reader LOGIN"))
+        grant_views(engine, "reader")
+        engine.dispose()
+        yield known_home, url.replace("pinsphere@", "reader@")
+
+
+@pytest.fixture(scope="session", params=BOTH)
+def console_home(request: pytest.FixtureRequest) -> Iterator[Home]:
+    """The home, with DATABASE_URL set as the console of each database would have it."""
+    with pytest.MonkeyPatch.context() as environment:
+        if request.param == "sqlite":
+            yield request.getfixturevalue("known_home")
+            return
+        home, url = request.getfixturevalue("postgres_home")
+        environment.setenv("DATABASE_URL", url)
+        yield home
+
+
+@pytest.fixture
+def console(console_home: Home) -> Iterator[TestClient]:
+    """A reader of the console, on either database."""
+    with TestClient(build_app(console_home, Door()), base_url="http://localhost") as client:
+        yield client

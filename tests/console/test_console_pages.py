@@ -1,0 +1,70 @@
+"""Every page and every question of the console, on both databases."""
+
+import re
+
+import pytest
+from starlette.testclient import TestClient
+
+from console.contents import PAGES, QUESTIONS
+from schemas.views import view_definitions
+from tests.known_home import known_world
+
+VIEWS = set(view_definitions("sqlite"))
+READ = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)", re.IGNORECASE)
+NAMED = re.compile(r"(?:\bWITH\s+(?:RECURSIVE\s+)?|,\s*)(\w+)\s+AS\s*\(", re.IGNORECASE)
+
+
+def value(page: str, label: str) -> str:
+    """What a figure says to machines."""
+    found = re.search(rf"<dt>{label}</dt>.*?<data value=\"([^\"]*)\"", page, re.DOTALL)
+    assert found, label
+    return found[1]
+
+
+@pytest.mark.parametrize("path", [entry.path for entry in PAGES if not entry.key])
+@pytest.mark.parametrize("site", ["acme", "bolt"])
+def test_every_page_answers(console: TestClient, path: str, site: str) -> None:
+    """A merchandiser clicks through all of them."""
+    answer = console.get(path, params={"site": site})
+
+    assert answer.status_code == 200
+    assert "</html>" in answer.text
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_question_answers_in_every_form(console: TestClient, name: str) -> None:
+    """What is behind a figure opens as a page, as files, and as SQL."""
+    for suffix in ("", ".csv", ".parquet", ".sql"):
+        assert console.get(f"/rows/{name}{suffix}").status_code == 200, suffix
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_questions_read_views_and_nothing_else(name: str) -> None:
+    """A role of `pinsphere db grant` must be able to ask all of them."""
+    sql = QUESTIONS[name].sql
+
+    assert set(READ.findall(sql)) - set(NAMED.findall(sql)) <= VIEWS
+
+
+def test_the_overview_counts_the_pins_that_there_are(console: TestClient) -> None:
+    """The first number a merchandiser sees is right."""
+    world = known_world()
+
+    page = console.get("/", params={"site": "acme"}).text
+
+    pins = {pin: known for (site, pin), known in world.pins.items() if site == "acme"}
+    assert value(page, "Pins") == str(len(pins))
+    people = {known.person_id for known in pins.values()} - {None}
+    assert value(page, "Pinners") == str(len(people))
+
+
+def test_the_overview_agrees_with_the_books(console: TestClient) -> None:
+    """Credited and unattributed are net sales, to the micro."""
+    net = known_world().net_micros["acme"]
+
+    rows = console.get("/rows/overview_sales.csv", params={"site": "acme"}).text.splitlines()[1:]
+
+    for row in rows:
+        _, _, _, total, credited, unattributed = row.split(",")
+        assert round(float(total) * 1e6) == net
+        assert round((float(credited) + float(unattributed)) * 1e6) == net

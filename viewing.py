@@ -1,0 +1,39 @@
+"""Commands that show the answers: `console` and `report`.
+
+`pinsphere.py` shows them; like its own they import what they need when they run.
+"""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from command_line import HomePath
+
+_PORTS = Number(gte=1, lte=65_535)
+
+
+def console(
+    *,
+    host: Annotated[str, Parameter(env_var="PINSPHERE_CONSOLE_HOST")] = "127.0.0.1",
+    port: Annotated[int, Parameter(env_var="PINSPHERE_CONSOLE_PORT", validator=_PORTS)] = 8001,
+    auth: Literal["token", "proxy"] = "token",
+    allow_host: tuple[str, ...] = (),
+    home: HomePath = None,
+) -> None:
+    """Serve the merchandiser's console: pages to look at, read-only.
+
+    Parameters
+    ----------
+    host
+        Address to listen at; another than loopback wants PINSPHERE_CONSOLE_TOKEN or --auth proxy.
+    auth
+        Who readers are: those with the token in PINSPHERE_CONSOLE_TOKEN, where it is set; or those
+        whom the proxy before the console names in X-Forwarded-User.
+    allow_host
+        Name the console is asked by, such as pins.intern.example; may be repeated.
+    """
+    from console.server import serve
+    from schemas.settings import Home
+
+    serve(Home(home), host=host, port=port, is_behind_proxy=auth == "proxy", hosts=allow_host)
