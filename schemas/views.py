@@ -280,6 +280,20 @@ _QUESTIONS = {
           CASE WHEN event_name = 'pin_visit' THEN SUM(matched_by_token) * 1.0
             / NULLIF(SUM(received - duplicates - bots), 0) END AS token_survival
         FROM current_data_quality_daily GROUP BY site_id, event_name""",
+    "token_survival": """
+        SELECT site_id, day, user_agent_class, landings, with_token,
+          with_token * 1.0 / landings AS survival,
+          in_query, in_fragment, by_epik, by_user_agent, by_referrer
+        FROM (
+          SELECT site_id, day, user_agent_class, SUM(landings) AS landings,
+            SUM(CASE match_method WHEN 'token' THEN landings ELSE 0 END) AS with_token,
+            SUM(CASE token_carrier WHEN 'query' THEN landings ELSE 0 END) AS in_query,
+            SUM(CASE token_carrier WHEN 'fragment' THEN landings ELSE 0 END) AS in_fragment,
+            SUM(CASE match_method WHEN 'epik' THEN landings ELSE 0 END) AS by_epik,
+            SUM(CASE match_method WHEN 'user_agent' THEN landings ELSE 0 END) AS by_user_agent,
+            SUM(CASE match_method WHEN 'referrer' THEN landings ELSE 0 END) AS by_referrer
+          FROM current_landings_daily GROUP BY site_id, day, user_agent_class
+        ) landed""",
 }
 
 

@@ -17,6 +17,8 @@ from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
     EMAILS,
+    LANDING_COUNTS,
+    LANDING_PARTS,
     LANDINGS,
     QUALITY_COUNTS,
     QUALITY_PARTS,
@@ -70,6 +72,7 @@ def drop_duplicates(
         emails=lambda: _emails(kept("identify")),
         pin_clicks=lambda: _with_precedence(kept("pin")),
         landings=lambda: kept("pin_visit", LANDINGS.names),
+        landing_parts=lambda: _landing_parts(kept("pin_visit"), sites),
         doings=lambda: doings({name: kept(name) for name in (*VIEWS, "engage")}),
         rejects=lambda: refused()["rejects"],
         daily_parts=lambda: pa.concat_tables(
@@ -220,6 +223,22 @@ def _quality(
         }
     )
     return sum_by_key(table, QUALITY_PARTS, QUALITY_COUNTS)
+
+
+def _landing_parts(visits: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
+    """LANDING_PARTS: what people landed with. Crawlers are no visitors."""
+    landed = visits.filter(pc.invert(visits["is_crawler"]))
+    table = pa.table(
+        {
+            "site_id": landed["site_id"],
+            "day": days_of(landed, sites),
+            "user_agent_class": landed["user_agent_class"],
+            "match_method": landed["match_method"],
+            "token_carrier": pc.fill_null(landed["token_carrier"], "(none)"),
+            "landings": np.ones(len(landed), dtype=np.int64),
+        }
+    )
+    return sum_by_key(table, LANDING_PARTS, LANDING_COUNTS)
 
 
 def _daily_counts(

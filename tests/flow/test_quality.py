@@ -88,3 +88,27 @@ def test_daily_counts_are_the_same_under_every_model(
     for row in rows:
         names = ("views", "clicks", "pins", "pin_visits", "adds_to_cart")
         assert tuple(row[name] for name in names) == counts
+
+
+def test_landings_are_counted_by_client_evidence_and_carrier() -> None:
+    """A carrier that Pinterest's app strips is seen only where its landings stand apart."""
+    landed = [
+        PinVisit(**at("a1"), pin_id="P", token_carrier="query"),
+        PinVisit(**at("a1", received_time_ms=T + 9), pin_id="P", token_carrier="query"),
+        PinVisit(**at("a2", visitor_id="w"), pin_id="P", token_carrier="query"),
+        PinVisit(**at("a3"), pin_id="P", token_carrier="fragment"),
+        PinVisit(**at("a4"), pin_id="P"),
+        PinVisit(**at("a5", user_agent_class="pinterest_inapp"), match_method="user_agent"),
+        PinVisit(**at("a6", user_agent_class="pinterestbot"), pin_id="P", token_carrier="query"),
+        PinVisit(**at("a7", 24, user_agent_class="bot"), match_method="referrer"),
+    ]
+
+    found = run_steps(landed, SITES)["landings_daily"]
+
+    assert {row.pop("day") for row in found} == {"2024-03-31"}
+    assert [tuple(row.values()) for row in found] == [
+        ("acme", "human", "token", "(none)", 1),
+        ("acme", "human", "token", "fragment", 1),
+        ("acme", "human", "token", "query", 2),
+        ("acme", "pinterest_inapp", "user_agent", "(none)", 1),
+    ]
