@@ -214,6 +214,9 @@ LANDING_PARTS = _schema(
     site_id=TEXT, day=TEXT, user_agent_class=TEXT, match_method=TEXT, token_carrier=TEXT,
     landings=INT,
 )  # fmt: skip
+ARRIVAL_COUNTS = ("events",)
+# Events by the hour in which they came, and what sent them.
+ARRIVAL_PARTS = _schema(site_id=TEXT, hour_at=INT, source=TEXT, events=INT)
 STAGE_SUMS = (
     "people", "settled", "people_with_revenue", "credited_next_90_micros", "own_next_90_micros",
     "square_high", "square_low",

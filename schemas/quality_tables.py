@@ -1,6 +1,6 @@
 """The result tables of data quality: what came, by what way, and what was refused."""
 
-from sqlalchemy import Text
+from sqlalchemy import BigInteger, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from schemas.rows import Result, count_column, key_column, text_column
@@ -32,6 +32,17 @@ class LandingsDaily(Result):
     match_method: Mapped[str] = key_column("Evidence: token, epik, user_agent, referrer", 16)
     token_carrier: Mapped[str] = key_column("Where the token was: query, fragment or (none)", 16)
     landings: Mapped[int] = count_column("Landings, repeats and crawlers left out")
+
+
+class ArrivalsHourly(Result):
+    """One row per hour and source: events that came in then, whenever they happened."""
+
+    __tablename__ = "arrivals_hourly"
+    hour_at: Mapped[int] = mapped_column(
+        BigInteger, primary_key=True, autoincrement=False, comment="Begin of the hour, UTC"
+    )
+    source: Mapped[str] = key_column("What sent them: web_js, server, webhook, file or pixel", 16)
+    events: Mapped[int] = count_column("Events received, repeats left out")
 
 
 class Quarantine(Result):

@@ -19,7 +19,7 @@ from schemas.loyalty_tables import (
     RetentionCohort,
     RetentionFit,
 )
-from schemas.quality_tables import DataQualityDaily, LandingsDaily, Quarantine
+from schemas.quality_tables import ArrivalsHourly, DataQualityDaily, LandingsDaily, Quarantine
 from schemas.rows import OPEN_RUN, RUN_COLUMNS, Base, Result
 from schemas.rows import count_column as _count
 from schemas.rows import flag_column as _flag
@@ -418,6 +418,20 @@ class CurrentRun(Base):
     base_run: Mapped[int] = _count("Number of the full run it goes back to")
 
 
+class Attempt(Base):
+    """The one row that says how the last run ended, whether it had anything to publish or not."""
+
+    __tablename__ = "attempts"
+    pointer: Mapped[int] = mapped_column(
+        BigInteger, primary_key=True, autoincrement=False, comment="Always 1"
+    )
+    failure: Mapped[str | None] = _text("Kind of error it failed with; null when it ended well", 64)
+    began_at: Mapped[int] = _count("When it began")
+    ended_at: Mapped[int] = _count("When it ended")
+    good_began_at: Mapped[int | None] = _count("When the last one that ended well began")
+    good_ended_at: Mapped[int | None] = _count("When that one ended")
+
+
 class Erasure(Base):
     """One row per request to erase a person that was carried out. It holds no id of hers."""
 
@@ -441,7 +455,7 @@ RESULTS: dict[str, type[Result]] = {
         PinnerStage, StageTransition,
         PinnerGraph, SiteGraph, Generation, MarginalReach,
         ItemDaily, SlotDaily, RecommenderDaily, ModelCredit,
-        DataQualityDaily, LandingsDaily, Quarantine,
+        DataQualityDaily, LandingsDaily, ArrivalsHourly, Quarantine,
         FanClub, Concentration, RelationshipDepth, RetentionCohort, RetentionFit,
         LadderDaily, LadderMove,
     )

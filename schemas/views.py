@@ -85,6 +85,13 @@ def _with_unattributed(names: list[str]) -> str:
           AND (SELECT ledger FROM runs WHERE run_number = {_NUMBER}) = 'sql'"""
 
 
+def _last_attempt(dialect: str) -> str:
+    """How the last run ended, whether it published anything or not."""
+    times = ("began_at", "ended_at", "good_began_at", "good_ended_at")
+    shown = ", ".join(f"{name}, {_utc(name, dialect)} AS {name}_utc" for name in times)
+    return f"SELECT failure IS NULL AS is_good, failure, {shown} FROM attempts WHERE pointer = 1"
+
+
 _DAILY_SUMS = ", ".join(
     f"SUM({name}) AS {name}"
     for name in (
@@ -300,7 +307,7 @@ _QUESTIONS = {
 def view_definitions(dialect: str) -> dict[str, str]:
     """All views and their SELECTs, each after the views it reads; the last tells their digest."""
     current = {f"current_{name}": _current(name, dialect) for name in RESULTS}
-    views = current | _QUESTIONS | LOYALTY_VIEWS
+    views = current | _QUESTIONS | LOYALTY_VIEWS | {"last_attempt": _last_attempt(dialect)}
     digest = hashlib.blake2b(repr(views).encode(), digest_size=16).hexdigest()
     return views | {_DIGEST_VIEW: f"SELECT '{digest}' AS digest"}
 

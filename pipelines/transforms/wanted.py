@@ -41,6 +41,7 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "ladder_moves": ("move_parts",),
     "data_quality_daily": ("quality_parts",),
     "landings_daily": ("landing_parts",),
+    "arrivals_hourly": ("arrival_parts",),
     "fan_clubs": _CLUB,
     "concentrations": _CLUB,
     "relationship_depths": ("tie_parts",),

@@ -112,3 +112,24 @@ def test_landings_are_counted_by_client_evidence_and_carrier() -> None:
         ("acme", "human", "token", "query", 2),
         ("acme", "pinterest_inapp", "user_agent", "(none)", 1),
     ]
+
+
+def test_arrivals_are_counted_by_the_hour_they_came_in_and_by_source() -> None:
+    """A shop whose pages fell silent is told so while its server's orders still come."""
+    came: list[AnyEvent] = [
+        Pin(**at("a1"), pin_id="P"),
+        Pin(**at("a1", received_time_ms=T + HOUR), pin_id="P"),
+        Pin(**at("a2", -3, received_time_ms=T + HOUR // 2), pin_id="Q"),
+        AddToCart(**at("a3", 0.5), item_id="mug"),
+        AddToCart(**at("a4", source="server"), item_id="mug"),
+        AddToCart(**at("a5", user_agent_class="bot"), item_id="mug"),
+    ]
+
+    found = run_steps(came, SITES)["arrivals_hourly"]
+
+    half_past = 1_800_000
+    assert [tuple(row.values()) for row in found] == [
+        ("acme", T - half_past, "server", 1),
+        ("acme", T - half_past, "web_js", 2),
+        ("acme", T + half_past, "web_js", 2),
+    ]

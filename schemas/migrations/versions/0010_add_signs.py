@@ -1,5 +1,9 @@
-"""Add landings by client and carrier, and the credit of whole sites: the next run fills them."""
+"""Add what alerts look at: landings by client and carrier, arrivals by hour, the last attempt.
 
+The next run fills them, and the credit of whole sites in `model_credits`.
+"""
+
+import sqlalchemy as sa
 from alembic import op
 
 from schemas.migrations.result_tables import count, create_result, drop_results, text
@@ -31,6 +35,24 @@ def upgrade() -> None:
         text("token_carrier", 16, "Where the token was: query, fragment or (none)"),
         count("landings", "Landings, repeats and crawlers left out"),
     )
+    create_result(
+        "arrivals_hourly",
+        ("hour_at", "source"),
+        count("hour_at", "Begin of the hour, UTC"),
+        text("source", 16, "What sent them: web_js, server, webhook, file or pixel"),
+        count("events", "Events received, repeats left out"),
+    )
+    op.create_table(
+        "attempts",
+        count("pointer", "Always 1"),
+        text("failure", 64, "Kind of error it failed with; null when it ended well", nullable=True),
+        count("began_at", "When it began"),
+        count("ended_at", "When it ended"),
+        count("good_began_at", "When the last one that ended well began", nullable=True),
+        count("good_ended_at", "When that one ended", nullable=True),
+        sa.PrimaryKeyConstraint("pointer", name=op.f("pk_attempts")),
+        sqlite_with_rowid=False,
+    )
     for column, (before, after) in COMMENTS.items():
         _comment(column, before, after)
 
@@ -39,7 +61,8 @@ def downgrade() -> None:
     """Takes the change back."""
     for column, (before, after) in COMMENTS.items():
         _comment(column, after, before)
-    drop_results("landings_daily")
+    op.drop_table("attempts")
+    drop_results("arrivals_hourly", "landings_daily")
 
 
 def _comment(column: str, before: str, after: str) -> None:
