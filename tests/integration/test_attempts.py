@@ -50,8 +50,7 @@ def test_every_attempt_is_noted_and_a_failure_keeps_the_last_good_one(
     ("change", "promise"),
     [
         (
-            "UPDATE model_credits SET credited_micros = credited_micros + 1"
-            " WHERE dimension = 'site' AND model = 'last'",
+            "UPDATE model_credits SET credited_micros = 1 WHERE dimension = 'site'",
             "a site's credit is what its sales say",
         ),
         (

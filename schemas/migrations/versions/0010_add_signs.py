@@ -1,6 +1,7 @@
 """Add what alerts look at: landings by client and carrier, arrivals by hour, the last attempt.
 
-The next run fills them, and the credit of whole sites in `model_credits`.
+The next run fills them, and the credit of whole sites in `model_credits`; what is known of the
+last attempt is when the newest run was published.
 """
 
 import sqlalchemy as sa
@@ -52,6 +53,12 @@ def upgrade() -> None:
         count("good_ended_at", "When that one ended", nullable=True),
         sa.PrimaryKeyConstraint("pointer", name=op.f("pk_attempts")),
         sqlite_with_rowid=False,
+    )
+    op.execute(  # older releases noted runs that were published only
+        """
+        INSERT INTO attempts (pointer, began_at, ended_at, good_began_at, good_ended_at)
+        SELECT 1, started_at, published_at, started_at, published_at
+        FROM runs ORDER BY run_number DESC LIMIT 1"""
     )
     for column, (before, after) in COMMENTS.items():
         _comment(column, before, after)
