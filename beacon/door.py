@@ -10,10 +10,10 @@ from beacon.intake import Sender
 from beacon.limits import Limits
 from beacon.message import Headers
 from beacon.network import DAY_MS, DailyNames, Proxies
-from beacon.signature import signature_error
 from beacon.wire import Refusal, Request
 from schemas.events import Source
 from schemas.settings import Settings, live_secrets
+from schemas.signature import signature_error
 
 _VARY = ("vary", "Origin")
 _EXPOSE = ("access-control-expose-headers", "Retry-After")

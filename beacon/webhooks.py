@@ -15,12 +15,12 @@ from beacon.collect import Collector, Taken, entry_of
 from beacon.door import Door
 from beacon.intake import Intake, Rejected, Sender, take
 from beacon.metrics import Metrics
-from beacon.signature import is_body_signed
 from beacon.wire import Refusal, Request, Response
 from schemas.errors import EventError
 from schemas.events import Purchase, Refund
 from schemas.settings import Settings, live_secrets
 from schemas.shopify import bare_shopify, read_shopify
+from schemas.signature import is_body_signed
 from schemas.spool import MAX_RECORD, Reject
 from schemas.webhooks import delivery_name, name_events, translated
 from schemas.woocommerce import bare_woocommerce, is_ping, read_woocommerce

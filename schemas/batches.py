@@ -32,7 +32,7 @@ _COUNTED = {
     "view_item": (*_ACTOR, *_ITEM),
     "engage": (*_ACTOR, "activity", "item_id"),
     "pin": (*_ACTOR, "pin_id", "parent_pin_id", "root_pin_id", *_ITEM),
-    "pin_visit": (*_ACTOR, "pin_id", "match_method"),
+    "pin_visit": (*_ACTOR, "pin_id", "match_method", "token_carrier"),
     "identify": (*_ACTOR, "email_sha256", "action"),
     "touch": (), "erase": (),
 }  # fmt: skip
@@ -208,6 +208,15 @@ QUALITY_COUNTS = ("received", "duplicates", "bots", "late", "matched_by_token", 
 QUALITY_PARTS = _schema(
     site_id=TEXT, day=TEXT, event_name=TEXT, **dict.fromkeys(QUALITY_COUNTS, INT)
 )
+LANDING_COUNTS = ("landings",)
+# Landings from Pinterest by day, client, evidence and carrier.
+LANDING_PARTS = _schema(
+    site_id=TEXT, day=TEXT, user_agent_class=TEXT, match_method=TEXT, token_carrier=TEXT,
+    landings=INT,
+)  # fmt: skip
+ARRIVAL_COUNTS = ("events",)
+# Events by the hour in which they came, and what sent them.
+ARRIVAL_PARTS = _schema(site_id=TEXT, hour_at=INT, source=TEXT, events=INT)
 STAGE_SUMS = (
     "people", "settled", "people_with_revenue", "credited_next_90_micros", "own_next_90_micros",
     "square_high", "square_low",

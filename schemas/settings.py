@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from schemas.alerts import AlertRules, check_alerts
 from schemas.errors import MoneyError, SettingsError, UsageError
 from schemas.events import EVENTS
 from schemas.ids import is_site_id
@@ -110,6 +111,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=
     spool_keep_days: Annotated[float, Meta(ge=0, le=3650)] = 7.0
     metrics_file: str | None = None
     retention: dict[str, Annotated[float, Meta(gt=0)]] = {}
+    alerts: AlertRules = AlertRules()
 
     def site(self, site_id: str) -> Site:
         """The settings of a site, or a UsageError that lists the known ones."""
@@ -305,6 +307,7 @@ def parse_settings(values: dict[str, Any]) -> Settings:
     for proxy in settings.beacon.trusted_proxies:
         _check_proxy(proxy)
     _check_retention(settings)
+    check_alerts(settings.alerts)
     return settings
 
 

@@ -19,6 +19,7 @@ from schemas.loyalty_tables import (
     RetentionCohort,
     RetentionFit,
 )
+from schemas.quality_tables import ArrivalsHourly, DataQualityDaily, LandingsDaily, Quarantine
 from schemas.rows import OPEN_RUN, RUN_COLUMNS, Base, Result
 from schemas.rows import count_column as _count
 from schemas.rows import flag_column as _flag
@@ -367,39 +368,14 @@ class ModelCredit(Result):
     """One row per model, dimension and key: credited revenue with its uncertainty."""
 
     __tablename__ = "model_credits"
-    dimension: Mapped[str] = _key("pinner, product, slot or recommender", 16)
-    key: Mapped[str] = _key("Pinner, product, slot or recommender", 130)
+    dimension: Mapped[str] = _key("pinner, product, slot, recommender or site", 16)
+    key: Mapped[str] = _key("Pinner, product, slot, recommender, or the site itself", 130)
     model: Mapped[str] = _key("Attribution model", 32)
     credited_micros: Mapped[int] = _count("Credited revenue")
     ci_low_micros: Mapped[int | None] = _count("95 % interval, low end; null when too little data")
     ci_high_micros: Mapped[int | None] = _count("95 % interval, high end")
     n_customers: Mapped[int] = _count("Customers whose orders gave credit")
     n_effective: Mapped[float | None] = _number("Equal customers that would be as uncertain")
-
-
-class DataQualityDaily(Result):
-    """One row per day and event name: what came, and what became of it."""
-
-    __tablename__ = "data_quality_daily"
-    day: Mapped[str] = _key("Day of the event in the shop's time zone", 10)
-    event_name: Mapped[str] = _key("Event name", 32)
-    received: Mapped[int] = _count("Events in the lake, repeats included")
-    duplicates: Mapped[int] = _count("Repeats of an event already there")
-    bots: Mapped[int] = _count("From crawlers, left out")
-    late: Mapped[int] = _count("Received more than a day after they happened")
-    matched_by_token: Mapped[int] = _count("Landings whose token survived")
-    quarantined: Mapped[int] = _count("Refused with a reason")
-
-
-class Quarantine(Result):
-    """One row per record that broke its contract; it is kept whole in the quarantine files."""
-
-    __tablename__ = "quarantine"
-    reject_id: Mapped[str] = _key("Record in quarantine", 300)
-    origin: Mapped[str] = _text("Where it came in: beacon, import-orders, flow, ...", 32)
-    place: Mapped[str] = mapped_column(Text, comment="File and line, or request and event")
-    reason: Mapped[str] = mapped_column(Text, comment="Value and contract it broke")
-    received_at: Mapped[int] = _count("When it came")
 
 
 class Run(Base):
@@ -442,6 +418,20 @@ class CurrentRun(Base):
     base_run: Mapped[int] = _count("Number of the full run it goes back to")
 
 
+class Attempt(Base):
+    """The one row that says how the last run ended, whether it had anything to publish or not."""
+
+    __tablename__ = "attempts"
+    pointer: Mapped[int] = mapped_column(
+        BigInteger, primary_key=True, autoincrement=False, comment="Always 1"
+    )
+    failure: Mapped[str | None] = _text("Kind of error it failed with; null when it ended well", 64)
+    began_at: Mapped[int] = _count("When it began")
+    ended_at: Mapped[int] = _count("When it ended")
+    good_began_at: Mapped[int | None] = _count("When the last one that ended well began")
+    good_ended_at: Mapped[int | None] = _count("When that one ended")
+
+
 class Erasure(Base):
     """One row per request to erase a person that was carried out. It holds no id of hers."""
 
@@ -464,7 +454,8 @@ RESULTS: dict[str, type[Result]] = {
         Pin, Visit, Order, OrderLine, OrderCredit, SalesDaily, PinnerSphere, SphereEdge, Cascade,
         PinnerStage, StageTransition,
         PinnerGraph, SiteGraph, Generation, MarginalReach,
-        ItemDaily, SlotDaily, RecommenderDaily, ModelCredit, DataQualityDaily, Quarantine,
+        ItemDaily, SlotDaily, RecommenderDaily, ModelCredit,
+        DataQualityDaily, LandingsDaily, ArrivalsHourly, Quarantine,
         FanClub, Concentration, RelationshipDepth, RetentionCohort, RetentionFit,
         LadderDaily, LadderMove,
     )

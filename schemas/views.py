@@ -93,6 +93,13 @@ def _published_run(dialect: str) -> str:
     return f"SELECT {columns}, {times} FROM runs WHERE run_number = {_NUMBER}"
 
 
+def _last_attempt(dialect: str) -> str:
+    """How the last run ended, whether it published anything or not."""
+    times = ("began_at", "ended_at", "good_began_at", "good_ended_at")
+    shown = ", ".join(f"{name}, {_utc(name, dialect)} AS {name}_utc" for name in times)
+    return f"SELECT failure IS NULL AS is_good, failure, {shown} FROM attempts WHERE pointer = 1"
+
+
 _DAILY_SUMS = ", ".join(
     f"SUM({name}) AS {name}"
     for name in (
@@ -288,13 +295,28 @@ _QUESTIONS = {
           CASE WHEN event_name = 'pin_visit' THEN SUM(matched_by_token) * 1.0
             / NULLIF(SUM(received - duplicates - bots), 0) END AS token_survival
         FROM current_data_quality_daily GROUP BY site_id, event_name""",
+    "token_survival": """
+        SELECT site_id, day, user_agent_class, landings, with_token,
+          with_token * 1.0 / landings AS survival,
+          in_query, in_fragment, by_epik, by_user_agent, by_referrer
+        FROM (
+          SELECT site_id, day, user_agent_class, SUM(landings) AS landings,
+            SUM(CASE match_method WHEN 'token' THEN landings ELSE 0 END) AS with_token,
+            SUM(CASE token_carrier WHEN 'query' THEN landings ELSE 0 END) AS in_query,
+            SUM(CASE token_carrier WHEN 'fragment' THEN landings ELSE 0 END) AS in_fragment,
+            SUM(CASE match_method WHEN 'epik' THEN landings ELSE 0 END) AS by_epik,
+            SUM(CASE match_method WHEN 'user_agent' THEN landings ELSE 0 END) AS by_user_agent,
+            SUM(CASE match_method WHEN 'referrer' THEN landings ELSE 0 END) AS by_referrer
+          FROM current_landings_daily GROUP BY site_id, day, user_agent_class
+        ) landed""",
 }
 
 
 def view_definitions(dialect: str) -> dict[str, str]:
     """All views and their SELECTs, each after the views it reads; the last tells their digest."""
     current = {f"current_{name}": _current(name, dialect) for name in RESULTS}
-    views = current | _QUESTIONS | LOYALTY_VIEWS | {"published_run": _published_run(dialect)}
+    of_runs = {"published_run": _published_run(dialect), "last_attempt": _last_attempt(dialect)}
+    views = current | _QUESTIONS | LOYALTY_VIEWS | of_runs
     digest = hashlib.blake2b(repr(views).encode(), digest_size=16).hexdigest()
     return views | {_DIGEST_VIEW: f"SELECT '{digest}' AS digest"}
 

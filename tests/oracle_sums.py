@@ -14,6 +14,7 @@ KEYS = {
     "product": "item_id",
     "slot": "item_list_id",
     "recommender": "recommender_id",
+    "site": "site_id",
 }
 
 

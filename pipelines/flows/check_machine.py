@@ -15,6 +15,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from pipelines.flows.findings import Finding, age, broken, megabytes, ok, warning
+from schemas.alerts import alert_warnings
 from schemas.errors import BusyError
 from schemas.lock import only_one
 from schemas.settings import Home, Settings, secret_warnings
@@ -119,13 +120,16 @@ def check_disk(home: Home, settings: Settings) -> Iterator[Finding]:
 
 
 def check_secrets(settings: Settings) -> Iterator[Finding]:
-    """Secrets of the sites, as this shell has them."""
-    lines = list(secret_warnings(settings))
-    for line in lines:
+    """Secrets of the sites and of the webhook, as this shell has them."""
+    unset = {
+        **dict.fromkeys(secret_warnings(settings), "the beacon starts"),
+        **dict.fromkeys(alert_warnings(settings.alerts), "pinsphere alerts runs"),
+    }
+    for line, place in unset.items():
         yield warning(
-            "secrets", line, "set it where the beacon starts; here it may be unset for good reason"
+            "secrets", line, f"set it where {place}; here it may be unset for good reason"
         )
-    if not lines:
+    if not unset:
         yield ok("secrets", f"set, for {len(settings.sites)} sites")
 
 

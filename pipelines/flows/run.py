@@ -26,7 +26,13 @@ from pipelines.io.ledger import LEDGER, has_ledger, settle_ledger
 from pipelines.io.publish import publish, tidy
 from pipelines.io.quarantine import QUARANTINE
 from pipelines.io.retention import remove_expired
-from pipelines.io.runs import PublishedRun, latest_run, only_publisher, shown_run
+from pipelines.io.runs import (
+    PublishedRun,
+    latest_run,
+    noted_attempt,
+    only_publisher,
+    shown_run,
+)
 from pipelines.io.staging import ResultFile
 from pipelines.io.state import (
     Input,
@@ -79,8 +85,8 @@ def run(
     """Brings the tables up to date with everything that has come in.
 
     A run is a function of the lake, the quarantine, the settings and the code: when that run
-    is the published one already, nothing is written. It computes only what changed since the
-    newest published run, if the state of that one is there.
+    is the published one already, nothing is written but that it was tried. It computes only what
+    changed since the newest published run, if the state of that one is there.
 
     Args:
       home: the home directory.
@@ -103,6 +109,7 @@ def run(
         only_one(home.path / "run.lock", "run"),
         open_upgraded(home) as engine,
         only_publisher(engine),
+        noted_attempt(engine),
         _scratch(home) as scratch,
     ):
         progress("Draining")

@@ -73,6 +73,23 @@ _WHOLE = {
           AND m.dimension = 'pinner' AND m.key = s.pinner_id AND m.model = '{DEFAULT_MODEL}'
           AND {shown("m")}
         WHERE {shown("s")} AND s.credited_micros <> COALESCE(m.credited_micros, 0)""",
+    "a site's credit is what its sales say": f"""
+        SELECT m.site_id, m.model, m.credited_micros, s.credited_micros
+        FROM model_credits m LEFT JOIN (
+          SELECT site_id, model, SUM(credited_micros) AS credited_micros
+          FROM sales_daily d WHERE {shown("d")} GROUP BY site_id, model
+        ) s ON s.site_id = m.site_id AND s.model = m.model
+        WHERE {shown("m")} AND m.dimension = 'site'
+          AND m.credited_micros <> COALESCE(s.credited_micros, 0)""",
+    "landings by client are the visits": f"""
+        SELECT l.site_id, l.landings, v.landings
+        FROM (
+          SELECT site_id, SUM(landings) AS landings
+          FROM landings_daily d WHERE {shown("d")} GROUP BY site_id
+        ) l LEFT JOIN (
+          SELECT site_id, COUNT(*) AS landings FROM visits v WHERE {shown("v")} GROUP BY site_id
+        ) v ON v.site_id = l.site_id
+        WHERE l.landings <> COALESCE(v.landings, 0)""",
     "the whole fan club has all pinners' credit, of all sales": f"""
         SELECT f.site_id, f.credited_micros, s.credited_micros, f.sales_micros, d.net_micros
         FROM fan_clubs f LEFT JOIN (

@@ -1,15 +1,17 @@
 """The runs a database holds: which is shown, which is newest, which are kept, who may add one."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.errors import AuditError, BusyError
 from schemas.lock import only_one
-from schemas.tables import OPEN_RUN, RESULTS, CurrentRun, Run
+from schemas.tables import OPEN_RUN, RESULTS, Attempt, CurrentRun, Run
 
 _LOCK = 0x70696E73  # "pins": one publisher a database
 
@@ -54,6 +56,36 @@ def restore_run(engine: Engine) -> str:
             raise AuditError("there is no earlier run to bring back")
         show_run(connection, run)
         return run.run_id
+
+
+@contextlib.contextmanager
+def noted_attempt(engine: Engine) -> Iterator[None]:
+    """Notes how the run in the block ends, whether it publishes anything or not.
+
+    A note that the database refuses is left: an attempt that nobody noted comes to be late.
+    """
+    began_at = _now_ms()
+    try:
+        yield
+    except BaseException as error:
+        # Its text may hold people's ids, and this row outlives their erasure.
+        with contextlib.suppress(SQLAlchemyError):
+            _note_attempt(engine, {"failure": type(error).__name__, "began_at": began_at})
+        raise
+    _note_attempt(engine, {"failure": None, "began_at": began_at, "good_began_at": began_at})
+
+
+def _note_attempt(engine: Engine, values: dict[str, Any]) -> None:
+    values |= {"ended_at": _now_ms()}
+    if "good_began_at" in values:
+        values |= {"good_ended_at": values["ended_at"]}
+    with engine.begin() as connection:
+        if connection.execute(update(Attempt).values(**values)).rowcount == 0:
+            connection.execute(insert(Attempt).values(pointer=1, **values))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def forget_runs(engine: Engine, keep: int) -> None:

@@ -74,7 +74,7 @@ def credit_by_customer(shard: Shard, dues: Dues, wanted: Wanted) -> pa.Table:
     """Credit by customer to each key of each dimension; a cascade only under the default."""
     parts = [CREDIT_SUMS.empty_table()]
     links = shard.links
-    dimensions = {"pinner": "pinner_id", "cascade": "root_pin_id", **DIMENSIONS}
+    dimensions = {"pinner": "pinner_id", "cascade": "root_pin_id", "site": "site_id", **DIMENSIONS}
     for dimension, column in wanted.keys("credit_sums", dimensions).items():
         models = (DEFAULT_MODEL,) if dimension == "cascade" else wanted.models
         (key,) = codes([shard.pins[column]])

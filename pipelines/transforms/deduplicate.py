@@ -16,7 +16,11 @@ from pipelines.transforms.rejects import count_rejects
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
+    ARRIVAL_COUNTS,
+    ARRIVAL_PARTS,
     EMAILS,
+    LANDING_COUNTS,
+    LANDING_PARTS,
     LANDINGS,
     QUALITY_COUNTS,
     QUALITY_PARTS,
@@ -24,7 +28,7 @@ from schemas.batches import (
 from schemas.events import EVENTS
 from schemas.settings import Site
 
-_LATE_MS = 86_400_000
+_LATE_MS, _HOUR_MS = 86_400_000, 3_600_000
 _UNSIGNED = 2**60  # later than any time
 _CRAWLERS = ("bot", "pinterestbot")
 # What the flow counts by slot, recommender and item, and where it stands in the event.
@@ -45,7 +49,7 @@ def drop_duplicates(
     (through emails), pin_clicks, landings, doings, rejects, and counts for the daily and quality
     tables.
     """
-    standing, quality = {}, []
+    standing, quality, arrivals = {}, [], []
     kinds = {name: table for name, table in tables.items() if name in EVENTS}
     for name, repeated in _repeated(kinds).items():
         events = kinds[name]
@@ -53,6 +57,8 @@ def drop_duplicates(
         crawled = bools(pc.is_in(agent, pa.array(_CRAWLERS)))
         if "quality_parts" in wanted:
             quality.append(_quality(name, events, repeated, crawled, sites))
+        if "arrival_parts" in wanted:
+            arrivals.append(_arrivals(events, repeated))
         is_crawler = pc.equal(agent, "pinterestbot")
         # Pinterest's crawler is no visitor, but what it fetches was saved.
         confirms = bools(is_crawler) & (name == "pin_visit")
@@ -70,6 +76,7 @@ def drop_duplicates(
         emails=lambda: _emails(kept("identify")),
         pin_clicks=lambda: _with_precedence(kept("pin")),
         landings=lambda: kept("pin_visit", LANDINGS.names),
+        landing_parts=lambda: _landing_parts(kept("pin_visit"), sites),
         doings=lambda: doings({name: kept(name) for name in (*VIEWS, "engage")}),
         rejects=lambda: refused()["rejects"],
         daily_parts=lambda: pa.concat_tables(
@@ -77,6 +84,7 @@ def drop_duplicates(
             for name, count in _COUNTED.items()
             for part in _daily_counts(kept(name, _counted(tables[name])), count, sites, wanted)
         ),
+        arrival_parts=lambda: pa.concat_tables(arrivals),
         quality_parts=lambda: pa.concat_tables(
             [*quality, refused()["quality_parts"].cast(QUALITY_PARTS)]
         ),
@@ -220,6 +228,36 @@ def _quality(
         }
     )
     return sum_by_key(table, QUALITY_PARTS, QUALITY_COUNTS)
+
+
+def _arrivals(events: pa.Table, repeated: Bools) -> pa.Table:
+    """ARRIVAL_PARTS: when events came, and from where."""
+    came = events.filter(pa.array(~repeated))
+    table = pa.table(
+        {
+            "site_id": came["site_id"],
+            "hour_at": ints(came["received_time_ms"]) // _HOUR_MS * _HOUR_MS,
+            "source": came["source"],
+            "events": np.ones(len(came), dtype=np.int64),
+        }
+    )
+    return sum_by_key(table, ARRIVAL_PARTS, ARRIVAL_COUNTS)
+
+
+def _landing_parts(visits: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
+    """LANDING_PARTS: what people landed with. Crawlers are no visitors."""
+    landed = visits.filter(pc.invert(visits["is_crawler"]))
+    table = pa.table(
+        {
+            "site_id": landed["site_id"],
+            "day": days_of(landed, sites),
+            "user_agent_class": landed["user_agent_class"],
+            "match_method": landed["match_method"],
+            "token_carrier": pc.fill_null(landed["token_carrier"], "(none)"),
+            "landings": np.ones(len(landed), dtype=np.int64),
+        }
+    )
+    return sum_by_key(table, LANDING_PARTS, LANDING_COUNTS)
 
 
 def _daily_counts(

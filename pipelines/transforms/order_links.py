@@ -76,7 +76,8 @@ def _chain_pins(touches: pa.Table) -> pa.Table:
     }
     length = ints(pc.list_value_length(touches["pin_ids"]))
     root = take(columns["pin_id"], np.repeat(np.cumsum(length) - 1, length))
-    return pa.table({**columns, "root_pin_id": root})
+    site = take(touches["site_id"], np.repeat(np.arange(len(length)), length))
+    return pa.table({**columns, "root_pin_id": root, "site_id": site})
 
 
 def _links(paths: Paths, touches: pa.Table) -> Links:

@@ -90,6 +90,12 @@ def _routes() -> dict[str, Route]:
         "quality_parts": Route(
             "Summarize", ("site_id", "day"), batches.QUALITY_PARTS, batches.QUALITY_COUNTS
         ),
+        "landing_parts": Route(
+            "Summarize", ("site_id", "day"), batches.LANDING_PARTS, batches.LANDING_COUNTS
+        ),
+        "arrival_parts": Route(
+            "Summarize", ("site_id", "hour_at"), batches.ARRIVAL_PARTS, batches.ARRIVAL_COUNTS
+        ),
         "buyer_sales": Route("MeasureLoyalty", ("site_id",), batches.BUYER_SALES),
         "buyer_credits": Route("MeasureLoyalty", ("site_id",), batches.BUYER_CREDITS),
         "known_pinners": Route("MeasureLoyalty", ("site_id",), batches.KNOWN_PINNERS),

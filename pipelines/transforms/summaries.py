@@ -30,7 +30,11 @@ from pipelines.transforms.relationships import add_stages_up
 from pipelines.transforms.sphere_tables import cascades, pinner_spheres, sphere_edges
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
+    ARRIVAL_COUNTS,
+    ARRIVAL_PARTS,
     DAILY_COUNTS,
+    LANDING_COUNTS,
+    LANDING_PARTS,
     QUALITY_COUNTS,
     QUALITY_PARTS,
     SALES_PARTS,
@@ -77,6 +81,8 @@ def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHIN
         data_quality_daily=lambda: sum_by_key(
             tables["quality_parts"], QUALITY_PARTS, QUALITY_COUNTS
         ),
+        landings_daily=lambda: sum_by_key(tables["landing_parts"], LANDING_PARTS, LANDING_COUNTS),
+        arrivals_hourly=lambda: sum_by_key(tables["arrival_parts"], ARRIVAL_PARTS, ARRIVAL_COUNTS),
         stage_transitions=lambda: add_stages_up(tables["stage_parts"]),
         quarantine=lambda: once(tables["rejects"]),
     )

@@ -14,8 +14,8 @@ import httpx
 import msgspec
 
 from beacon.script import SNIPPET, Script
-from beacon.signature import sign
 from schemas.openapi_parts import SHOPIFY_ORDER, WOOCOMMERCE_ORDER
+from schemas.signature import sign
 
 SHOP = "https://shop.example"
 EVIL = "https://evil.example"

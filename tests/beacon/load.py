@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from beacon.signature import sign
+from schemas.signature import sign
 
 RETRY_SECONDS = 0.02
 BATCH_EVENTS = 20

@@ -15,11 +15,11 @@ from beacon import wire
 from beacon.agents import user_agent_class
 from beacon.cookie import format_cookie, mint_visitor, read_visitor
 from beacon.server import serve
-from beacon.signature import sign, signature_error
 from schemas.errors import BusyError, SettingsError
 from schemas.events import EVENTS
 from schemas.openapi import json_schemas, openapi
 from schemas.settings import Home
+from schemas.signature import sign, signature_error
 from tests.beacon.exchange import request
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from beacon.intake import Intake, Sender, read_batch, take
-from beacon.signature import sign
 from beacon.whole import read_whole, take_whole
+from schemas.signature import sign
 from tests.spooled import events_in
 
 NOW_MS = 1_790_000_000_000

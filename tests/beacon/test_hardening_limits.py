@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beacon.limits import MINUTE_SECONDS, Limits, Rate
-from beacon.signature import sign
 from beacon.wire import Refusal
 from schemas.settings import BeaconSettings
+from schemas.signature import sign
 
 NOW_MS = time.time_ns() // 1_000_000
 VIEW = {"event_name": "view_item", "item_id": "mug", "event_time_ms": NOW_MS}

@@ -17,11 +17,11 @@ import pytest
 from msgspec.structs import replace
 
 from beacon.intake import Intake, Sender, read_batch, read_pixel, take
-from beacon.signature import sign
 from beacon.whole import read_whole, take_whole
 from pipelines.io.drain import drain_spool
 from schemas.errors import SettingsError
 from schemas.settings import Home, parse_settings
+from schemas.signature import sign
 from tests.beacon.exchange import request
 
 NOW_MS = time.time_ns() // 1_000_000

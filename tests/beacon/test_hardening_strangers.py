@@ -17,10 +17,10 @@ from beacon.collect import Collector
 from beacon.door import Door
 from beacon.intake import read_batch
 from beacon.limits import Limits, Rate
-from beacon.signature import sign
 from beacon.wire import Refusal, Request
 from schemas.events import EVENTS, PIXEL_EVENTS
 from schemas.settings import BeaconSettings, parse_settings
+from schemas.signature import sign
 from tests.beacon import exchange
 
 KEY = "acme-public-key"

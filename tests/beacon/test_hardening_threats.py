@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from beacon.signature import sign, signature_error
 from pinsphere import VERSION
 from pipelines.flows.run import run
 from schemas.errors import SettingsError
 from schemas.settings import Home, parse_settings
+from schemas.signature import sign, signature_error
 
 NOW_MS = time.time_ns() // 1_000_000
 VIEW = {"event_name": "view_item", "item_id": "mug", "event_time_ms": NOW_MS}

@@ -4,7 +4,7 @@ import hmac
 
 import pytest
 
-from beacon.signature import is_body_signed, sign, sign_body, signature_error
+from schemas.signature import is_body_signed, sign, sign_body, signature_error
 from tests.shop_payloads import signed
 
 NOW = 1_772_355_600

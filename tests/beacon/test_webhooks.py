@@ -11,9 +11,9 @@ import pytest
 
 from beacon.collect import Taken
 from beacon.intake import Intake, Sender
-from beacon.signature import sign
 from beacon.webhooks import Webhooks, _Delivery
 from beacon.wire import Response
+from schemas.signature import sign
 from tests.shop_payloads import (
     body_of,
     mugs,

@@ -9,10 +9,10 @@ from typing import TypeVar
 import httpx
 import pytest
 
-from beacon.signature import signature_error
 from examples.shop.app import build_app
 from examples.shop.orders import post_over_http
 from schemas.events import Purchase, Refund, decode_event
+from schemas.signature import signature_error
 from tests.browser.processes import KEY, SECRET
 
 BEACON = "http://beacon.example"

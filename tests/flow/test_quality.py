@@ -88,3 +88,48 @@ def test_daily_counts_are_the_same_under_every_model(
     for row in rows:
         names = ("views", "clicks", "pins", "pin_visits", "adds_to_cart")
         assert tuple(row[name] for name in names) == counts
+
+
+def test_landings_are_counted_by_client_evidence_and_carrier() -> None:
+    """A carrier that Pinterest's app strips is seen only where its landings stand apart."""
+    landed = [
+        PinVisit(**at("a1"), pin_id="P", token_carrier="query"),
+        PinVisit(**at("a1", received_time_ms=T + 9), pin_id="P", token_carrier="query"),
+        PinVisit(**at("a2", visitor_id="w"), pin_id="P", token_carrier="query"),
+        PinVisit(**at("a3"), pin_id="P", token_carrier="fragment"),
+        PinVisit(**at("a4"), pin_id="P"),
+        PinVisit(**at("a5", user_agent_class="pinterest_inapp"), match_method="user_agent"),
+        PinVisit(**at("a6", user_agent_class="pinterestbot"), pin_id="P", token_carrier="query"),
+        PinVisit(**at("a7", 24, user_agent_class="bot"), match_method="referrer"),
+    ]
+
+    found = run_steps(landed, SITES)["landings_daily"]
+
+    assert {row.pop("day") for row in found} == {"2024-03-31"}
+    assert [tuple(row.values()) for row in found] == [
+        ("acme", "human", "token", "(none)", 1),
+        ("acme", "human", "token", "fragment", 1),
+        ("acme", "human", "token", "query", 2),
+        ("acme", "pinterest_inapp", "user_agent", "(none)", 1),
+    ]
+
+
+def test_arrivals_are_counted_by_the_hour_they_came_in_and_by_source() -> None:
+    """A shop whose pages fell silent is told so while its server's orders still come."""
+    came: list[AnyEvent] = [
+        Pin(**at("a1"), pin_id="P"),
+        Pin(**at("a1", received_time_ms=T + HOUR), pin_id="P"),
+        Pin(**at("a2", -3, received_time_ms=T + HOUR // 2), pin_id="Q"),
+        AddToCart(**at("a3", 0.5), item_id="mug"),
+        AddToCart(**at("a4", source="server"), item_id="mug"),
+        AddToCart(**at("a5", user_agent_class="bot"), item_id="mug"),
+    ]
+
+    found = run_steps(came, SITES)["arrivals_hourly"]
+
+    half_past = 1_800_000
+    assert [tuple(row.values()) for row in found] == [
+        ("acme", T - half_past, "server", 1),
+        ("acme", T - half_past, "web_js", 2),
+        ("acme", T + half_past, "web_js", 2),
+    ]

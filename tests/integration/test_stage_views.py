@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import Connection, insert, text
 
 from pipelines.io.database import open_database, upgrade_database
+from schemas.quality_tables import DataQualityDaily
 from schemas.settings import Home, Site
 from schemas.stages import STAGES
-from schemas.tables import OPEN_RUN, CurrentRun, DataQualityDaily, StageTransition
+from schemas.tables import OPEN_RUN, CurrentRun, StageTransition
 from tests.integration.publishing import SETTINGS, attribute, fill
 from tests.oracle import truth
 from tests.oracle_stages import STRANGER, Act, Month, last_day, revenue_after, tell
