@@ -1,0 +1,1 @@
+"""The merchandiser's web pages: read-only, of the views alone."""
