@@ -45,7 +45,7 @@ def postgres_home(known_home: Home) -> Iterator[tuple[Home, str]]:
         yield known_home, url.replace("pinsphere@", "reader@")
 
 
-@pytest.fixture(scope="session", params=BOTH)
+@pytest.fixture(scope="module", params=BOTH)  # DATABASE_URL must not outlive it
 def console_home(request: pytest.FixtureRequest) -> Iterator[Home]:
     """The home, with DATABASE_URL set as the console of each database would have it."""
     with pytest.MonkeyPatch.context() as environment:
