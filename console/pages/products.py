@@ -45,7 +45,7 @@ ORDER BY SUM(credited_micros) DESC, item_id""",
         "products_by_model",
         "How much does the credit of the leading products depend on the model?",
         f"""\
-WITH leading AS (
+WITH charted AS (
   SELECT item_id
   FROM current_item_daily
   {_FOUND} AND model = :model
@@ -55,7 +55,7 @@ WITH leading AS (
 )
 SELECT d.item_id, d.model, SUM(d.credited_micros) AS credited_micros,
        SUM(d.direct_micros) AS direct_micros
-FROM current_item_daily d JOIN leading l ON l.item_id = d.item_id
+FROM current_item_daily d JOIN charted c ON c.item_id = d.item_id
 WHERE d.site_id = :site AND d.day BETWEEN :since AND :until
 GROUP BY d.item_id, d.model
 ORDER BY d.item_id, d.model""",
