@@ -24,7 +24,7 @@ from command_line import (
     tell_failure,
 )
 from upkeep import db_app, doctor, erase, lake_app
-from viewing import console
+from viewing import console, report
 
 VERSION = "0.1.0"
 BEACON_URL = "https://pins.shop.example"
@@ -47,6 +47,7 @@ app.command(erase)
 app.command(pubsub_app)
 app.command(doctor)
 app.command(console)
+app.command(report)
 
 
 @app.command

@@ -3,6 +3,7 @@
 `pinsphere.py` shows them; like its own they import what they need when they run.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -37,3 +38,34 @@ def console(
     from schemas.settings import Home
 
     serve(Home(home), host=host, port=port, is_behind_proxy=auth == "proxy", hosts=allow_host)
+
+
+def report(
+    *,
+    out: Path = Path("report.html"),
+    site: str = "",
+    since: str = "",
+    until: str = "",
+    model: str = "",
+    home: HomePath = None,
+) -> None:
+    """Write the console's pages into one HTML file that works offline.
+
+    Parameters
+    ----------
+    out
+        File to write; one that is there is replaced, whole.
+    site
+        Shop it is about [default: the first]
+    since
+        First day, such as 2026-11-01, in the shop's time zone [default: the first there is]
+    until
+        Last day [default: the newest there is]
+    model
+        Attribution model [default: time_decay]
+    """
+    from console.report import write_report
+    from schemas.settings import Home
+
+    given = {"site": site, "since": since, "until": until, "model": model}
+    print(f"{out}: {write_report(Home(home), out, given):,} bytes")

@@ -2,10 +2,9 @@
 
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import IO, NamedTuple
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import IO
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,32 +15,20 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from console.blocks import Empty, Page, Table
-from console.choices import ChoiceError, Choices, parse_choices
+from console.choices import ChoiceError
 from console.contents import PAGES, QUESTIONS, Entry
 from console.database import Database
 from console.exports import BATCH_ROWS, sql_text, write_csv, write_parquet
 from console.guard import Door, Guard
-from console.published import Published, read_published
-from console.questions import Ask, Question, Row
+from console.questions import Question, Row
+from console.reading import NoRunError, Reading, build_page, read
 from console.rendering import STATIC, render_page, render_problem, render_sign_in
-from schemas.errors import PinSphereError, SettingsError
+from schemas.errors import SettingsError
 from schemas.settings import Home
 
 MOST_ROWS_SHOWN = 1_000
 _IN_MEMORY = 4 * 1024 * 1024
 Write = Callable[[IO[bytes], Question, Iterator[list[Row]]], None]
-
-
-class NoRunError(PinSphereError):
-    """Nothing is published yet."""
-
-
-class Reading(NamedTuple):
-    """One request's view of the database."""
-
-    published: Published
-    choices: Choices
-    ask: Ask
 
 
 def build_app(home: Home, door: Door) -> ASGIApp:
@@ -134,38 +121,6 @@ class _Console:
         question = _question(request)
         with self._reading(request) as (_, choices, _):
             return PlainTextResponse(sql_text(question, choices.parameters))
-
-
-def read(connection: Connection, given: Mapping[str, str]) -> Reading:
-    """What one request may see.
-
-    Raises:
-      NoRunError: nothing is published.
-      ChoiceError: a parameter breaks its contract.
-    """
-    published = read_published(connection)
-    if published is None:
-        raise NoRunError("No run is published yet: pinsphere run makes one, then look again.")
-    choices = parse_choices(given, published)
-    return Reading(published, choices, Ask(connection, QUESTIONS, choices))
-
-
-def build_page(entry: Entry, choices: Choices, ask: Ask) -> Page:
-    """A page, or what to do while there is nothing that it could show."""
-    if choices.shop.last_day is None:
-        return Page(
-            entry.label,
-            [
-                Empty(
-                    f"No events of {choices.site} yet.",
-                    f"Put the snippet into the shop's pages (pinsphere snippet --site"
-                    f" {choices.site}), or import orders and events; then: pinsphere run",
-                )
-            ],
-        )
-    if entry.key and not getattr(choices, entry.key):
-        raise ChoiceError(f"{entry.key} is missing: this page is about one {entry.key}")
-    return entry.build(ask, choices)
 
 
 def _question(request: Request) -> Question:

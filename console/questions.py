@@ -102,7 +102,7 @@ class Ask:
             text(question.sql), values, execution_options={"yield_per": size}
         )
         with answer:
-            for rows in answer.partitions():
+            for rows in answer.partitions(size):
                 yield [_typed(question, row) for row in rows]
 
 

@@ -21,7 +21,9 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 class Links(Protocol):
-    """Where links lead; an empty text is no link."""
+    """Where links lead; an empty text is no link. `behind` says what is behind a figure."""
+
+    behind: str
 
     def rows(self, question: str) -> str:
         """To the rows behind a figure."""
@@ -38,6 +40,7 @@ class WebLinks:
     """Links of the console: all of them carry the reader's choices."""
 
     choices: Choices
+    behind: str = "Rows behind it"
 
     def rows(self, question: str) -> str:
         """The page with the rows."""
@@ -87,7 +90,7 @@ def asset(name: str) -> str:
 
 def render_page(page: Page, choices: Choices, published: Published, path: str) -> str:
     """A page of the console."""
-    return _render(
+    return render(
         "page.html",
         {
             "page": page,
@@ -102,14 +105,15 @@ def render_page(page: Page, choices: Choices, published: Published, path: str) -
 
 def render_problem(title: str, text: str, way_out: str = "") -> str:
     """A page that says what is wrong, and what to do."""
-    return _render("problem.html", {"title": title, "text": text, "way_out": way_out, "path": ""})
+    return render("problem.html", {"title": title, "text": text, "way_out": way_out, "path": ""})
 
 
 def render_sign_in(text: str = "", continue_at: str = "") -> str:
     """The page that asks for the token, or that leads on once it was right."""
     context = {"text": text, "continue_at": continue_at, "path": ""}
-    return _render("sign_in.html", context)
+    return render("sign_in.html", context)
 
 
-def _render(template: str, context: Mapping[str, Any]) -> str:
+def render(template: str, context: Mapping[str, Any]) -> str:
+    """A template with its names filled in."""
     return environment().get_template(template).render(context)

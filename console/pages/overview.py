@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from datetime import date, timedelta
-from typing import Any
 
 from console.blocks import Block, Chart, Empty, Figure, Figures, Page
 from console.charts import line_with_greys
@@ -55,6 +54,36 @@ ORDER BY day, model""",
         "Orders and net sales repeat for each model.",
     ),
     Question(
+        "overview_direct",
+        "How much was credited on each day to pins of the very product that was bought?",
+        """\
+SELECT day, model, SUM(credited_micros) AS credited_micros, SUM(direct_micros) AS direct_micros
+FROM current_item_daily
+WHERE site_id = :site AND day BETWEEN :since AND :until
+GROUP BY day, model
+ORDER BY day, model""",
+        {"day": "day", "model": "text", "credited_micros": "money", "direct_micros": "money"},
+        "Direct is part of credited; the rest led to another product.",
+    ),
+    Question(
+        "overview_interval",
+        "How certain is the credit of all days together?",
+        """\
+SELECT model, credited_micros, ci_low_micros, ci_high_micros, n_customers, n_effective
+FROM model_comparison
+WHERE site_id = :site AND dimension = 'site'
+ORDER BY model""",
+        {
+            "model": "text",
+            "credited_micros": "money",
+            "ci_low_micros": "money",
+            "ci_high_micros": "money",
+            "n_customers": "count",
+            "n_effective": "number",
+        },
+        f"95 % interval over customers, {_WHOLE}. None: too little data.",
+    ),
+    Question(
         "overview_pins",
         "How many pins were made, and by how many people?",
         """\
@@ -101,11 +130,18 @@ ORDER BY top_percent""",
 def build(ask: Ask, choices: Choices) -> Page:
     """Figures of the chosen days, and credited revenue by week."""
     sales = {row["model"]: row for row in ask("overview_sales")}
+    direct = ask("overview_direct")
+    interval = next((row for row in ask("overview_interval") if row["model"] == choices.model), {})
     pins = ask("overview_pins")[0]
-    visits = ask("overview_visits")
+    revenue = [
+        _credited(sales, interval if choices.is_whole else {}, choices),
+        _direct(direct, choices),
+        *_shares(sales.get(choices.model), pins),
+    ]
     blocks: list[Block] = [
-        Figures([*_revenue(sales, pins, choices), *_activity(pins, visits)], "In these days"),
+        Figures([*revenue, *_activity(pins, ask("overview_visits"))], "In these days"),
         Figures(_fan_club(ask("overview_fan_club")), "The fan club, over all days"),
+        *_charts(ask("overview_days"), direct, choices),
     ]
     if not pins["pins"]:
         blocks.insert(
@@ -116,41 +152,53 @@ def build(ask: Ask, choices: Choices) -> Page:
                 " lists marked? pinsphere doctor looks.",
             ),
         )
-    if sales:
-        weeks, series = _weeks(ask("overview_days"))
-        blocks.append(
-            Chart(
-                "Credited revenue by week",
-                line_with_greys(weeks, series, choices.model),
-                "overview_days",
-                f"{choices.model} in colour, the other models in grey: where they part, the answer"
-                " depends on the model. Weeks begin on Monday, by the day of the order.",
-            )
-        )
-    return Page(
-        "Overview",
-        blocks,
-        "Credit tells which pins were on the way to an order: without"
-        " an experiment it is not proof of cause.",
+    note = "Credit tells which pins were on the way to an order. No experiment: not causal."
+    return Page("Overview", blocks, note)
+
+
+def _credited(sales: dict[str, Row], interval: Row, choices: Choices) -> Figure:
+    if choices.model not in sales:
+        return Figure("Credited revenue", None, "money", note="no orders in these days")
+    credited = [row["credited_micros"] for row in sales.values()]
+    note = "after refunds; all models share out the same sum, each in its own way"
+    if not choices.is_whole:
+        note += "; an interval is known for all days together"
+    elif interval.get("ci_low_micros") is None:
+        note += "; no interval: too little data"
+    return Figure(
+        "Credited revenue",
+        sales[choices.model]["credited_micros"],
+        "money",
+        low=interval.get("ci_low_micros"),
+        high=interval.get("ci_high_micros"),
+        band=(min(credited), max(credited)),
+        note=note,
+        question="overview_sales",
     )
 
 
-def _revenue(sales: dict[str, Row], pins: Row, choices: Choices) -> list[Figure]:
-    chosen = sales.get(choices.model)
-    if chosen is None:
-        return [Figure("Credited revenue", None, "money", note="No orders in these days.")]
-    credited = [row["credited_micros"] for row in sales.values()]
-    per_pin = round(chosen["credited_micros"] / pins["pins"]) if pins["pins"] else None
-    net = chosen["net_micros"]
+def _direct(direct: list[Row], choices: Choices) -> Figure:
+    sums = {
+        model: sum(row["direct_micros"] for row in direct if row["model"] == model)
+        for model in MODELS
+    }
+    return Figure(
+        "Of it, direct",
+        sums[choices.model] if direct else None,
+        "money",
+        band=(min(sums.values()), max(sums.values())) if direct else None,
+        note="the product pinned was the one bought",
+        question="overview_direct",
+    )
+
+
+def _shares(chosen: Row | None, pins: Row) -> list[Figure]:
+    per_pin = unattributed = None
+    if chosen is not None and pins["pins"]:
+        per_pin = round(chosen["credited_micros"] / pins["pins"])
+    if chosen is not None and chosen["net_micros"]:
+        unattributed = chosen["unattributed_micros"] / chosen["net_micros"]
     return [
-        Figure(
-            "Credited revenue",
-            chosen["credited_micros"],
-            "money",
-            note="after refunds",
-            question="overview_sales",
-            band=(min(credited), max(credited)),
-        ),
         Figure(
             "Revenue per pin",
             per_pin,
@@ -160,7 +208,7 @@ def _revenue(sales: dict[str, Row], pins: Row, choices: Choices) -> list[Figure]
         ),
         Figure(
             "Unattributed share",
-            chosen["unattributed_micros"] / net if net else None,
+            unattributed,
             "share",
             note="of net sales: no pin came before the order",
             question="overview_sales",
@@ -201,16 +249,39 @@ def _fan_club(rows: list[Row]) -> list[Figure]:
     ]
 
 
-def _weeks(days: list[Row]) -> tuple[list[str], dict[str, list[float | None]]]:
-    """Credit by week and model, in units of the currency; weeks without orders are 0."""
+def _charts(days: list[Row], direct: list[Row], choices: Choices) -> list[Chart]:
+    """Two lines of weeks: what all models agree on, and what they do not."""
+    charts = []
+    if days:
+        charts.append(
+            Chart(
+                "Credited revenue by week",
+                line_with_greys(*_weeks(days, "credited_micros"), choices.model),
+                "overview_days",
+                "By the day of the order, weeks begin on Monday. The models lie on one line: each"
+                " shares out the whole order, and they differ in who gets it.",
+            )
+        )
+    if direct:
+        charts.append(
+            Chart(
+                "Of it, direct, by week",
+                line_with_greys(*_weeks(direct, "direct_micros"), choices.model),
+                "overview_direct",
+                f"The product pinned was the one bought. {choices.model} in colour, the other"
+                " models in grey: where they part, the answer depends on the model.",
+            )
+        )
+    return charts
+
+
+def _weeks(days: list[Row], column: str) -> tuple[list[str], dict[str, list[float | None]]]:
+    """Sums by week and model, in units of the currency; weeks without any are 0."""
     sums: defaultdict[tuple[str, str], int] = defaultdict(int)
     for row in days:
-        sums[row["model"], _monday(row["day"])] += row["credited_micros"]
+        sums[row["model"], _monday(row["day"])] += row[column]
     weeks = _mondays(min(week for _, week in sums), max(week for _, week in sums))
-    series: dict[str, Any] = {
-        model: [sums[model, week] / MICROS for week in weeks] for model in MODELS
-    }
-    return weeks, series
+    return weeks, {model: [sums[model, week] / MICROS for week in weeks] for model in MODELS}
 
 
 def _monday(day: str) -> str:

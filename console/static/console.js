@@ -131,9 +131,9 @@ function draw(element) {
     backgroundColor: "transparent",
     aria: { enabled: true },
     textStyle: { fontFamily: "inherit", color: colour("--ink") },
-    grid: { left: 8, right: 16, top: 40, bottom: 8, containLabel: true },
     ...spelled,
-    legend: spelled.legend && { textStyle: { color: colour("--ink") }, ...spelled.legend },
+    grid: { left: 8, right: 16, top: 40, bottom: 8, containLabel: true, ...spelled.grid },
+    legend: spelled.legend && { top: 0, textStyle: { color: colour("--ink") }, ...spelled.legend },
     // Drawn, not made of HTML: the page allows no style attributes.
     tooltip: spelled.tooltip && {
       renderMode: "richText",
