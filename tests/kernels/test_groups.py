@@ -73,16 +73,10 @@ def test_a_tally_counts_what_a_counter_counts(monkeypatch: pytest.MonkeyPatch, m
 
     one, size = tally_equal(is_counted, *columns)
 
-    rows = [
-        row
-        for row, counts in zip(zip(site, day, carrier, strict=True), is_counted, strict=True)
-        if counts
-    ]
-    told = {
-        (site[row], day[row], carrier[row]): int(count)
-        for row, count in zip(one, size, strict=True)
-    }
-    assert told == Counter(rows)
+    rows = list(zip(site, day, carrier, strict=True))
+    told = {rows[row]: count for row, count in zip(one.tolist(), size.tolist(), strict=True)}
+    counted = [row for row, counts in zip(rows, is_counted, strict=True) if counts]
+    assert told == Counter(counted)
     assert is_counted[one].all()
     for part in tally_equal(np.zeros(6, np.bool_), *columns):
         assert part.tolist() == []
