@@ -23,7 +23,7 @@ from command_line import (
     tell,
     tell_failure,
 )
-from upkeep import db_app, doctor, erase, lake_app
+from upkeep import alerts, db_app, doctor, erase, lake_app
 
 VERSION = "0.1.0"
 BEACON_URL = "https://pins.shop.example"
@@ -45,6 +45,7 @@ app.command(lake_app)
 app.command(erase)
 app.command(pubsub_app)
 app.command(doctor)
+app.command(alerts)
 
 
 @app.command

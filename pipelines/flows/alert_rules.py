@@ -7,7 +7,7 @@ Values are dates, numbers and checked names of our own.
 import dataclasses
 import datetime
 import zoneinfo
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -100,7 +100,7 @@ WHERE site_id = '{site_id}'"""
     return Shop(site_id, time_zone, *days)
 
 
-def token_survival(ask: Ask, shop: Shop, falls: float) -> Verdict:
+def token_survival(ask: Ask, shop: Shop, falls: float) -> Iterator[Verdict]:
     """The part of landings that still have the token of their pin."""
     query = f"""\
 SELECT day, SUM(with_token) AS part, SUM(landings) AS whole
@@ -108,10 +108,10 @@ FROM token_survival
 WHERE site_id = '{shop.site_id}' AND day >= '{shop.since(RECENT_DAYS + USUAL_DAYS)}'
 GROUP BY day
 ORDER BY day"""
-    return _judge_share(ask, query, shop, "token_survival", -falls, "landings with their token")
+    yield _judge_share(ask, query, shop, "token_survival", -falls, "landings with their token")
 
 
-def unattributed(ask: Ask, shop: Shop, rises: float) -> Verdict:
+def unattributed(ask: Ask, shop: Shop, rises: float) -> Iterator[Verdict]:
     """The part of orders that no pin came before."""
     query = f"""\
 SELECT day, orders - credited_orders AS part, orders AS whole
@@ -119,10 +119,10 @@ FROM current_sales_daily
 WHERE site_id = '{shop.site_id}' AND model = '{DEFAULT_MODEL}'
   AND day >= '{shop.since(RECENT_DAYS + USUAL_DAYS)}'
 ORDER BY day"""
-    return _judge_share(ask, query, shop, "unattributed", rises, "orders without a pin before them")
+    yield _judge_share(ask, query, shop, "unattributed", rises, "orders without a pin before them")
 
 
-def quarantine(ask: Ask, shop: Shop, rises: float) -> Verdict:
+def quarantine(ask: Ask, shop: Shop, rises: float) -> Iterator[Verdict]:
     """The part of what came that broke its contract."""
     # On a day on which everything is refused no event is the newest.
     shop = dataclasses.replace(shop, newest_day=shop.last_day)
@@ -133,7 +133,7 @@ WHERE site_id = '{shop.site_id}' AND day >= '{shop.since(_QUARANTINE_DAYS + USUA
 GROUP BY day
 ORDER BY day"""
     words = "what came was refused"
-    return _judge_share(ask, query, shop, "quarantine", rises, words, _QUARANTINE_DAYS)
+    yield _judge_share(ask, query, shop, "quarantine", rises, words, _QUARANTINE_DAYS)
 
 
 def _judge_share(
@@ -179,9 +179,12 @@ def _judge_share(
     )
 
 
-def no_events(ask: Ask, shop: Shop, hours: float, seen_ms: int) -> Iterator[Verdict]:
+def no_events(ask: Ask, shop: Shop, hours: float) -> Iterator[Verdict]:
     """How long each source has been silent, up to when the last good run began."""
-    end = seen_ms // _HOUR_MS * _HOUR_MS
+    seen = ask("SELECT good_began_at FROM last_attempt WHERE good_began_at IS NOT NULL")
+    if not seen:
+        return
+    end = seen[0]["good_began_at"] // _HOUR_MS * _HOUR_MS
     query = f"""\
 SELECT source, hour_at, hour_at_utc, events
 FROM current_arrivals_hourly
@@ -281,6 +284,16 @@ ORDER BY r.recent DESC, r.pinner_id"""
     if len(unusual) == 0:
         says = f"nobody reached {times:g} times her usual people, and {_LEAST_PEOPLE} or more"
         yield dataclasses.replace(verdict, state="ok", says=says)
+
+
+OF_SHOPS: Mapping[str, Callable[[Ask, Shop, float], Iterator[Verdict]]] = {
+    "token_survival": token_survival,
+    "unattributed": unattributed,
+    "quarantine": quarantine,
+    "no_events": no_events,
+    "sphere_growth": sphere_growth,
+}
+"""The rules that look at one shop each, by their names in `[alerts]`."""
 
 
 def run_verdicts(
