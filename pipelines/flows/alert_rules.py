@@ -296,48 +296,41 @@ OF_SHOPS: Mapping[str, Callable[[Ask, Shop, float], Iterator[Verdict]]] = {
 """The rules that look at one shop each, by their names in `[alerts]`."""
 
 
-def run_verdicts(
-    ask: Ask, now: float, *, run_failed: bool, run_late: float | None
-) -> Iterator[Verdict]:
-    """Whether runs end well, and often enough."""
-    query = (
-        "SELECT is_good, failure, ended_at_utc, good_ended_at, good_ended_at_utc\nFROM last_attempt"
-    )
-    as_of = datetime.datetime.fromtimestamp(now, datetime.UTC).date().isoformat()
-    rows = ask(query)
-    row = rows[0] if rows else None
-    if run_failed:
-        failed = row is not None and not row["is_good"]
-        says = (
-            "no run was noted yet"
-            if row is None
-            else f"the last run ended well, {row['ended_at_utc']}"
-        )
-        if row is not None and failed:
-            says = f"the last run failed with {row['failure']}, {row['ended_at_utc']}: see its log"
-        state: State = "alert" if failed else "ok" if row else "unknown"
+_ATTEMPT = """\
+SELECT is_good, failure, ended_at_utc, good_ended_at, good_ended_at_utc
+FROM last_attempt"""
+
+
+def run_failed(ask: Ask, as_of: str) -> Iterator[Verdict]:
+    """Whether the last run ended well."""
+    for row in ask(_ATTEMPT):
+        ended = f"the last run, which ended {row['ended_at_utc']}"
         yield Verdict(
             rule="run_failed",
-            state=state,
-            says=says,
-            figure=float(failed),
+            state="ok" if row["is_good"] else "alert",
+            says=ended if row["is_good"] else f"{ended}, failed with {row['failure']}: see its log",
+            figure=float(not row["is_good"]),
             as_of=as_of,
-            query=query,
+            query=_ATTEMPT,
         )
-    if run_late is not None:
-        good = row and row["good_ended_at"]
-        hours = (now - good / 1000) / 3_600 if good else None
+
+
+def run_late(ask: Ask, as_of: str, hours: float, now: float) -> Iterator[Verdict]:
+    """How long ago a run ended well, if any ever did."""
+    for row in ask(_ATTEMPT):
+        good = row["good_ended_at"]
+        since = None if good is None else (now - good / 1000) / 3_600
         yield Verdict(
             rule="run_late",
-            state="unknown" if hours is None else "alert" if hours > run_late else "ok",
+            state="alert" if since is None or since > hours else "ok",
             says=(
                 "no run has ended well yet"
-                if hours is None or row is None
-                else f"the last good run ended {hours:.1f} hours ago, {row['good_ended_at_utc']};"
-                f" alarms after {run_late:g}"
+                if since is None
+                else f"the last good run ended {since:.1f} hours ago, {row['good_ended_at_utc']};"
+                f" alarms after {hours:g}"
             ),
-            figure=hours,
-            threshold=run_late,
+            figure=since,
+            threshold=hours,
             as_of=as_of,
-            query=query,
+            query=_ATTEMPT,
         )

@@ -36,12 +36,12 @@ def examine(
     """
     chosen = settings.sites if site is None else {site: settings.site(site)}
     with _one_moment(home) as ask:
-        on = settings.alerts
-        found = list(
-            rules.run_verdicts(
-                ask, now, run_failed=on.run_failed, run_late=on.threshold("run_late")
-            )
-        )
+        on, found = settings.alerts, list[Verdict]()
+        today = datetime.datetime.fromtimestamp(now, datetime.UTC).date().isoformat()
+        if on.run_failed:
+            found += rules.run_failed(ask, today)
+        if (hours := on.threshold("run_late")) is not None:
+            found += rules.run_late(ask, today, hours, now)
         for site_id, shop_settings in chosen.items():
             shop = rules.shop_of(ask, site_id, shop_settings.time_zone)
             for name, rule in rules.OF_SHOPS.items():
@@ -100,9 +100,7 @@ def tell_webhook(settings: Settings, alarming: Sequence[Verdict]) -> bool:
         return False
     told = {
         "text": "\n".join(map(line_of, alarming)),
-        "sent_at": datetime.datetime.fromtimestamp(time.time(), datetime.UTC).isoformat(
-            "T", "seconds"
-        ),
+        "sent_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "alerts": as_objects(alarming),
     }
     post_signed(url, msgspec.json.encode(told), secret)
