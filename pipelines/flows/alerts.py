@@ -5,18 +5,19 @@ import dataclasses
 import datetime
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from pipelines.flows import alert_rules as rules
 from pipelines.flows.alert_rules import Ask, Verdict
 from pipelines.io.database import open_database
 from pipelines.io.webhook import post_signed
+from schemas.alerts import AlertRules
 from schemas.errors import SettingsError
-from schemas.settings import Home, Settings
+from schemas.settings import Home, Settings, Site
 
 
 def examine(
@@ -25,7 +26,7 @@ def examine(
     """What every rule that is switched on says, of the published run.
 
     Args:
-      home: whose database is asked.
+      home: whose database is asked, as it is at one moment.
       settings: sites and rules.
       now: unix seconds; only whether a run is late goes by it, all else by the data's own days.
       site: the one shop to look at, besides the runs themselves.
@@ -36,18 +37,32 @@ def examine(
     """
     chosen = settings.sites if site is None else {site: settings.site(site)}
     with _one_moment(home) as ask:
-        on, found = settings.alerts, list[Verdict]()
-        today = datetime.datetime.fromtimestamp(now, datetime.UTC).date().isoformat()
-        if on.run_failed:
-            found += rules.run_failed(ask, today)
-        if (hours := on.threshold("run_late")) is not None:
-            found += rules.run_late(ask, today, hours, now)
-        for site_id, shop_settings in chosen.items():
-            shop = rules.shop_of(ask, site_id, shop_settings.time_zone)
-            for name, rule in rules.OF_SHOPS.items():
-                if shop is not None and (threshold := on.threshold(name)) is not None:
-                    found += rule(ask, shop, threshold)
+        return judge(ask, settings.alerts, chosen, now)
+
+
+def judge(ask: Ask, on: AlertRules, sites: Mapping[str, Site], now: float) -> list[Verdict]:
+    """The same, of whatever answers."""
+    found: list[Verdict] = []
+    today = datetime.datetime.fromtimestamp(now, datetime.UTC).date().isoformat()
+    if on.run_failed:
+        found += rules.run_failed(ask, today)
+    if (hours := on.threshold("run_late")) is not None:
+        found += rules.run_late(ask, today, hours, now)
+    for site_id, site in sites.items():
+        shop = rules.shop_of(ask, site_id, site.time_zone)
+        for name, rule in rules.OF_SHOPS.items():
+            if shop is not None and (threshold := on.threshold(name)) is not None:
+                found += rule(ask, shop, threshold)
     return found
+
+
+def asking(connection: Connection) -> Ask:
+    """Asks a database."""
+
+    def ask(sql: str) -> rules.Rows:
+        return [dict(row) for row in connection.execute(text(sql)).mappings()]
+
+    return ask
 
 
 @contextlib.contextmanager
@@ -58,11 +73,7 @@ def _one_moment(home: Home) -> Iterator[Ask]:
         with engine.connect() as connection:
             if engine.dialect.name == "postgresql":  # SQLite's transactions are like that
                 connection.execution_options(isolation_level="REPEATABLE READ")
-
-            def ask(sql: str) -> list[dict[str, Any]]:
-                return [dict(row) for row in connection.execute(text(sql)).mappings()]
-
-            yield ask
+            yield asking(connection)
     finally:
         engine.dispose()
 
