@@ -9,6 +9,7 @@ from schemas.errors import AlertError
 from schemas.signature import sign
 
 _TIMEOUT = urllib3.Timeout(connect=5, read=10)
+_BACKOFF = 1.0  # seconds, from the second time on twice as many
 # Answers that ask to come again; a redirect is none, since nobody signed for another address.
 _AGAIN = (429, 502, 503, 504)
 
@@ -34,7 +35,7 @@ def post_signed(url: str, body: bytes, secret: str | None) -> None:
         redirect=0,
         status_forcelist=_AGAIN,
         allowed_methods=None,  # a POST too: an alert's id tells a second copy
-        backoff_factor=0.5,
+        backoff_factor=_BACKOFF,
         respect_retry_after_header=False,
         raise_on_status=False,
         raise_on_redirect=False,
