@@ -23,7 +23,7 @@ from command_line import (
     tell,
     tell_failure,
 )
-from upkeep import db_app, doctor, erase, lake_app
+from upkeep import alerts, db_app, doctor, erase, lake_app
 from viewing import console, report
 
 VERSION = "0.1.0"
@@ -48,6 +48,7 @@ app.command(pubsub_app)
 app.command(doctor)
 app.command(console)
 app.command(report)
+app.command(alerts)
 
 
 @app.command

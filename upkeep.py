@@ -1,9 +1,10 @@
-"""Commands that look after an installation: `doctor`, `db ...`, `lake compact`, `erase`.
+"""Commands that look after an installation: `doctor`, `alerts`, `db ...`, `lake compact`, `erase`.
 
 `pinsphere.py` shows them; like its own they import what they need when they run.
 """
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from cyclopts import App, Parameter
 
 from command_line import HomePath, quiet_beam, tell
 
+ALARMED = 3  # 1 is a command that failed, 2 one that was misused
 db_app = App(name="db", help="Look after the database.")
 lake_app = App(name="lake", help="Look after the lake.")
 
@@ -47,6 +49,33 @@ def doctor(
     show(findings, as_json=as_json)
     if any(finding.state == "broken" for finding in findings):
         sys.exit(1)
+
+
+def alerts(
+    *,
+    site: str | None = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    home: HomePath = None,
+) -> None:
+    """Look for what left its usual course; exit code 3 if anything did, and a webhook is told.
+
+    Parameters
+    ----------
+    site
+        Shop to look at [default: all]
+    as_json
+        Print one JSON array of what every rule says, for programs.
+    """
+    from pipelines.flows.alerts import alarms, examine, show, tell_webhook
+    from schemas.settings import Home
+
+    where = Home(home)
+    settings = where.settings()
+    verdicts = examine(where, settings, now=time.time(), site=site)
+    show(verdicts, as_json=as_json)
+    tell_webhook(settings, alarms(verdicts))
+    if alarms(verdicts):
+        sys.exit(ALARMED)
 
 
 @db_app.command

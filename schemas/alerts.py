@@ -30,6 +30,11 @@ class AlertRules(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froze
     webhook_env: str | None = None
     webhook_secret_env: str | None = None
 
+    def threshold(self, rule: str) -> float | None:
+        """From where on a rule alarms; None when it is off."""
+        value: float | bool = getattr(self, rule)
+        return None if value is False else float(value)
+
 
 def check_alerts(rules: AlertRules) -> None:
     """Raises a SettingsError when a rule is switched on without a number, or no variable named.

@@ -7,6 +7,7 @@ PinSphereError
 │   └── UsageError    the command line asks for something that is not: exit code 2
 ├── LakeError         a file of the lake cannot be read as what its place says
 ├── PubSubError       Google Pub/Sub refused for good, or did not answer for long
+├── AlertError       a webhook could not be told of alarms
 ├── AuditError        a run's invariant does not hold: nothing is published
 └── BusyError         another process holds what we need: try again later
 """
@@ -38,6 +39,10 @@ class LakeError(PinSphereError):
 
 class PubSubError(PinSphereError):
     """Google Pub/Sub refused for good, or did not answer for long; the text says which."""
+
+
+class AlertError(PinSphereError):
+    """A webhook could not be told; the text names its host, and nothing else of its address."""
 
 
 class AuditError(PinSphereError):

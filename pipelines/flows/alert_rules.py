@@ -7,7 +7,7 @@ Values are dates, numbers and checked names of our own.
 import dataclasses
 import datetime
 import zoneinfo
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -100,7 +100,7 @@ WHERE site_id = '{site_id}'"""
     return Shop(site_id, time_zone, *days)
 
 
-def token_survival(ask: Ask, shop: Shop, falls: float) -> Verdict:
+def token_survival(ask: Ask, shop: Shop, falls: float) -> Iterator[Verdict]:
     """The part of landings that still have the token of their pin."""
     query = f"""\
 SELECT day, SUM(with_token) AS part, SUM(landings) AS whole
@@ -108,10 +108,10 @@ FROM token_survival
 WHERE site_id = '{shop.site_id}' AND day >= '{shop.since(RECENT_DAYS + USUAL_DAYS)}'
 GROUP BY day
 ORDER BY day"""
-    return _judge_share(ask, query, shop, "token_survival", -falls, "landings with their token")
+    yield _judge_share(ask, query, shop, "token_survival", -falls, "landings with their token")
 
 
-def unattributed(ask: Ask, shop: Shop, rises: float) -> Verdict:
+def unattributed(ask: Ask, shop: Shop, rises: float) -> Iterator[Verdict]:
     """The part of orders that no pin came before."""
     query = f"""\
 SELECT day, orders - credited_orders AS part, orders AS whole
@@ -119,10 +119,10 @@ FROM current_sales_daily
 WHERE site_id = '{shop.site_id}' AND model = '{DEFAULT_MODEL}'
   AND day >= '{shop.since(RECENT_DAYS + USUAL_DAYS)}'
 ORDER BY day"""
-    return _judge_share(ask, query, shop, "unattributed", rises, "orders without a pin before them")
+    yield _judge_share(ask, query, shop, "unattributed", rises, "orders without a pin before them")
 
 
-def quarantine(ask: Ask, shop: Shop, rises: float) -> Verdict:
+def quarantine(ask: Ask, shop: Shop, rises: float) -> Iterator[Verdict]:
     """The part of what came that broke its contract."""
     # On a day on which everything is refused no event is the newest.
     shop = dataclasses.replace(shop, newest_day=shop.last_day)
@@ -133,7 +133,7 @@ WHERE site_id = '{shop.site_id}' AND day >= '{shop.since(_QUARANTINE_DAYS + USUA
 GROUP BY day
 ORDER BY day"""
     words = "what came was refused"
-    return _judge_share(ask, query, shop, "quarantine", rises, words, _QUARANTINE_DAYS)
+    yield _judge_share(ask, query, shop, "quarantine", rises, words, _QUARANTINE_DAYS)
 
 
 def _judge_share(
@@ -179,9 +179,12 @@ def _judge_share(
     )
 
 
-def no_events(ask: Ask, shop: Shop, hours: float, seen_ms: int) -> Iterator[Verdict]:
+def no_events(ask: Ask, shop: Shop, hours: float) -> Iterator[Verdict]:
     """How long each source has been silent, up to when the last good run began."""
-    end = seen_ms // _HOUR_MS * _HOUR_MS
+    seen = ask("SELECT good_began_at FROM last_attempt WHERE good_began_at IS NOT NULL")
+    if not seen:
+        return
+    end = seen[0]["good_began_at"] // _HOUR_MS * _HOUR_MS
     query = f"""\
 SELECT source, hour_at, hour_at_utc, events
 FROM current_arrivals_hourly
@@ -283,48 +286,51 @@ ORDER BY r.recent DESC, r.pinner_id"""
         yield dataclasses.replace(verdict, state="ok", says=says)
 
 
-def run_verdicts(
-    ask: Ask, now: float, *, run_failed: bool, run_late: float | None
-) -> Iterator[Verdict]:
-    """Whether runs end well, and often enough."""
-    query = (
-        "SELECT is_good, failure, ended_at_utc, good_ended_at, good_ended_at_utc\nFROM last_attempt"
-    )
-    as_of = datetime.datetime.fromtimestamp(now, datetime.UTC).date().isoformat()
-    rows = ask(query)
-    row = rows[0] if rows else None
-    if run_failed:
-        failed = row is not None and not row["is_good"]
-        says = (
-            "no run was noted yet"
-            if row is None
-            else f"the last run ended well, {row['ended_at_utc']}"
-        )
-        if row is not None and failed:
-            says = f"the last run failed with {row['failure']}, {row['ended_at_utc']}: see its log"
-        state: State = "alert" if failed else "ok" if row else "unknown"
+OF_SHOPS: Mapping[str, Callable[[Ask, Shop, float], Iterator[Verdict]]] = {
+    "token_survival": token_survival,
+    "unattributed": unattributed,
+    "quarantine": quarantine,
+    "no_events": no_events,
+    "sphere_growth": sphere_growth,
+}
+"""The rules that look at one shop each, by their names in `[alerts]`."""
+
+
+_ATTEMPT = """\
+SELECT is_good, failure, ended_at_utc, good_ended_at, good_ended_at_utc
+FROM last_attempt"""
+
+
+def run_failed(ask: Ask, as_of: str) -> Iterator[Verdict]:
+    """Whether the last run ended well."""
+    for row in ask(_ATTEMPT):
+        ended = f"the last run, which ended {row['ended_at_utc']}"
         yield Verdict(
             rule="run_failed",
-            state=state,
-            says=says,
-            figure=float(failed),
+            state="ok" if row["is_good"] else "alert",
+            says=ended if row["is_good"] else f"{ended}, failed with {row['failure']}: see its log",
+            figure=float(not row["is_good"]),
             as_of=as_of,
-            query=query,
+            query=_ATTEMPT,
         )
-    if run_late is not None:
-        good = row and row["good_ended_at"]
-        hours = (now - good / 1000) / 3_600 if good else None
+
+
+def run_late(ask: Ask, as_of: str, hours: float, now: float) -> Iterator[Verdict]:
+    """How long ago a run ended well, if any ever did."""
+    for row in ask(_ATTEMPT):
+        good = row["good_ended_at"]
+        since = None if good is None else (now - good / 1000) / 3_600
         yield Verdict(
             rule="run_late",
-            state="unknown" if hours is None else "alert" if hours > run_late else "ok",
+            state="alert" if since is None or since > hours else "ok",
             says=(
                 "no run has ended well yet"
-                if hours is None or row is None
-                else f"the last good run ended {hours:.1f} hours ago, {row['good_ended_at_utc']};"
-                f" alarms after {run_late:g}"
+                if since is None
+                else f"the last good run ended {since:.1f} hours ago, {row['good_ended_at_utc']};"
+                f" alarms after {hours:g}"
             ),
-            figure=hours,
-            threshold=run_late,
+            figure=since,
+            threshold=hours,
             as_of=as_of,
-            query=query,
+            query=_ATTEMPT,
         )

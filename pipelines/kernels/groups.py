@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.kernels.columns import Ints, flat, group_starts, ints
+from pipelines.kernels.columns import Bools, Ints, flat, group_starts, ints
 
 _MOST_CODES = 2**62
+_MOST_CELLS = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,3 +66,29 @@ def group_by(*codes: Ints) -> Groups:
 def group_equal(*columns: Any) -> Groups:
     """Groups rows that say the same in all columns; a null says the same as another."""
     return group_by(*(ints(flat(each).dictionary_encode("encode").indices) for each in columns))
+
+
+def tally_equal(is_counted: Bools, *columns: Any) -> tuple[Ints, Ints]:
+    """Counts rows by what they say in all columns, without putting them in order.
+
+    Args:
+      is_counted: [rows] those that count.
+      columns: each [rows], of few different values; a null says the same as another.
+
+    Returns:
+      [groups] a row of each, and [groups] how many there are.
+    """
+    rows = np.flatnonzero(is_counted)
+    joint, width = np.zeros(len(rows), dtype=np.int64), 1
+    for column in columns:
+        encoded = flat(column).dictionary_encode("encode")
+        joint = joint * len(encoded.dictionary) + ints(encoded.indices)[rows]
+        width *= len(encoded.dictionary)
+        if width > _MOST_CELLS:
+            joint = np.unique(joint, return_inverse=True)[1]
+            width = len(joint)
+    sizes = np.bincount(joint, minlength=width)
+    one = np.zeros(len(sizes), dtype=np.int64)
+    one[joint] = rows
+    there = np.flatnonzero(sizes)
+    return one[there], sizes[there]

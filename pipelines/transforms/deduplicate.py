@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.calendar import derived_time_ms
-from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints
+from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints, take
+from pipelines.kernels.groups import tally_equal
 from pipelines.kernels.multisets import is_repeated
 from pipelines.transforms.acts import VIEWS, doings
 from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of, sum_by_key
@@ -16,11 +17,7 @@ from pipelines.transforms.rejects import count_rejects
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
-    ARRIVAL_COUNTS,
-    ARRIVAL_PARTS,
     EMAILS,
-    LANDING_COUNTS,
-    LANDING_PARTS,
     LANDINGS,
     QUALITY_COUNTS,
     QUALITY_PARTS,
@@ -49,14 +46,17 @@ def drop_duplicates(
     (through emails), pin_clicks, landings, doings, rejects, and counts for the daily and quality
     tables.
     """
-    standing, quality, arrivals = {}, [], []
+    standing, quality, landings, arrivals = {}, [], [], []
     kinds = {name: table for name, table in tables.items() if name in EVENTS}
     for name, repeated in _repeated(kinds).items():
         events = kinds[name]
         agent = events["user_agent_class"]
         crawled = bools(pc.is_in(agent, pa.array(_CRAWLERS)))
+        day = days_of(events, sites) if {"quality_parts", "landing_parts"} & wanted.names else None
         if "quality_parts" in wanted:
-            quality.append(_quality(name, events, repeated, crawled, sites))
+            quality.append(_quality(name, events, day, repeated, crawled))
+        if "landing_parts" in wanted and name == "pin_visit":
+            landings.append(_landings(events, day, ~repeated & ~crawled))
         if "arrival_parts" in wanted:
             arrivals.append(_arrivals(events, repeated))
         is_crawler = pc.equal(agent, "pinterestbot")
@@ -76,7 +76,7 @@ def drop_duplicates(
         emails=lambda: _emails(kept("identify")),
         pin_clicks=lambda: _with_precedence(kept("pin")),
         landings=lambda: kept("pin_visit", LANDINGS.names),
-        landing_parts=lambda: _landing_parts(kept("pin_visit"), sites),
+        landing_parts=lambda: pa.concat_tables(landings),
         doings=lambda: doings({name: kept(name) for name in (*VIEWS, "engage")}),
         rejects=lambda: refused()["rejects"],
         daily_parts=lambda: pa.concat_tables(
@@ -203,7 +203,7 @@ def _as_text(column: pa.Array) -> pa.Array:
 
 
 def _quality(
-    name: str, events: pa.Table, repeated: Bools, crawled: Bools, sites: Mapping[str, Site]
+    name: str, events: pa.Table, day: pa.Array, repeated: Bools, crawled: Bools
 ) -> pa.Table:
     # A file of past orders is history, not news that came late.
     is_file = bools(pc.equal(events["source"], "file"))
@@ -222,7 +222,7 @@ def _quality(
     table = pa.table(
         {
             "site_id": events["site_id"],
-            "day": days_of(events, sites),
+            "day": day,
             "event_name": pa.array([name] * len(events), pa.string()),
             **{column: counts[column].astype(np.int64) for column in QUALITY_COUNTS},
         }
@@ -232,32 +232,23 @@ def _quality(
 
 def _arrivals(events: pa.Table, repeated: Bools) -> pa.Table:
     """ARRIVAL_PARTS: when events came, and from where."""
-    came = events.filter(pa.array(~repeated))
-    table = pa.table(
-        {
-            "site_id": came["site_id"],
-            "hour_at": ints(came["received_time_ms"]) // _HOUR_MS * _HOUR_MS,
-            "source": came["source"],
-            "events": np.ones(len(came), dtype=np.int64),
-        }
-    )
-    return sum_by_key(table, ARRIVAL_PARTS, ARRIVAL_COUNTS)
+    hour = ints(events["received_time_ms"]) // _HOUR_MS * _HOUR_MS
+    came = {"site_id": events["site_id"], "hour_at": pa.array(hour), "source": events["source"]}
+    one, size = tally_equal(~repeated, *came.values())
+    return pa.table({**{name: take(column, one) for name, column in came.items()}, "events": size})
 
 
-def _landing_parts(visits: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
-    """LANDING_PARTS: what people landed with. Crawlers are no visitors."""
-    landed = visits.filter(pc.invert(visits["is_crawler"]))
-    table = pa.table(
-        {
-            "site_id": landed["site_id"],
-            "day": days_of(landed, sites),
-            "user_agent_class": landed["user_agent_class"],
-            "match_method": landed["match_method"],
-            "token_carrier": pc.fill_null(landed["token_carrier"], "(none)"),
-            "landings": np.ones(len(landed), dtype=np.int64),
-        }
-    )
-    return sum_by_key(table, LANDING_PARTS, LANDING_COUNTS)
+def _landings(visits: pa.Table, day: pa.Array, is_counted: Bools) -> pa.Table:
+    """LANDING_PARTS: what people landed with."""
+    landed = {
+        "site_id": visits["site_id"],
+        "day": day,
+        **{name: visits[name] for name in ("user_agent_class", "match_method", "token_carrier")},
+    }
+    one, size = tally_equal(is_counted, *landed.values())
+    parts = {name: take(column, one) for name, column in landed.items()}
+    parts["token_carrier"] = pc.fill_null(parts["token_carrier"], "(none)")
+    return pa.table({**parts, "landings": size})
 
 
 def _daily_counts(

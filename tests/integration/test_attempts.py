@@ -1,5 +1,7 @@
 """How the last run ended is noted in the database, whether it published anything or not."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import text
 
@@ -11,7 +13,7 @@ from schemas.settings import Home
 from tests.integration.publishing import attribute, fill, happened, shown
 
 
-def last_attempt(home: Home) -> dict[str, object]:
+def last_attempt(home: Home) -> dict[str, Any]:
     """What readers see of it."""
     engine = open_database(home)
     with engine.connect() as connection:

@@ -30,8 +30,8 @@ def answers(engine: Engine) -> Answers:
     """Everything that readers see."""
     found: Answers = {}
     with engine.connect() as connection:
-        # Half of pinner_sphere is of a later table; the other is current_pinner_spheres. Of attempts
-        # older releases know only what was published.
+        # Half of pinner_sphere is of a later table; the other is current_pinner_spheres. Of
+        # attempts older releases know only what was published.
         untold = {"pinner_sphere", "last_attempt"}
         for view in view_definitions(engine.dialect.name).keys() - untold:
             rows = connection.execute(text(f"SELECT * FROM {view}")).all()

@@ -1,13 +1,15 @@
 """Rows gathered by code: every row in one group, whatever the codes."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.kernels.groups import Groups, group_by, group_equal
+from pipelines.kernels import groups
+from pipelines.kernels.groups import Groups, group_by, group_equal, tally_equal
 
 CODES = st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 2)), max_size=20)
 
@@ -58,3 +60,23 @@ def test_a_null_is_a_value_like_another() -> None:
     day = pa.array(["a", "a", "a", "b"])
 
     assert sorted(members(group_equal(model, day))) == [[0, 2], [1], [3]]
+
+
+@pytest.mark.parametrize("most", [2**20, 2])
+def test_a_tally_counts_what_a_counter_counts(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """However many values there are, and whether anything counts at all."""
+    monkeypatch.setattr(groups, "_MOST_CELLS", most)
+    site, day = ["a", "b", "a", "a", "b", "a"], [1, 1, 2, 1, 1, 2]
+    carrier = [None, "q", None, "q", "q", None]
+    is_counted = np.array([True, True, False, True, True, True])
+    columns = (pa.array(site), pa.array(day), pa.chunked_array([carrier]))
+
+    one, size = tally_equal(is_counted, *columns)
+
+    rows = list(zip(site, day, carrier, strict=True))
+    told = {rows[row]: count for row, count in zip(one.tolist(), size.tolist(), strict=True)}
+    counted = [row for row, counts in zip(rows, is_counted, strict=True) if counts]
+    assert told == Counter(counted)
+    assert is_counted[one].all()
+    for part in tally_equal(np.zeros(6, np.bool_), *columns):
+        assert part.tolist() == []
