@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from console.blocks import Empty, Page, Table
-from console.choices import ChoiceError
+from console.choices import ChoiceError, UnknownError
 from console.contents import PAGES, QUESTIONS, Entry
 from console.database import Database
 from console.exports import BATCH_ROWS, sql_text, write_csv, write_parquet
@@ -56,6 +56,7 @@ def build_app(home: Home, door: Door) -> ASGIApp:
         routes=routes,
         lifespan=lifespan,
         exception_handlers={
+            UnknownError: _refuse(404, "That is not in this run"),
             ChoiceError: _refuse(400, "That address cannot be answered"),
             NoRunError: _refuse(200, "Nothing to show yet"),
             SettingsError: _refuse(503, "The database cannot be read"),
@@ -91,7 +92,7 @@ class _Console:
         """Endpoint of the rows behind a figure, as a page."""
         question = _question(request)
         with self._reading(request) as (published, choices, ask):
-            first = next(ask.batches(question.name, MOST_ROWS_SHOWN + 1), [])
+            first = ask.first(question.name, MOST_ROWS_SHOWN + 1)
         shown = first[:MOST_ROWS_SHOWN]
         note = question.note
         if len(first) > MOST_ROWS_SHOWN:

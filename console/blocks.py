@@ -77,6 +77,36 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """A part of a question's rows that the server finds and orders: too many for one page.
+
+    Args:
+      title: what they are.
+      rows: those of this page.
+      question: whose rows; it takes `search`, `sort` and `order`.
+      sort: the column they are ordered by.
+      order: `asc` or `desc`.
+      sortable: the columns they can be ordered by.
+      page: which part, from 1.
+      pages: how many parts there are.
+      found: rows of all parts.
+      note: what must be known before they are used.
+    """
+
+    title: str
+    rows: Sequence[Row]
+    question: str
+    sort: str
+    order: str
+    sortable: Sequence[str]
+    page: int
+    pages: int
+    found: int
+    note: str = ""
+    template: ClassVar[str] = "listing"
+
+
+@dataclass(frozen=True)
 class Picture:
     """A drawing made on the server, with words for those who do not see it.
 
@@ -100,7 +130,7 @@ class Empty:
     template: ClassVar[str] = "empty"
 
 
-Block = Figures | Chart | Table | Picture | Empty
+Block = Figures | Chart | Table | Listing | Picture | Empty
 
 
 @dataclass(frozen=True)

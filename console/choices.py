@@ -15,12 +15,16 @@ from schemas.models import DEFAULT_MODEL, MODELS
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LONGEST_KEY = 300
-# Keys of one pinner, one pin, and what is looked for: pages of their own ask for them.
-KEYS = ("pinner", "pin", "search")
+# One pinner, one pin, what is looked for and how it is ordered: pages of their own ask for them.
+KEYS = ("pinner", "pin", "search", "sort", "order", "page")
 
 
 class ChoiceError(UsageError):
     """A parameter of the page's address is wrong: HTTP 400."""
+
+
+class UnknownError(ChoiceError):
+    """The address is sound, but nothing of that name is in the run: HTTP 404."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,9 @@ class Choices:
     pinner: str = ""
     pin: str = ""
     search: str = ""
+    sort: str = ""
+    order: str = ""
+    page: str = ""
 
     @property
     def site(self) -> str:
@@ -87,6 +94,10 @@ class Choices:
     def but(self, **changes: Any) -> "Choices":
         """These choices with others in their place."""
         return replace(self, **changes)
+
+    def elsewhere(self) -> "Choices":
+        """What holds on every page: these choices without keys."""
+        return self.but(**dict.fromkeys(KEYS, ""))
 
     def query(self, **changes: Any) -> str:
         """The query of an address, without its question mark."""

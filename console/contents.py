@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from console.blocks import Page
 from console.choices import Choices
-from console.pages import overview, products
+from console.pages import cascade, overview, pinner, pinners, products
 from console.questions import Ask, Question, join_questions
 
 
@@ -27,6 +27,9 @@ class Entry(NamedTuple):
 PAGES = (
     Entry("/", "Overview", overview.QUESTIONS, overview.build),
     Entry("/products", "Products", products.QUESTIONS, products.build),
+    Entry("/pinners", "Pinners", pinners.QUESTIONS, pinners.build),
+    Entry("/pinner", "One pinner", pinner.QUESTIONS, pinner.build, "pinner", pinner.top),
+    Entry("/cascade", "One pin", cascade.QUESTIONS, cascade.build, "pin", cascade.top),
 )
 QUESTIONS = join_questions(entry.questions for entry in PAGES)
 # Where a link in a table leads: the page, and the field of Choices that the value goes into.

@@ -1,7 +1,8 @@
 """Questions: one SELECT over the views each, and all that can be made of its rows."""
 
+import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -91,9 +92,14 @@ class Ask:
         """All rows of a question's answer; `more` are other values of its parameters."""
         return [row for rows in self.batches(name, 10_000, more) for row in rows]
 
+    def first(self, name: str, count: int, **more: str) -> list[Row]:
+        """The first rows of an answer; the others are not read."""
+        with contextlib.closing(self.batches(name, count, more)) as batches:
+            return next(batches, [])
+
     def batches(
         self, name: str, size: int, more: Mapping[str, str] = MappingProxyType({})
-    ) -> Iterator[list[Row]]:
+    ) -> Generator[list[Row]]:
         """The same in batches, for answers that need not fit into memory."""
         question = self._questions[name]
         known = {**self._parameters, **more}

@@ -34,6 +34,9 @@ class Links(Protocol):
     def thing(self, kind: str, value: Any) -> str:
         """To the page of a pinner, a pin, a product."""
 
+    def here(self, **changes: Any) -> str:
+        """To this page with other choices."""
+
 
 @dataclass(frozen=True)
 class WebLinks:
@@ -56,8 +59,11 @@ class WebLinks:
         if target is None or value is None:
             return ""
         path, key = target
-        about_it = self.choices.but(pinner="", pin="", search="").query(**{key: value})
-        return f"{path}?{about_it}"
+        return f"{path}?{self.choices.elsewhere().query(**{key: value})}"
+
+    def here(self, **changes: Any) -> str:
+        """This page, whichever it is, with other choices."""
+        return f"?{self.choices.query(**changes)}"
 
 
 @functools.cache

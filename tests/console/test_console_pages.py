@@ -11,7 +11,9 @@ from tests.known_home import known_world
 
 VIEWS = set(view_definitions("sqlite"))
 READ = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)", re.IGNORECASE)
-NAMED = re.compile(r"(?:\bWITH\s+(?:RECURSIVE\s+)?|,\s*)(\w+)\s+AS\s*\(", re.IGNORECASE)
+NAMED = re.compile(
+    r"(?:\bWITH\s+(?:RECURSIVE\s+)?|,\s*)(\w+)\s+AS\s*(?:MATERIALIZED\s*)?\(", re.IGNORECASE
+)
 
 
 def value(page: str, label: str) -> str:
