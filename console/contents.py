@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from console.blocks import Page
 from console.choices import Choices
-from console.pages import overview
+from console.pages import overview, quality, relationships, slots
 from console.questions import Ask, Question, join_questions
 
 
@@ -24,7 +24,12 @@ class Entry(NamedTuple):
     top: Callable[[Ask], str | None] | None = None
 
 
-PAGES = (Entry("/", "Overview", overview.QUESTIONS, overview.build),)
+PAGES = (
+    Entry("/", "Overview", overview.QUESTIONS, overview.build),
+    Entry("/slots", "Slots and recommenders", slots.QUESTIONS, slots.build),
+    Entry("/relationships", "Relationships", relationships.QUESTIONS, relationships.build),
+    Entry("/quality", "Data quality", quality.QUESTIONS, quality.build),
+)
 QUESTIONS = join_questions(entry.questions for entry in PAGES)
 # Where a link in a table leads: the page, and the field of Choices that the value goes into.
 TARGETS = {

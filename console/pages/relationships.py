@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date, timedelta
 
 from console.blocks import Block, Chart, Empty, Figure, Figures, Page, Table
 from console.charts import sankey, stacked_bars
 from console.choices import Choices
+from console.days import every_day
 from console.pages import loyalty
 from console.questions import Ask, Question, Row
 from schemas.ladder import RUNGS
@@ -144,7 +144,7 @@ def build(ask: Ask, choices: Choices) -> Page:
         "Relationships",
         [
             *_stages(ask),
-            *_ladder(ask, choices),
+            *_ladder(ask),
             *loyalty.retention_blocks(ask),
             *loyalty.fan_club_blocks(ask, choices),
         ],
@@ -211,7 +211,7 @@ def _move_values(rows: Sequence[Row]) -> list[Block]:
     return [Table("What a move is worth", rows, "move_worth", note)]
 
 
-def _ladder(ask: Ask, choices: Choices) -> list[Block]:
+def _ladder(ask: Ask) -> list[Block]:
     rows = ask("ladder_days")
     if not rows:
         return [
@@ -221,7 +221,7 @@ def _ladder(ask: Ask, choices: Choices) -> list[Block]:
                 " events arrive.",
             )
         ]
-    days = _days(rows[0]["day"], rows[-1]["day"])
+    days = every_day(rows[0]["day"], rows[-1]["day"])
     people: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for row in rows:
         people[row["rung"]][row["day"]] = row["people"]
@@ -257,8 +257,3 @@ def _conversion(moves: Sequence[Row]) -> list[Figure]:
         )
         for label, direction in (("Up", "up"), ("Down", "down"), ("Away", "left"))
     ]
-
-
-def _days(first: str, last: str) -> list[str]:
-    begin, end = date.fromisoformat(first), date.fromisoformat(last)
-    return [(begin + timedelta(days=n)).isoformat() for n in range((end - begin).days + 1)]
