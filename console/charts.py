@@ -20,6 +20,7 @@ PALETTE = ("#0072b2", "#d55e00", "#009268", "#b0609a", "#8a6d1f", "#808890")
 SYMBOLS = ("circle", "rect", "triangle", "diamond", "roundRect")
 """Of the models: in print, all greys are one."""
 _DASHES: tuple[Any, ...] = ("solid", "dashed", "dotted", [8, 3, 2, 3])
+_LEAST_HEIGHT = 192  # the style sheet keeps so much free
 _SPOKEN = 10  # nobody listens to more
 _SPOKEN_TOPS = (0.01, 0.05, 0.1, 0.2, 0.5)
 _LABELLED = 12  # columns of a heat map; more leave no room for figures in the cells
@@ -39,7 +40,7 @@ def line_with_greys(
         "xAxis": {"type": "category", "data": list(weeks), "axisLabel": {"formatter": "=day"}},
         "yAxis": {"type": "value", "axisLabel": {"formatter": "=money"}},
         "tooltip": {"trigger": "axis", "valueFormatter": "=money"},
-        "legend": {"data": list(series)},
+        "legend": _legend(series),
         "series": [
             {
                 "type": "line",
@@ -88,10 +89,11 @@ def dots_per_model(
         for place, model in enumerate(MODELS)
     ]
     return _said(about, said[:_SPOKEN]) | {
+        "grid": _grid(top=40),
         "xAxis": {"type": "value", "axisLabel": {"formatter": f"={kind}", "hideOverlap": True}},
         "yAxis": _names(keys),
         "tooltip": {"trigger": "item", "valueFormatter": f"={kind}"},
-        "legend": {"data": list(MODELS), "itemWidth": 14},
+        "legend": _legend(MODELS) | {"itemWidth": 14},
         "series": [
             {
                 "type": "lines",
@@ -121,7 +123,7 @@ def stacked_bars(
         "xAxis": {"type": "category", "data": list(times), "axisLabel": {"formatter": f"={time}"}},
         "yAxis": {"type": "value", "axisLabel": {"formatter": f"={kind}"}},
         "tooltip": {"trigger": "axis", "valueFormatter": f"={kind}"},
-        "legend": {"data": list(series)},
+        "legend": _legend(series),
         "series": [
             {
                 "type": "bar",
@@ -140,7 +142,7 @@ def bars(values: Mapping[str, float | None], name: str, kind: str, about: str) -
     """A horizontal bar for each key, the first on top; `name` is what the values are."""
     said = [f"{key}: {say(value, kind)}." for key, value in values.items() if value is not None]
     return _said(about, said[:_SPOKEN]) | {
-        "grid": {"top": 8},
+        "grid": _grid(),
         "xAxis": {"type": "value", "axisLabel": {"formatter": f"={kind}", "hideOverlap": True}},
         "yAxis": _names(list(values)),
         "tooltip": {"trigger": "axis", "valueFormatter": f"={kind}"},
@@ -216,13 +218,13 @@ def heat_map(
             at = [columns.index(row[x]), lines.index(row[y]), row[value]]
             cells.append({"value": at} | ({} if row[is_over] else {"itemStyle": _GOES_ON}))
             values.append(row[value])
-    said = [f"{len(lines)} lines from {lines[0]} to {lines[-1]}."] if lines else ["Nothing."]
+    said = [f"Lines from {lines[0]} to {lines[-1]}."] if lines else ["Nothing."]
     if values:
         said.append(f"Values from {say(min(values), kind)} to {say(max(values), kind)}.")
     if any("itemStyle" in cell for cell in cells):
         said.append("Cells with a dashed edge still go on.")
     return _said(about, said) | {
-        "grid": {"top": 8, "bottom": 64},
+        "grid": _grid(bottom=64),
         "xAxis": {"type": "category", "data": [str(each) for each in columns]},
         "yAxis": _names([str(each) for each in lines]),
         "tooltip": {"trigger": "item", "valueFormatter": f"={kind}"},
@@ -267,7 +269,7 @@ def curve(curves: Mapping[str, Sequence[tuple[float, float]]], about: str) -> Op
         }
         for (name, points), color, dash in zip(curves.items(), PALETTE, _DASHES, strict=False)
     ]
-    equal = {
+    equal: Option = {
         "type": "line",
         "name": "all equal",
         "color": GREY,
@@ -286,14 +288,14 @@ def curve(curves: Mapping[str, Sequence[tuple[float, float]]], about: str) -> Op
         "xAxis": axis | {"max": 1},
         "yAxis": axis,
         "tooltip": {"trigger": "axis", "valueFormatter": "=share"},
-        "legend": {"data": [each["name"] for each in [*series, equal]]},
+        "legend": _legend([*curves, equal["name"]]),
         "series": [*series, equal],
     }
 
 
-def height_of(keys: int) -> int:
-    """Pixels that a chart with so many keys below each other needs."""
-    return 110 + 26 * keys
+def height_of(keys: int, around: int = 40) -> int:
+    """Pixels that a chart with so many keys below each other needs, with what is around them."""
+    return max(around + 26 * keys, _LEAST_HEIGHT)
 
 
 def say(value: float, kind: str) -> str:
@@ -318,6 +320,15 @@ def _say_line(name: str, times: Sequence[str], values: Values, kind: str) -> str
         f"{name}: {len(points)} points from {points[0][1]} to {points[-1][1]}, least"
         f" {say(least[0], kind)} ({least[1]}), most {say(most[0], kind)} ({most[1]})."
     )
+
+
+def _grid(top: int = 8, bottom: int = 8) -> Option:
+    """Room around the axes; the last figure of an axis stands out to the right."""
+    return {"left": 8, "right": 40, "top": top, "bottom": bottom, "containLabel": True}
+
+
+def _legend(names: Iterable[str]) -> Option:
+    return {"data": list(names), "top": 0}
 
 
 def _names(names: Sequence[str]) -> Option:

@@ -5,7 +5,16 @@ from typing import NamedTuple
 
 from console.blocks import Page
 from console.choices import Choices
-from console.pages import cascade, overview, pinner, pinners, products
+from console.pages import (
+    cascade,
+    overview,
+    pinner,
+    pinners,
+    products,
+    quality,
+    relationships,
+    slots,
+)
 from console.questions import Ask, Question, join_questions
 
 
@@ -27,9 +36,12 @@ class Entry(NamedTuple):
 PAGES = (
     Entry("/", "Overview", overview.QUESTIONS, overview.build),
     Entry("/products", "Products", products.QUESTIONS, products.build),
+    Entry("/slots", "Slots and recommenders", slots.QUESTIONS, slots.build),
     Entry("/pinners", "Pinners", pinners.QUESTIONS, pinners.build),
     Entry("/pinner", "One pinner", pinner.QUESTIONS, pinner.build, "pinner", pinner.top),
     Entry("/cascade", "One pin", cascade.QUESTIONS, cascade.build, "pin", cascade.top),
+    Entry("/relationships", "Relationships", relationships.QUESTIONS, relationships.build),
+    Entry("/quality", "Data quality", quality.QUESTIONS, quality.build),
 )
 QUESTIONS = join_questions(entry.questions for entry in PAGES)
 # Where a link in a table leads: the page, and the field of Choices that the value goes into.

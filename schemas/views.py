@@ -88,7 +88,10 @@ def _with_unattributed(names: list[str]) -> str:
 
 def _published_run(dialect: str) -> str:
     """What readers may know of the run they see: its manifest, and the settings it went by."""
-    columns = "run_id, run_number, code_version, events, is_full, ledger, settings"
+    columns = (
+        "run_id, run_number, code_version, events, rows AS rows_written, duration_seconds, is_full,"
+        " ledger, settings, invariants"
+    )
     times = ", ".join(f"{name}, {_utc(name, dialect)} AS {name}_utc" for name in _RUN_TIMES)
     return f"SELECT {columns}, {times} FROM runs WHERE run_number = {_NUMBER}"
 

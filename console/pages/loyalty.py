@@ -1,5 +1,6 @@
 """How well people are kept and how much the keenest pinners bring: parts of Relationships."""
 
+from collections.abc import Sequence
 from itertools import groupby
 
 from console.blocks import Block, Chart, Empty, Figure, Figures, Table
@@ -54,7 +55,7 @@ SELECT population, activity, since AS watched_from, lapse_months, people, lost,
        lost_a_year, lost_a_year_low, lost_a_year_high, yardstick_lost_a_year
 FROM retention_half_life
 WHERE site_id = :site
-ORDER BY activity, since, population""",
+ORDER BY activity, since, CASE population WHEN 'pinners' THEN 1 WHEN 'reached' THEN 2 ELSE 3 END""",
         {
             "population": "text",
             "activity": "text",
@@ -130,20 +131,32 @@ def retention_blocks(ask: Ask) -> list[Block]:
                 "Choose more days: people enter by their first pin, landing or order.",
             )
         ]
-    blocks: list[Block] = [
-        _cohorts(population, list(cells))
+    cohorts = {
+        population: list(cells)
         for population, cells in groupby(rows, key=lambda row: row["population"])
+    }
+    return [
+        *(_cohorts(name, cohorts[name]) for name in _POPULATIONS if name in cohorts),
+        *_half_lives(ask("retention_half_lives")),
     ]
-    lives = ask("retention_half_lives")
-    if lives:
-        watched = [
-            row for row in lives if (row["activity"], row["watched_from"]) == ("act", "entry")
+
+
+def _half_lives(rows: Sequence[Row]) -> list[Block]:
+    if not any(row["people"] for row in rows):
+        return [
+            Empty(
+                "Too little data to tell how fast people are lost.",
+                f"Lost is who is silent for {rows[0]['lapse_months']} whole months: it takes more"
+                " months than that."
+                if rows
+                else "Nobody has done anything yet.",
+            )
         ]
-        blocks += [
-            Figures([_half_life(row) for row in watched], "How fast people are lost"),
-            Table("Half-lives", lives, "retention_half_lives", QUESTIONS[1].note),
-        ]
-    return blocks
+    watched = [row for row in rows if (row["activity"], row["watched_from"]) == ("act", "entry")]
+    return [
+        Figures([_half_life(row) for row in watched], "How fast people are lost"),
+        Table("Half-lives", rows, "retention_half_lives", QUESTIONS[1].note),
+    ]
 
 
 def _cohorts(population: str, cells: list[Row]) -> Block:
@@ -162,7 +175,7 @@ def _cohorts(population: str, cells: list[Row]) -> Block:
         heat_map(cells, *names, "share", f"Part that is active so many months after. {label}"),
         "retention_cohorts",
         note,
-        height_of(len(months)) + 40,
+        height_of(len(months), around=104),
     )
 
 

@@ -2,19 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date, timedelta
 
 from console.blocks import Block, Chart, Empty, Figure, Figures, Page, Table
 from console.charts import sankey, stacked_bars
 from console.choices import Choices
+from console.days import every_day
 from console.pages import loyalty
 from console.questions import Ask, Question, Row
-from schemas.ladder import RUNGS
+from schemas.ladder import NEW, RUNGS
 from schemas.stages import NEW_PINNER, STAGES
 
 _TOP_DOWN = (*reversed(STAGES), NEW_PINNER)
 _MONTHS = "month BETWEEN SUBSTR(:since, 1, 7) AND SUBSTR(:until, 1, 7)"
 _PLACES = " ".join(f"WHEN '{stage}' THEN {place}" for place, stage in enumerate(_TOP_DOWN))
+_RUNG_PLACES = " ".join(f"WHEN '{rung}' THEN {place}" for place, rung in enumerate((NEW, *RUNGS)))
 _NEXT_90 = "Credit of others' orders and own orders in the 90 days after the month"
 _OBSERVED = (
     "No experiment: not causal. Who moves up differs from who stays in more than the move. An"
@@ -123,7 +124,7 @@ SELECT from_rung, to_rung, direction, SUM(moves) AS moves,
 FROM ladder_conversion
 WHERE site_id = :site AND dimension = 'all' AND {_MONTHS}
 GROUP BY from_rung, to_rung, direction
-ORDER BY from_rung, moves DESC, to_rung""",
+ORDER BY CASE from_rung {_RUNG_PLACES} ELSE 9 END, CASE to_rung {_RUNG_PLACES} ELSE 9 END""",
         {
             "from_rung": "text",
             "to_rung": "text",
@@ -144,7 +145,7 @@ def build(ask: Ask, choices: Choices) -> Page:
         "Relationships",
         [
             *_stages(ask),
-            *_ladder(ask, choices),
+            *_ladder(ask),
             *loyalty.retention_blocks(ask),
             *loyalty.fan_club_blocks(ask, choices),
         ],
@@ -165,7 +166,7 @@ def _stages(ask: Ask) -> list[Block]:
     over = [row for row in rows if row["is_over"]]
     shown = over or rows
     span = (
-        f"All months in these days that are over, {max(row['months'] for row in over)} at most."
+        "All months in these days that are over."
         if over
         else "No month in these days is over: moves of the month at work, which may be taken back."
     )
@@ -187,14 +188,15 @@ def _stages(ask: Ask) -> list[Block]:
 def _stage_values(rows: Sequence[Row]) -> list[Block]:
     if not rows:
         return []
-    newest = [row for row in rows if row["month"] == rows[0]["month"]]
-    state = "final" if rows[0]["is_final"] else "not final: its 90 days go on, or will"
+    # Of months that are not final, the first has most of its 90 days behind it.
+    told = rows[0] if rows[0]["is_final"] else rows[-1]
+    state = "" if told["is_final"] else ", which are not over: what is still to come is missing"
     return [
         Table(
-            f"What a stage is worth, {rows[0]['month']}",
-            newest,
+            f"What a stage is worth, {told['month']}",
+            [row for row in rows if row["month"] == told["month"]],
             "stage_worth",
-            f"{_NEXT_90}; this month is {state}. Overlapping: do not add up.",
+            f"{_NEXT_90}{state}. Overlapping: do not add up.",
         )
     ]
 
@@ -211,7 +213,7 @@ def _move_values(rows: Sequence[Row]) -> list[Block]:
     return [Table("What a move is worth", rows, "move_worth", note)]
 
 
-def _ladder(ask: Ask, choices: Choices) -> list[Block]:
+def _ladder(ask: Ask) -> list[Block]:
     rows = ask("ladder_days")
     if not rows:
         return [
@@ -221,7 +223,7 @@ def _ladder(ask: Ask, choices: Choices) -> list[Block]:
                 " events arrive.",
             )
         ]
-    days = _days(rows[0]["day"], rows[-1]["day"])
+    days = every_day(rows[0]["day"], rows[-1]["day"])
     people: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for row in rows:
         people[row["rung"]][row["day"]] = row["people"]
@@ -257,8 +259,3 @@ def _conversion(moves: Sequence[Row]) -> list[Figure]:
         )
         for label, direction in (("Up", "up"), ("Down", "down"), ("Away", "left"))
     ]
-
-
-def _days(first: str, last: str) -> list[str]:
-    begin, end = date.fromisoformat(first), date.fromisoformat(last)
-    return [(begin + timedelta(days=n)).isoformat() for n in range((end - begin).days + 1)]

@@ -1,5 +1,6 @@
 """Slots and recommenders: which earn their place on the page, and how much the model decides it."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,13 +12,14 @@ from schemas.models import MODELS
 from schemas.money import MICROS
 
 _DRAWN = 20
+_WORD = re.compile("KEY|NAME|TABLE")
 _WHOLE = "Over all days there are, whatever days are chosen."
 _COUNTED = (
     "Views, pins and visits by their own day, revenue by the day of the order, after refunds."
     " Direct: the product pinned is the product bought; assisted: the pin led to another one."
 )
 _ACTIVITY = """\
-SELECT KEY, SUM(views) AS views, SUM(pins) AS pins,
+SELECT KEY AS NAME, SUM(views) AS views, SUM(pins) AS pins,
        SUM(pins) * 1.0 / NULLIF(SUM(views), 0) AS pin_rate,
        SUM(pin_visits) AS pin_visits,
        SUM(pin_visits) * 1.0 / NULLIF(SUM(pins), 0) AS visits_per_pin,
@@ -30,18 +32,19 @@ WHERE site_id = :site AND model = :model AND day BETWEEN :since AND :until
 GROUP BY KEY
 ORDER BY SUM(credited_micros) DESC, KEY"""
 _BY_MODEL = """\
-SELECT KEY, model, SUM(credited_micros) AS credited_micros
+SELECT KEY AS NAME, model, SUM(credited_micros) AS credited_micros
 FROM TABLE
 WHERE site_id = :site AND day BETWEEN :since AND :until
 GROUP BY KEY, model
 ORDER BY KEY, model"""
 _CERTAINTY = """\
-SELECT key AS KEY, credited_micros, lowest_micros AS least_of_models_micros,
+SELECT key AS NAME, credited_micros, lowest_micros AS least_of_models_micros,
        highest_micros AS most_of_models_micros, ci_low_micros AS interval_low_micros,
-       ci_high_micros AS interval_high_micros, n_customers AS customers, n_effective,
+       ci_high_micros AS interval_high_micros, n_customers AS customers,
+       n_effective AS effective_customers,
        CASE WHEN ci_low_micros IS NULL THEN 'too little data' ELSE 'enough' END AS data
 FROM model_comparison
-WHERE site_id = :site AND model = :model AND dimension = 'DIMENSION'
+WHERE site_id = :site AND model = :model AND dimension = 'NAME'
 ORDER BY credited_micros DESC, key"""
 
 
@@ -66,7 +69,7 @@ class _Dimension(NamedTuple):
                 f"Which {self.name} earns its place: pins, visits and credited revenue?",
                 self._sql(_ACTIVITY),
                 {
-                    self.key: "text",
+                    self.name: "text",
                     "views": "count",
                     "pins": "count",
                     "pin_rate": "share",
@@ -84,7 +87,7 @@ class _Dimension(NamedTuple):
                 self.ask("by_model"),
                 f"How much is credited to each {self.name} under each model?",
                 self._sql(_BY_MODEL),
-                {self.key: "text", "model": "text", "credited_micros": "money"},
+                {self.name: "text", "model": "text", "credited_micros": "money"},
                 "One model at a time: each shares out the same orders.",
             ),
             Question(
@@ -92,14 +95,14 @@ class _Dimension(NamedTuple):
                 f"How sure is the credit of each {self.name}?",
                 self._sql(_CERTAINTY),
                 {
-                    self.key: "text",
+                    self.name: "text",
                     "credited_micros": "money",
                     "least_of_models_micros": "money",
                     "most_of_models_micros": "money",
                     "interval_low_micros": "money",
                     "interval_high_micros": "money",
                     "customers": "count",
-                    "n_effective": "number",
+                    "effective_customers": "number",
                     "data": "text",
                 },
                 _WHOLE,
@@ -107,8 +110,8 @@ class _Dimension(NamedTuple):
         )
 
     def _sql(self, text: str) -> str:
-        text = text.replace("KEY", self.key).replace("TABLE", self.table)
-        return text.replace("DIMENSION", self.name)
+        words = {"KEY": self.key, "TABLE": self.table, "NAME": self.name}
+        return _WORD.sub(lambda found: words[found[0]], text)
 
     def blocks(self, ask: Ask, choices: Choices) -> list[Block]:
         """What there is to see of it."""
@@ -117,7 +120,7 @@ class _Dimension(NamedTuple):
             return [Empty(f"No {self.names} in these days.", self.what_to_do)]
         drawn = rows[:_DRAWN]
         first = f"The first {_DRAWN} by credit. " if len(rows) > _DRAWN else ""
-        rates = {row[self.key]: row["pin_rate"] for row in drawn}
+        rates = {row[self.name]: row["pin_rate"] for row in drawn if row["pin_rate"] is not None}
         return [
             Table(f"{self.names.capitalize()}", rows, self.ask("activity"), _COUNTED),
             Chart(
@@ -131,25 +134,25 @@ class _Dimension(NamedTuple):
                 self.ask("by_model"),
                 f"{first}{choices.model} in colour. Where the dots of a line lie far apart, the"
                 " answer depends on the model.",
-                height_of(len(drawn)),
+                height_of(len(drawn), around=80),
             ),
             Chart(
                 f"Pin rate of {self.names}",
                 bars(rates, "pins for each view", "share", f"Pin rate of {self.names}"),
                 self.ask("activity"),
                 f"{first}Pins for each time it was shown.",
-                height_of(len(drawn)),
+                height_of(len(rates)),
             ),
             *self._certainty(ask),
         ]
 
     def _credit(self, rows: Sequence[Row], drawn: Sequence[Row]) -> dict[str, dict[str, float]]:
         credit: dict[str, dict[str, float]] = {
-            row[self.key]: dict.fromkeys(MODELS, 0.0) for row in drawn
+            row[self.name]: dict.fromkeys(MODELS, 0.0) for row in drawn
         }
         for row in rows:
-            if row[self.key] in credit:
-                credit[row[self.key]][row["model"]] = row["credited_micros"] / MICROS
+            if row[self.name] in credit:
+                credit[row[self.name]][row["model"]] = row["credited_micros"] / MICROS
         return credit
 
     def _certainty(self, ask: Ask) -> list[Block]:

@@ -85,8 +85,9 @@ function spellOut(value, colours, currency) {
     return value.map((each) => spellOut(each, colours, currency));
   }
   if (value !== null && typeof value === "object") {
+    // Data are never spelled out: a slot may be called "=money".
     return Object.fromEntries(Object.entries(value).map(
-      ([name, each]) => [name, spellOut(each, colours, currency)]));
+      ([name, each]) => [name, name === "data" ? each : spellOut(each, colours, currency)]));
   }
   if (typeof value === "string" && value.startsWith("--")) {
     return colours.getPropertyValue(value).trim();
@@ -130,7 +131,7 @@ function draw(element) {
     animation: false,
     backgroundColor: "transparent",
     aria: { enabled: true },
-    textStyle: { fontFamily: "inherit", color: colour("--ink") },
+    textStyle: { fontFamily: colours.fontFamily, color: colour("--ink") },
     ...spelled,
     grid: { left: 8, right: 16, top: 40, bottom: 8, containLabel: true, ...spelled.grid },
     legend: spelled.legend && { top: 0, textStyle: { color: colour("--ink") }, ...spelled.legend },
