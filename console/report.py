@@ -39,6 +39,10 @@ class ReportLinks:
         """Nowhere: it has no pages about each pinner."""
         return ""
 
+    def here(self, **_changes: Any) -> str:
+        """Nowhere: its choices were made when it was written."""
+        return ""
+
 
 class Section(NamedTuple):
     """A page of the report, and what it was asked with."""
