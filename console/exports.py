@@ -12,8 +12,11 @@ from console.values import machine_value
 from schemas.money import MICROS
 
 BATCH_ROWS = 10_000
-# A cell that begins so is run as a formula; also behind blanks, and on a cell's other lines.
-_FORMULA = re.compile(r"(^|[\r\n])([\s\ufeff]*)(?=[=+\-@\t\r\uff0b\uff0d\uff1d\uff20])")
+# A cell that begins so is run as a formula; also behind blanks, on a cell's other lines, and where
+# a spreadsheet takes something else than the comma for the end of a cell.
+_FORMULA = re.compile(
+    r"(^|\r\n|[\r\n;\t])((?:[^\S\r\n\t]|[\ufeff\u200b])*)(?=[=+\-@\t\r\uff0b\uff0d\uff1d\uff20])"
+)
 
 
 def file_columns(question: Question) -> dict[str, str]:

@@ -118,7 +118,7 @@ class Guard:
             return None
         if _is_same(request.query_params.get("token", ""), self._door.token):
             # No redirect: after a click in a mail, it would come without the strict cookie.
-            path = quote("/" + request.url.path.lstrip("/\\"))
+            path = quote("/" + request.scope["path"].lstrip("/\\"))
             rest = [pair for pair in parse_qsl(request.url.query) if pair[0] != "token"]
             answer = HTMLResponse(self._sign_in("", f"{path}?{urlencode(rest)}"))
             return self._with_cookie(request, answer)

@@ -1,6 +1,7 @@
 """`pinsphere report`: the console's pages as one file that needs no network and prints well."""
 
 import base64
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,12 +65,8 @@ def write_report(home: Home, path: Path, given: Mapping[str, str]) -> int:
       NoRunError: nothing is published.
       ChoiceError: a choice breaks its contract.
     """
-    database = Database(home)
-    try:
-        with database.snapshot() as connection:
-            content = render_report(connection, given).encode()
-    finally:
-        database.close()
+    with contextlib.closing(Database(home)) as database, database.snapshot() as connection:
+        content = render_report(connection, given).encode()
     with DurableFolder(path.parent) as folder:
         return folder.place(path, lambda file: file.write(content))
 

@@ -79,8 +79,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
-    except socket.gaierror as error:
-        raise SettingsError(f"--host {host!r} is no address: {error.strerror}") from None
+    except (socket.gaierror, UnicodeError) as error:
+        raise SettingsError(f"--host {host!r} is no address: {error}") from None
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise SettingsError(f"cannot listen at {host} port {port}: {error.strerror}") from None

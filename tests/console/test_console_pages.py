@@ -70,3 +70,11 @@ def test_the_overview_agrees_with_the_books(console: TestClient) -> None:
         _, _, _, total, credited, unattributed = row.split(",")
         assert round(float(total) * 1e6) == net
         assert round((float(credited) + float(unattributed)) * 1e6) == net
+
+
+def test_of_days_without_pins_the_page_says_what_to_do(console: TestClient) -> None:
+    """An empty chart would look like a fault."""
+    answer = console.get("/", params={"since": "2001-01-01", "until": "2001-01-02"})
+
+    assert answer.status_code == 200
+    assert "No pins in these days." in answer.text

@@ -1,0 +1,172 @@
+"""The console's handle on the database: it reads one run, and can write nothing."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, Engine, insert, select, text
+from sqlalchemy.exc import DBAPIError
+from starlette.testclient import TestClient
+
+from console.app import build_app
+from console.database import Database
+from console.guard import Door
+from console.reading import read
+from pipelines.io.database import open_database, upgrade_database
+from pipelines.io.runs import PublishedRun, show_run, shown_run
+from schemas.settings import Home
+from schemas.tables import Run
+from tests.console.conftest import BOTH
+
+WRITES = (
+    "DELETE FROM pins",
+    "UPDATE current_run SET run_number = 0",
+    "INSERT INTO erasures (site_id) VALUES ('x')",
+    "DROP VIEW current_pins",
+    "CREATE TABLE mine (x int)",
+)
+SETTINGS = (
+    '{"sites": {"acme": {"currency": "GBP", "time_zone": "Europe/London", "window_days": 30.0,'
+    ' "half_life_days": 7.0}}}'
+)
+
+
+@pytest.fixture(params=BOTH)
+def owned(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Home, Engine]]:
+    """A home as its owner has it, who may do everything, and a writer's engine on it."""
+    known: Home = request.getfixturevalue("known_home")
+    if request.param == "postgresql":
+        _, url = request.getfixturevalue("postgres_home")
+        monkeypatch.setenv("DATABASE_URL", url.replace("reader@", "pinsphere@"))
+    for file in known.path.glob("pinsphere.db*"):
+        shutil.copy(file, tmp_path)
+    engine = open_database(Home(tmp_path), must_exist=True)
+    yield Home(tmp_path), engine
+    engine.dispose()
+
+
+@contextlib.contextmanager
+def reading(home: Home) -> Iterator[Connection]:
+    """A snapshot as a page has it."""
+    with contextlib.closing(Database(home)) as database, database.snapshot() as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("sql", WRITES)
+def test_nothing_can_be_written_through_the_consoles_handle(owned, sql):
+    """Even as the owner of all tables, and were there a hole in a page."""
+    home, _ = owned
+
+    with pytest.raises(DBAPIError, match=r"read-?only"), reading(home) as connection:
+        connection.execute(text(sql))
+
+
+def test_the_control_a_writer_can(owned):
+    """A statement that fails for everybody would prove nothing."""
+    _, engine = owned
+
+    with engine.connect() as connection:
+        assert connection.execute(text("DELETE FROM pins")).rowcount > 0
+        connection.rollback()
+
+
+def test_a_page_sees_one_run_while_another_is_published(owned):
+    """Pins of one run beside revenue of the next would be a page that never was true."""
+    home, engine = owned
+
+    with reading(home) as connection:
+        published, _, ask = read(connection, {})
+        before = ask("overview_pins")
+        with publishing(engine):
+            assert read(connection, {}).published == published
+            assert ask("overview_pins") == before
+            assert before[0]["pins"] > 0
+            with reading(home) as later:
+                now, _, ask_later = read(later, {})
+                assert now.run_id == "next"
+                assert ask_later("overview_pins")[0]["pins"] == 0
+
+
+@contextlib.contextmanager
+def publishing(engine: Engine) -> Iterator[None]:
+    """Publishes a run of which no row is there, until the block ends."""
+    with engine.begin() as connection:
+        run = shown_run(connection)
+        assert run is not None
+        values = dict(connection.execute(select(Run.__table__)).mappings().one())
+        number = run.run_number + 1
+        values |= {"run_number": number, "base_run": number, "run_id": "next"}
+        connection.execute(insert(Run), values)
+        show_run(connection, PublishedRun("next", number, number, run.ledger))
+    yield
+    with engine.begin() as connection:
+        show_run(connection, run)
+        connection.execute(text("DELETE FROM runs WHERE run_id = 'next'"))
+
+
+def page(home: Home) -> tuple[int, str]:
+    """The overview."""
+    with TestClient(build_app(home, Door()), base_url="http://localhost") as client:
+        answer = client.get("/")
+        return answer.status_code, answer.text
+
+
+def test_without_a_database_the_page_says_what_to_do(tmp_path):
+    """The first look is before the first run, more often than not."""
+    status, text_shown = page(Home(tmp_path))
+
+    assert status == 503
+    assert "pinsphere run makes it" in text_shown
+    assert not (tmp_path / "pinsphere.db").exists()
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[tuple[Home, Engine]]:
+    """A database with tables and nothing in them."""
+    engine = open_database(Home(tmp_path))
+    upgrade_database(engine)
+    yield Home(tmp_path), engine
+    engine.dispose()
+
+
+def test_without_a_run_the_page_says_what_to_do(empty):
+    """Tables are there, and nothing is published."""
+    status, text_shown = page(empty[0])
+
+    assert status == 200
+    assert "No run is published yet: pinsphere run makes one" in text_shown
+
+
+def test_of_a_site_without_events_the_page_says_what_to_do(empty):
+    """The snippet is what is missing, nothing in the console."""
+    home, engine = empty
+    values = {column.name: 1 for column in Run.__table__.columns} | {
+        "run_id": "first", "code_version": "1", "input_digest": "", "settings_digest": "",
+        "settings": SETTINGS, "counts": "{}", "invariants": "{}", "ledger": "sql", "is_full": True,
+    }  # fmt: skip
+    with engine.begin() as connection:
+        connection.execute(insert(Run), values)
+        show_run(connection, PublishedRun("first", 1, 1, "sql"))
+
+    status, text_shown = page(home)
+
+    assert status == 200
+    assert "No events of acme yet." in text_shown
+    assert "pinsphere snippet --site acme" in text_shown
+
+
+def test_views_of_another_release_are_told_of(empty):
+    """A column that is missing would be a riddle."""
+    home, engine = empty
+    with engine.begin() as connection:
+        connection.execute(text("DROP VIEW view_digest"))
+        connection.execute(text("CREATE VIEW view_digest AS SELECT 'older' AS digest"))
+
+    status, text_shown = page(home)
+
+    assert status == 503
+    assert "pinsphere db upgrade" in text_shown
