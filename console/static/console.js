@@ -134,7 +134,10 @@ function draw(element) {
     textStyle: { fontFamily: colours.fontFamily, color: colour("--ink") },
     ...spelled,
     grid: { left: 8, right: 16, top: 40, bottom: 8, containLabel: true, ...spelled.grid },
-    legend: spelled.legend && { top: 0, textStyle: { color: colour("--ink") }, ...spelled.legend },
+    legend: spelled.legend && {
+      left: 0, top: 0, itemWidth: 18, itemGap: 14, textStyle: { color: colour("--ink") },
+      ...spelled.legend,
+    },
     // Drawn, not made of HTML: the page allows no style attributes.
     tooltip: spelled.tooltip && {
       renderMode: "richText",
