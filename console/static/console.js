@@ -23,6 +23,8 @@ function makeFormatter(kind, currency) {
   };
   switch (kind) {
     case "money": return number({ style: "currency", currency });
+    case "amount": return number(
+      { style: "currency", currency, trailingZeroDisplay: "stripIfInteger" });
     case "share": return number({ style: "percent", maximumFractionDigits: 1 });
     case "count": return number({ maximumFractionDigits: 0 });
     case "number": return number({ maximumFractionDigits: 2 });
@@ -104,6 +106,11 @@ function spellOut(value, colours, currency) {
   return value;
 }
 
+// Along an axis amounts are round: without cents they need half the room.
+function roundly(label) {
+  return label?.formatter === "=money" ? { ...label, formatter: "=amount" } : label;
+}
+
 function draw(element) {
   const option = JSON.parse(element.querySelector("script").textContent);
   const colours = getComputedStyle(document.documentElement);
@@ -119,14 +126,14 @@ function draw(element) {
     axisLine: { lineStyle: { color: colour("--grey") } },
     splitLine: { lineStyle: { color: colour("--line") } },
   };
-  const spelled = spellOut(option, colours, element.dataset.currency);
   for (const name of ["xAxis", "yAxis"]) {
-    if (spelled[name]) {
-      spelled[name] = [spelled[name]].flat().map((each) => ({
-        ...axis, ...each, axisLabel: { ...axis.axisLabel, ...each.axisLabel },
+    if (option[name]) {
+      option[name] = [option[name]].flat().map((each) => ({
+        ...axis, ...each, axisLabel: { ...axis.axisLabel, ...roundly(each.axisLabel) },
       }));
     }
   }
+  const spelled = spellOut(option, colours, element.dataset.currency);
   chart.setOption({
     animation: false,
     backgroundColor: "transparent",
