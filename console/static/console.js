@@ -2,6 +2,8 @@
 // console and on the report; without it both can be read all the same.
 "use strict";
 
+// Pixels between the margins of A4 and Letter: what is drawn for a wider window is cut off there.
+const PAPER = 660;
 const formats = new Map();
 
 function formatter(kind, currency) {
@@ -111,7 +113,7 @@ function roundly(label) {
   return label?.formatter === "=money" ? { ...label, formatter: "=amount" } : label;
 }
 
-function draw(element) {
+function draw(element, width) {
   const option = JSON.parse(element.querySelector("script").textContent);
   const colours = getComputedStyle(document.documentElement);
   const colour = (name) => colours.getPropertyValue(name).trim();
@@ -120,7 +122,7 @@ function draw(element) {
   picture.style.height = `${element.dataset.height}px`;
   element.append(picture);
   echarts.getInstanceByDom(picture)?.dispose();
-  const chart = echarts.init(picture, null, { renderer: "svg" });
+  const chart = echarts.init(picture, null, { renderer: "svg", width });
   const axis = {
     axisLabel: { color: colour("--soft") },
     axisLine: { lineStyle: { color: colour("--grey") } },
@@ -140,7 +142,11 @@ function draw(element) {
     aria: { enabled: true },
     textStyle: { fontFamily: colours.fontFamily, color: colour("--ink") },
     ...spelled,
-    grid: { left: 8, right: 16, top: 40, bottom: 8, containLabel: true, ...spelled.grid },
+    grid: {
+      left: 4, right: 8, bottom: 4, outerBoundsMode: "same", outerBoundsContain: "all",
+      top: chart.getWidth() < 480 ? 64 : 40, // on a phone the legend takes two lines
+      ...spelled.grid,
+    },
     legend: spelled.legend && {
       left: 0, top: 0, itemWidth: 18, itemGap: 14, textStyle: { color: colour("--ink") },
       ...spelled.legend,
@@ -156,7 +162,6 @@ function draw(element) {
     },
   });
   picture.setAttribute("role", "img");
-  return chart;
 }
 
 function drawCharts() {
@@ -164,12 +169,18 @@ function drawCharts() {
   if (elements.length === 0) {
     return;
   }
-  let charts = elements.map(draw);
-  const again = () => { charts = elements.map(draw); };
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
-  const resize = () => charts.forEach((chart) => chart.resize());
-  addEventListener("resize", resize);
-  addEventListener("beforeprint", resize);
+  const drawAll = (width) => elements.forEach((each) => draw(each, width));
+  let drawnAt = innerWidth;
+  drawAll();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
+  addEventListener("resize", () => {
+    if (innerWidth !== drawnAt) { // a phone's bars come and go: that changes the height only
+      drawnAt = innerWidth;
+      drawAll();
+    }
+  });
+  addEventListener("beforeprint", () => drawAll(PAPER));
+  addEventListener("afterprint", () => drawAll());
   document.documentElement.dataset.drawn = "yes";
 }
 
