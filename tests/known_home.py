@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from sqlalchemy import Engine, insert, select
 
 from pipelines.io.database import open_database, upgrade_database
@@ -27,6 +28,12 @@ def known_world() -> World:
     world = simulate(7, visitors=12, days=100)
     world.events[:] = _renamed(world.events)
     return world
+
+
+def shared_home(factory: pytest.TempPathFactory) -> Home:
+    """The home, shared by all processes of a test run: only read it."""
+    base = factory.getbasetemp()
+    return build_home((base.parent if base.name.startswith("popen-") else base) / "known-home")
 
 
 def build_home(folder: Path) -> Home:

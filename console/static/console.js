@@ -2,6 +2,8 @@
 // console and on the report; without it both can be read all the same.
 "use strict";
 
+// Pixels between the margins of A4 and Letter: what is drawn for a wider window is cut off there.
+const PAPER = 660;
 const formats = new Map();
 
 function formatter(kind, currency) {
@@ -23,6 +25,8 @@ function makeFormatter(kind, currency) {
   };
   switch (kind) {
     case "money": return number({ style: "currency", currency });
+    case "amount": return number(
+      { style: "currency", currency, trailingZeroDisplay: "stripIfInteger" });
     case "share": return number({ style: "percent", maximumFractionDigits: 1 });
     case "count": return number({ maximumFractionDigits: 0 });
     case "number": return number({ maximumFractionDigits: 2 });
@@ -104,7 +108,12 @@ function spellOut(value, colours, currency) {
   return value;
 }
 
-function draw(element) {
+// Along an axis amounts are round: without cents they need half the room.
+function roundly(label) {
+  return label?.formatter === "=money" ? { ...label, formatter: "=amount" } : label;
+}
+
+function draw(element, width) {
   const option = JSON.parse(element.querySelector("script").textContent);
   const colours = getComputedStyle(document.documentElement);
   const colour = (name) => colours.getPropertyValue(name).trim();
@@ -113,28 +122,35 @@ function draw(element) {
   picture.style.height = `${element.dataset.height}px`;
   element.append(picture);
   echarts.getInstanceByDom(picture)?.dispose();
-  const chart = echarts.init(picture, null, { renderer: "svg" });
+  const chart = echarts.init(picture, null, { renderer: "svg", width });
   const axis = {
     axisLabel: { color: colour("--soft") },
     axisLine: { lineStyle: { color: colour("--grey") } },
     splitLine: { lineStyle: { color: colour("--line") } },
   };
-  const spelled = spellOut(option, colours, element.dataset.currency);
   for (const name of ["xAxis", "yAxis"]) {
-    if (spelled[name]) {
-      spelled[name] = [spelled[name]].flat().map((each) => ({
-        ...axis, ...each, axisLabel: { ...axis.axisLabel, ...each.axisLabel },
+    if (option[name]) {
+      option[name] = [option[name]].flat().map((each) => ({
+        ...axis, ...each, axisLabel: { ...axis.axisLabel, ...roundly(each.axisLabel) },
       }));
     }
   }
+  const spelled = spellOut(option, colours, element.dataset.currency);
   chart.setOption({
     animation: false,
     backgroundColor: "transparent",
     aria: { enabled: true },
     textStyle: { fontFamily: colours.fontFamily, color: colour("--ink") },
     ...spelled,
-    grid: { left: 8, right: 16, top: 40, bottom: 8, containLabel: true, ...spelled.grid },
-    legend: spelled.legend && { top: 0, textStyle: { color: colour("--ink") }, ...spelled.legend },
+    grid: {
+      left: 4, right: 8, bottom: 4, outerBoundsMode: "same", outerBoundsContain: "all",
+      top: chart.getWidth() < 480 ? 64 : 40, // on a phone the legend takes two lines
+      ...spelled.grid,
+    },
+    legend: spelled.legend && {
+      left: 0, top: 0, itemWidth: 18, itemGap: 14, textStyle: { color: colour("--ink") },
+      ...spelled.legend,
+    },
     // Drawn, not made of HTML: the page allows no style attributes.
     tooltip: spelled.tooltip && {
       renderMode: "richText",
@@ -146,7 +162,6 @@ function draw(element) {
     },
   });
   picture.setAttribute("role", "img");
-  return chart;
 }
 
 function drawCharts() {
@@ -154,12 +169,18 @@ function drawCharts() {
   if (elements.length === 0) {
     return;
   }
-  let charts = elements.map(draw);
-  const again = () => { charts = elements.map(draw); };
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
-  const resize = () => charts.forEach((chart) => chart.resize());
-  addEventListener("resize", resize);
-  addEventListener("beforeprint", resize);
+  const drawAll = (width) => elements.forEach((each) => draw(each, width));
+  let drawnAt = innerWidth;
+  drawAll();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
+  addEventListener("resize", () => {
+    if (innerWidth !== drawnAt) { // a phone's bars come and go: that changes the height only
+      drawnAt = innerWidth;
+      drawAll();
+    }
+  });
+  addEventListener("beforeprint", () => drawAll(PAPER));
+  addEventListener("afterprint", () => drawAll());
   document.documentElement.dataset.drawn = "yes";
 }
 

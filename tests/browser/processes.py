@@ -60,7 +60,7 @@ class Installation(NamedTuple):
 @contextlib.contextmanager
 def installation(home: Path) -> Iterator[Installation]:
     """Starts a beacon with one site, and a shop that reports to it."""
-    beacon_port, shop_port = _free_port(), _free_port()
+    beacon_port, shop_port = free_port(), free_port()
     beacon_url = f"http://127.0.0.1:{beacon_port}"
     shop_url = f"http://127.0.0.1:{shop_port}"
     (home / "pinsphere.toml").write_text(
@@ -72,14 +72,15 @@ def installation(home: Path) -> Iterator[Installation]:
     shop = [sys.executable, "-m", "examples.shop", "--port", str(shop_port)]
     shop += ["--beacon", beacon_url, "--site-key", KEY]
     with (
-        _running(beacon, {SECRET_ENV: SECRET}, f"{beacon_url}/readyz"),
-        _running(shop, {"PINSPHERE_SECRET": SECRET}, f"{shop_url}/"),
+        running(beacon, {SECRET_ENV: SECRET}, f"{beacon_url}/readyz"),
+        running(shop, {"PINSPHERE_SECRET": SECRET}, f"{shop_url}/"),
     ):
         yield Installation(home, shop_url, beacon_url)
 
 
 @contextlib.contextmanager
-def _running(command: list[str], environment: dict[str, str], url: str) -> Iterator[None]:
+def running(command: list[str], environment: dict[str, str], url: str) -> Iterator[None]:
+    """A process that answers at a URL, ended with all that it started."""
     process = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, **environment}, start_new_session=True
     )
@@ -108,7 +109,8 @@ def _wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.05)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

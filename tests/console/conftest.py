@@ -12,7 +12,7 @@ from pipelines.io.database import open_database
 from pipelines.io.roles import grant_views
 from schemas.settings import Home
 from tests import services
-from tests.known_home import build_home, copy_tables
+from tests.known_home import copy_tables, shared_home
 
 BOTH = [
     pytest.param("sqlite", marks=pytest.mark.flow),
@@ -23,9 +23,7 @@ BOTH = [
 @pytest.fixture(scope="session")
 def known_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """The known shop, published in SQLite; shared by all processes of a test run: only read it."""
-    base = tmp_path_factory.getbasetemp()
-    is_worker = hasattr(pytest, "xdist") or base.name.startswith("popen-")
-    return build_home((base.parent if is_worker else base) / "known-home")
+    return shared_home(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
