@@ -8,6 +8,7 @@ import pytest
 
 from console.blocks import Block, Chart, Empty, Figure, Figures, Page, Table
 from console.choices import Choices
+from console.published import Shop
 from console.questions import Row
 from console.reading import Reading
 from tests.known import World
@@ -39,7 +40,17 @@ def of_acme(table: str) -> list[Row]:
 
 def page_of(build: Build, reading: Reading) -> dict[str, Block]:
     """The blocks of a page by their titles; an empty one by what is missing."""
-    page = build(reading.ask, reading.choices)
+    return _by_title(build(reading.ask, reading.choices))
+
+
+def page_if(build: Build, rows: Mapping[str, list[Row]]) -> dict[str, Block]:
+    """The page as it were if its questions had these answers, and all others none."""
+    shop = Shop("acme", "GBP", "UTC", 30, 7, "2024-01-01", "2024-12-31")
+    choices = Choices(shop, "2024-01-01", "2024-12-31", "linear")
+    return _by_title(build(lambda name: rows.get(name, []), choices))
+
+
+def _by_title(page: Page) -> dict[str, Block]:
     return {block.what if isinstance(block, Empty) else block.title: block for block in page.blocks}
 
 
@@ -62,12 +73,6 @@ def figures_of(blocks: Mapping[str, Block], title: str) -> dict[str, Figure]:
     block = blocks[title]
     assert isinstance(block, Figures)
     return {figure.label: figure for figure in block.figures}
-
-
-def with_rows(build: Build, choices: Choices, rows: Mapping[str, list[Row]]) -> dict[str, Block]:
-    """The page as it were if its questions had these answers."""
-    page = build(lambda name: rows.get(name, []), choices)
-    return {block.what if isinstance(block, Empty) else block.title: block for block in page.blocks}
 
 
 def series_of(option: Mapping[str, Any]) -> dict[str, list[Any]]:
