@@ -38,7 +38,7 @@ def line_with_greys(
     greys = [name for name in series if name != chosen]
     said = [_say_line(chosen, weeks, series[chosen], "money")] if chosen in series else []
     return _said(about, [*said, *([f"In grey: {', '.join(greys)}."] if greys else [])]) | {
-        "xAxis": {"type": "category", "data": list(weeks), "axisLabel": {"formatter": "=day"}},
+        "xAxis": _times(weeks, "day"),
         "yAxis": {"type": "value", "axisLabel": {"formatter": "=money"}},
         "tooltip": {"trigger": "axis", "valueFormatter": "=money"},
         "legend": {"data": list(series)},
@@ -121,7 +121,7 @@ def stacked_bars(
     """
     time, kind = kinds
     return _said(about, [_say_line(name, times, each, kind) for name, each in series.items()]) | {
-        "xAxis": {"type": "category", "data": list(times), "axisLabel": {"formatter": f"={time}"}},
+        "xAxis": _times(times, time),
         "yAxis": {"type": "value", "axisLabel": {"formatter": f"={kind}"}},
         "tooltip": {"trigger": "axis", "valueFormatter": f"={kind}"},
         "legend": {"data": list(series)},
@@ -321,6 +321,12 @@ def _say_line(name: str, times: Sequence[str], values: Values, kind: str) -> str
         f"{name}: {len(points)} points from {points[0][1]} to {points[-1][1]}, least"
         f" {say(least[0], kind)} ({least[1]}), most {say(most[0], kind)} ({most[1]})."
     )
+
+
+def _times(times: Sequence[str], kind: str) -> Option:
+    """An axis of times whose outer labels stay within the picture."""
+    label = {"formatter": f"={kind}", "alignMinLabel": "left", "alignMaxLabel": "right"}
+    return {"type": "category", "data": list(times), "axisLabel": label}
 
 
 def _names(names: Sequence[str]) -> Option:
