@@ -24,6 +24,7 @@ _LEAST_HEIGHT = 192  # the style sheet keeps so much free
 _SPOKEN = 10  # nobody listens to more
 _SPOKEN_TOPS = (0.01, 0.05, 0.1, 0.2, 0.5)
 _LABELLED = 12  # columns of a heat map; more leave no room for figures in the cells
+_WIDE = {"right": 40}  # where the last figure of an axis stands out
 _GOES_ON = {"borderColor": PALETTE[-1], "borderWidth": 1.5, "borderType": "dashed"}
 
 
@@ -37,10 +38,10 @@ def line_with_greys(
     greys = [name for name in series if name != chosen]
     said = [_say_line(chosen, weeks, series[chosen], "money")] if chosen in series else []
     return _said(about, [*said, *([f"In grey: {', '.join(greys)}."] if greys else [])]) | {
-        "xAxis": {"type": "category", "data": list(weeks), "axisLabel": {"formatter": "=day"}},
+        "xAxis": _times(weeks, "day"),
         "yAxis": {"type": "value", "axisLabel": {"formatter": "=money"}},
         "tooltip": {"trigger": "axis", "valueFormatter": "=money"},
-        "legend": _legend(series),
+        "legend": {"data": list(series)},
         "series": [
             {
                 "type": "line",
@@ -89,11 +90,11 @@ def dots_per_model(
         for place, model in enumerate(MODELS)
     ]
     return _said(about, said[:_SPOKEN]) | {
-        "grid": _grid(top=40),
+        "grid": _WIDE,
         "xAxis": {"type": "value", "axisLabel": {"formatter": f"={kind}", "hideOverlap": True}},
         "yAxis": _names(keys),
         "tooltip": {"trigger": "item", "valueFormatter": f"={kind}"},
-        "legend": _legend(MODELS) | {"itemWidth": 14},
+        "legend": {"data": list(MODELS), "itemWidth": 14},
         "series": [
             {
                 "type": "lines",
@@ -120,10 +121,10 @@ def stacked_bars(
     """
     time, kind = kinds
     return _said(about, [_say_line(name, times, each, kind) for name, each in series.items()]) | {
-        "xAxis": {"type": "category", "data": list(times), "axisLabel": {"formatter": f"={time}"}},
+        "xAxis": _times(times, time),
         "yAxis": {"type": "value", "axisLabel": {"formatter": f"={kind}"}},
         "tooltip": {"trigger": "axis", "valueFormatter": f"={kind}"},
-        "legend": _legend(series),
+        "legend": {"data": list(series)},
         "series": [
             {
                 "type": "bar",
@@ -142,7 +143,7 @@ def bars(values: Mapping[str, float | None], name: str, kind: str, about: str) -
     """A horizontal bar for each key, the first on top; `name` is what the values are."""
     said = [f"{key}: {say(value, kind)}." for key, value in values.items() if value is not None]
     return _said(about, said[:_SPOKEN]) | {
-        "grid": _grid(),
+        "grid": _WIDE | {"top": 8},
         "xAxis": {"type": "value", "axisLabel": {"formatter": f"={kind}", "hideOverlap": True}},
         "yAxis": _names(list(values)),
         "tooltip": {"trigger": "axis", "valueFormatter": f"={kind}"},
@@ -224,7 +225,7 @@ def heat_map(
     if any("itemStyle" in cell for cell in cells):
         said.append("Cells with a dashed edge still go on.")
     return _said(about, said) | {
-        "grid": _grid(bottom=64),
+        "grid": _WIDE | {"top": 8, "bottom": 64},
         "xAxis": {"type": "category", "data": [str(each) for each in columns]},
         "yAxis": _names([str(each) for each in lines]),
         "tooltip": {"trigger": "item", "valueFormatter": f"={kind}"},
@@ -288,7 +289,7 @@ def curve(curves: Mapping[str, Sequence[tuple[float, float]]], about: str) -> Op
         "xAxis": axis | {"max": 1},
         "yAxis": axis,
         "tooltip": {"trigger": "axis", "valueFormatter": "=share"},
-        "legend": _legend([*curves, equal["name"]]),
+        "legend": {"data": [*curves, equal["name"]]},
         "series": [*series, equal],
     }
 
@@ -322,13 +323,10 @@ def _say_line(name: str, times: Sequence[str], values: Values, kind: str) -> str
     )
 
 
-def _grid(top: int = 8, bottom: int = 8) -> Option:
-    """Room around the axes; the last figure of an axis stands out to the right."""
-    return {"left": 8, "right": 40, "top": top, "bottom": bottom, "containLabel": True}
-
-
-def _legend(names: Iterable[str]) -> Option:
-    return {"data": list(names), "top": 0}
+def _times(times: Sequence[str], kind: str) -> Option:
+    """An axis of times whose outer labels stay within the picture."""
+    label = {"formatter": f"={kind}", "alignMinLabel": "left", "alignMaxLabel": "right"}
+    return {"type": "category", "data": list(times), "axisLabel": label}
 
 
 def _names(names: Sequence[str]) -> Option:

@@ -14,6 +14,10 @@ _POPULATIONS = {
     "customers": "Customers who neither pinned nor landed before, from their first order",
 }
 _WHOLE = "Over all days there are, whatever days are chosen."
+_LIVES_NOTE = (
+    f"{_WHOLE} Were the part lost a month constant; lost is who is silent for lapse months."
+    " No high end: no end in sight. No interval: too little data."
+)
 
 QUESTIONS = (
     Question(
@@ -72,8 +76,7 @@ ORDER BY activity, since, CASE population WHEN 'pinners' THEN 1 WHEN 'reached' T
             "lost_a_year_high": "share",
             "yardstick_lost_a_year": "share",
         },
-        f"{_WHOLE} Were the part lost a month constant; lost is who is silent for lapse months."
-        " No high end: no end in sight. No interval: too little data.",
+        _LIVES_NOTE,
     ),
     Question(
         "fan_club_curve",
@@ -155,7 +158,7 @@ def _half_lives(rows: Sequence[Row]) -> list[Block]:
     watched = [row for row in rows if (row["activity"], row["watched_from"]) == ("act", "entry")]
     return [
         Figures([_half_life(row) for row in watched], "How fast people are lost"),
-        Table("Half-lives", rows, "retention_half_lives", QUESTIONS[1].note),
+        Table("Half-lives", rows, "retention_half_lives", _LIVES_NOTE),
     ]
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from console.blocks import Block, Chart, Empty, Figure, Figures, Page, Table
-from console.charts import stacked_bars
+from console.charts import bars, height_of, stacked_bars
 from console.choices import Choices
 from console.days import every_day
 from console.questions import Ask, Question, Row
@@ -14,6 +14,16 @@ from console.questions import Ask, Question, Row
 # What differs between two records refused for one reason: texts in quotes, and figures.
 _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\d[\d.:T-]*")
 _COUNTS = ("received", "duplicates", "late", "bots", "quarantined")
+_EVENTS_NOTE = (
+    "Duplicates and bots are counted and never used. Late: received more than a day after it"
+    " happened, and used; imported history always is. What was refused as it came is called"
+    " unknown; an order that the run refused is in received as well."
+)
+_TOKENS_NOTE = (
+    "Landings from Pinterest by people, repeats left out. A landing that lost its token does"
+    " not say which carrier it was lost from: to compare carriers, compare the days before and"
+    " after data-carrier was changed."
+)
 
 QUESTIONS = (
     Question(
@@ -37,9 +47,7 @@ ORDER BY event_name""",
             "quarantined": "count",
             "token_survival": "share",
         },
-        "Duplicates and bots are counted and never used. Late: received more than a day after it"
-        " happened, and used; imported history always is. What was refused as it came is called"
-        " unknown; an order that the run refused is in received as well.",
+        _EVENTS_NOTE,
     ),
     Question(
         "quality_days",
@@ -79,6 +87,32 @@ ORDER BY MAX(received_at) DESC, origin, reason""",
         "By the time it came. The records themselves are in the quarantine files.",
     ),
     Question(
+        "quality_tokens",
+        "How many landings still had the token of their pin, by client and carrier?",
+        """\
+SELECT user_agent_class AS client, SUM(landings) AS landings, SUM(with_token) AS with_token,
+       SUM(with_token) * 1.0 / NULLIF(SUM(landings), 0) AS survival,
+       SUM(in_query) AS in_query, SUM(in_fragment) AS in_fragment,
+       SUM(by_epik) AS by_epik, SUM(by_user_agent) AS by_user_agent,
+       SUM(by_referrer) AS by_referrer
+FROM token_survival
+WHERE site_id = :site AND day BETWEEN :since AND :until
+GROUP BY user_agent_class
+ORDER BY user_agent_class""",
+        {
+            "client": "text",
+            "landings": "count",
+            "with_token": "count",
+            "survival": "share",
+            "in_query": "count",
+            "in_fragment": "count",
+            "by_epik": "count",
+            "by_user_agent": "count",
+            "by_referrer": "count",
+        },
+        _TOKENS_NOTE,
+    ),
+    Question(
         "quality_run",
         "By which run were all figures made?",
         """\
@@ -105,7 +139,7 @@ def build(ask: Ask, choices: Choices) -> Page:  # noqa: ARG001 (all pages are bu
     """What came, what was refused and why, and the run."""
     return Page(
         "Data quality",
-        [*_arrivals(ask), *_refused(ask), *_run(ask("quality_run")[0])],
+        [*_arrivals(ask), *_tokens(ask), *_refused(ask), *_run(ask("quality_run")[0])],
         "Days are those of the events, in the shop's time zone.",
     )
 
@@ -123,7 +157,7 @@ def _arrivals(ask: Ask) -> list[Block]:
     days = ask("quality_days")
     return [
         Figures(_figures(rows), "In these days"),
-        Table("By event", rows, "quality_events", QUESTIONS[0].note),
+        Table("By event", rows, "quality_events", _EVENTS_NOTE),
         Chart(
             "By day",
             _by_day(days),
@@ -169,6 +203,30 @@ def _by_day(rows: Sequence[Row]) -> dict[str, object]:
     days = every_day(rows[0]["day"], rows[-1]["day"])
     series = {name: [by_day[day] for day in days] for name, by_day in sums.items()}
     return stacked_bars(days, series, ("day", "count"), "Events by day, and what became of them")
+
+
+def _tokens(ask: Ask) -> list[Block]:
+    rows = ask("quality_tokens")
+    if not rows:
+        return [
+            Empty(
+                "Nobody landed from Pinterest in these days.",
+                "Choose other days. If nobody ever did: pins made on the shop's own pages need time"
+                " to be found; pinsphere doctor looks whether events arrive.",
+            )
+        ]
+    survival = {row["client"]: row["survival"] for row in rows}
+    about = "Part of the landings whose token survived, by client"
+    return [
+        Chart(
+            "Token survival by client",
+            bars(survival, "survival", "share", about),
+            "quality_tokens",
+            "pinterest_inapp is the browser within Pinterest's app.",
+            height_of(len(rows)),
+        ),
+        Table("Token survival by client and carrier", rows, "quality_tokens", _TOKENS_NOTE),
+    ]
 
 
 def _refused(ask: Ask) -> list[Block]:

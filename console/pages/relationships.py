@@ -21,6 +21,10 @@ _OBSERVED = (
     "No experiment: not causal. Who moves up differs from who stays in more than the move. An"
     " interval is 95 %; below 30 effective people in either group there is too little data for one."
 )
+_STEPS_NOTE = (
+    "Of those who stood on a rung and whose next step is known. The last weeks are flattered:"
+    " who comes back quickly is counted already, who stays away is not yet."
+)
 
 QUESTIONS = (
     Question(
@@ -132,8 +136,7 @@ ORDER BY CASE from_rung {_RUNG_PLACES} ELSE 9 END, CASE to_rung {_RUNG_PLACES} E
             "moves": "count",
             "probability": "share",
         },
-        "Of those who stood on a rung and whose next step is known. The last weeks are flattered:"
-        " who comes back quickly is counted already, who stays away is not yet.",
+        _STEPS_NOTE,
     ),
     *loyalty.QUESTIONS,
 )
@@ -238,7 +241,7 @@ def _ladder(ask: Ask) -> list[Block]:
             " Overlapping over days: do not add.",
         ),
         Figures(_conversion(moves), "Steps from rung to rung"),
-        Table("How people move between rungs", moves, "ladder_moves", QUESTIONS[4].note),
+        Table("How people move between rungs", moves, "ladder_moves", _STEPS_NOTE),
     ]
 
 

@@ -1,5 +1,6 @@
 """The known shop's home, built once, and a console on it: on SQLite, and as a PostgreSQL role."""
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -7,11 +8,14 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from console.app import build_app
+from console.database import Database
 from console.guard import Door
+from console.reading import Reading, read
 from pipelines.io.database import open_database
 from pipelines.io.roles import grant_views
 from schemas.settings import Home
 from tests import services
+from tests.console.known_answers import Read
 from tests.known_home import copy_tables, shared_home
 
 BOTH = [
@@ -60,3 +64,16 @@ def console(console_home: Home) -> Iterator[TestClient]:
     """A reader of the console, on either database."""
     with TestClient(build_app(console_home, Door()), base_url="http://localhost") as client:
         yield client
+
+
+@pytest.fixture
+def reading(console_home: Home) -> Iterator[Read]:
+    """Reads with the parameters it is given, on either database; for pages without their HTML."""
+    database = Database(console_home)
+    with contextlib.ExitStack() as open_ones:
+        open_ones.callback(database.close)
+
+        def open_reading(**given: str) -> Reading:
+            return read(open_ones.enter_context(database.snapshot()), given)
+
+        yield open_reading
