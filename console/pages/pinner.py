@@ -321,9 +321,7 @@ def _by_hop(hops: list[Row]) -> dict[str, Any]:
     return {
         "xAxis": {
             "type": "category",
-            "name": "hop",
-            "nameLocation": "middle",
-            "data": [str(row["hop"]) for row in hops],
+            "data": [f"hop {row['hop']}" for row in hops],
         },
         "yAxis": [
             {"type": "value", "axisLabel": {"formatter": "=count"}},
