@@ -195,23 +195,21 @@ def draw(rings: Rings, pinner_id: str, currency: str) -> str:
     size = rings.extent
     parts = (
         *_outlines(rings),
-        f'<path class="links" d="{"".join(_links(rings.marks, passed))}"/>',
+        f'<path class="fans" d="{"".join(_fans(rings))}"/>',
         f'<g class="marks">{marks}</g>',
         svg.mark(0, 0, LARGEST - 1, pinner_id, "pinner"),
     )
-    return svg.picture(
-        "rings", describe(rings, pinner_id), (-size, -size, 2 * size, 2 * size), parts
-    )
+    return svg.picture("rings", (-size, -size, 2 * size, 2 * size), parts)
 
 
 def describe(rings: Rings, pinner_id: str) -> str:
     """The picture in words, for who does not see it."""
     if not rings.rings:
-        return f"{pinner_id} reached nobody"
+        return f"{pinner_id} reached nobody."
     hops = ", ".join(f"hop {ring.hop}: {ring.people:,}" for ring in rings.rings[:_OUTLINES])
     more = len(rings.rings) - _OUTLINES
     rest = f" and {more:,} more hops" if more > 0 else ""
-    return f"{pinner_id} and {len(rings.marks):,} people in rings around her: {hops}{rest}"
+    return f"{pinner_id} and {len(rings.marks):,} people in rings around her: {hops}{rest}."
 
 
 def _circle(mark: Mark, currency: str) -> str:
@@ -220,17 +218,29 @@ def _circle(mark: Mark, currency: str) -> str:
     return svg.mark(*mark.at, mark.radius, f"{person.person_id}, hop {person.hop}, {money}")
 
 
-def _links(marks: Sequence[Mark], passed: set[int]) -> Iterator[str]:
-    """A line to each person from who passed it on.
+def _fans(rings: Rings) -> Iterator[str]:
+    """From everybody who passed it on, her wedge as far as those she passed it on to.
 
-    To those who have it from the pinner and went no further there is none: thousands of lines
-    from the middle would hide everything and say nothing.
+    One shape each: a line to each of thousands would hide the marks it passes.
     """
-    for place, mark in enumerate(marks):
-        if mark.parent >= 0 or place in passed:
-            x, y = marks[mark.parent].at if mark.parent >= 0 else (0.0, 0.0)
-            to_x, to_y = mark.at
-            yield f"M{svg.number(x)} {svg.number(y)}L{svg.number(to_x)} {svg.number(to_y)}"
+    inner = {ring.hop: ring.inner for ring in rings.rings}
+    reach: dict[int, float] = {}
+    for mark in rings.marks:
+        if mark.parent >= 0:
+            far = inner[mark.person.hop]
+            reach[mark.parent] = max(far, reach.get(mark.parent, 0.0))
+    for place, far in reach.items():
+        mark = rings.marks[place]
+        low, high = mark.wedge
+        # Two arcs, since one cannot lead around the whole circle.
+        start, middle, end = (_point(turn, far) for turn in (low, (low + high) / 2, high))
+        arc = f"A{svg.number(far)} {svg.number(far)} 0 0 1 "
+        yield f"M{_point(mark.angle, mark.distance)}L{start}{arc}{middle}{arc}{end}Z"
+
+
+def _point(angle: float, distance: float) -> str:
+    x, y = distance * math.sin(angle), -distance * math.cos(angle)
+    return f"{svg.number(x)} {svg.number(y)}"
 
 
 def _outlines(rings: Rings) -> Iterator[str]:

@@ -16,10 +16,11 @@ def mark(x: float, y: float, radius: float, title: str, kind: str = "") -> str:
     return f"<circle{named} {place}><title>{escape(title, quote=False)}</title></circle>"
 
 
-def picture(kind: str, label: str, box: tuple[float, ...], parts: Iterable[str]) -> str:
-    """A picture as one image with a text of its own: readers of screens are told that, once."""
+def picture(kind: str, box: tuple[float, float, float, float], parts: Iterable[str]) -> str:
+    """The whole; what it shows is said beside it, where readers of screens find it."""
     view = " ".join(map(number, box))
+    size = f'width="{number(box[2])}" height="{number(box[3])}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" role="img"'
-        f' aria-label="{escape(label)}" viewBox="{view}">{"".join(parts)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" {size} viewBox="{view}">'
+        f"{''.join(parts)}</svg>"
     )

@@ -14,7 +14,7 @@ from console import svg
 from console.branches import leaf_spans
 from schemas.money import format_money
 
-DRAWN = 250
+DRAWN = 120
 """Pins that are drawn at most."""
 _ROW = 22.0  # between two leaves
 _WIDTH = 900.0
@@ -134,15 +134,16 @@ def draw(tree: Tree, currency: str, asked: str | None = None) -> str:
         f'<g class="marks">{"".join(marks)}</g>',
         f'<g class="names" font-size="11">{"".join(names)}</g>',
     )
-    return svg.picture("tree", describe(tree), (0, 0, width, height), parts)
+    return svg.picture("tree", (0, 0, width, height), parts)
 
 
 def describe(tree: Tree) -> str:
     """The picture in words, for who does not see it."""
     drawn = sum(node.pin is not None for node in tree.nodes)
     more = sum(node.more for node in tree.nodes)
+    deep = max(node.hop for node in tree.nodes if node.pin) if drawn else 0
     rest = f"; {more:,} pins of its smallest branches are left out" if more else ""
-    return f"a cascade from left to right: {drawn:,} pins, {tree.hops:,} re-pins deep{rest}"
+    return f"A cascade of pins: {drawn:,} are drawn, down to {deep:,} re-pins from its root{rest}."
 
 
 def _radius(pin: Pin, most: int) -> float:

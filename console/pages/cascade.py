@@ -7,7 +7,7 @@ from console.blocks import Block, Empty, Figure, Figures, Page, Picture, Table
 from console.choices import Choices, UnknownError
 from console.questions import Ask, Question, Row
 
-SHOWN = 200
+SHOWN = 50
 """Rows of a table on the page at most; all are behind its link."""
 READ = 50_000
 """Pins that are read for the picture at most: those nearest to the root."""
@@ -27,7 +27,8 @@ WITH credits AS (
 _HOW = (
     "A row for each order line, touch and pin. A touch is a landing before the order; distance is"
     " the number of re-pins from the pin landed on up to the pin credited. Same item: what was"
-    " pinned is what was bought. Self: the pinner bought it herself."
+    " pinned is what was bought. Self: the pinner bought it herself. A micro is a millionth of the"
+    " currency's unit: money is split in micros, so that no part is lost."
 )
 _TRACED = {
     "order_id": "text",
@@ -42,6 +43,7 @@ _TRACED = {
     "is_self": "yes_no",
     "is_same_item": "yes_no",
     "credit_micros": "money",
+    "in_micros": "count",
     "refunded_micros": "money",
 }
 
@@ -49,7 +51,8 @@ _TRACED = {
 def _trace(condition: str) -> str:
     return f"""\
 {_CREDITS}SELECT c.order_id, c.line_id, l.item_id, c.model, c.touch_id, c.touched_at, c.pin_id,
-       c.pinner_id, c.distance, c.is_self, c.is_same_item, c.credit_micros, c.refunded_micros
+       c.pinner_id, c.distance, c.is_self, c.is_same_item, c.credit_micros,
+       c.credit_micros AS in_micros, c.refunded_micros
 FROM credits c
 LEFT JOIN current_order_lines l ON l.site_id = c.site_id AND l.order_id = c.order_id
   AND l.line_id = c.line_id
@@ -258,20 +261,22 @@ def _of_cascade(pin: Row) -> list[Figure]:
 
 
 def _credit(credited: Row, model: str) -> list[Figure]:
-    of_pin, of_all = (f"{credited[name]:,}" for name in ("pin_credits", "credits"))
+    def note(rows: int, micros: int) -> str:
+        return f"{model}: {micros:,} micros in {rows:,} rows of the ledger"
+
     return [
         Figure(
             "Credited to this pin",
             credited["pin_credit_micros"],
             "money",
-            note=f"{model}; {of_pin} rows of the ledger",
+            note=note(credited["pin_credits"], credited["pin_credit_micros"]),
             question="pin_credits",
         ),
         Figure(
             "Credited to its cascade",
             credited["cascade_credit_micros"],
             "money",
-            note=f"{model}; {of_all} rows of the ledger",
+            note=note(credited["credits"], credited["cascade_credit_micros"]),
             question="cascade_credits",
         ),
         Figure(

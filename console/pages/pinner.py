@@ -14,7 +14,7 @@ from schemas.money import MICROS
 
 DRAWN = 10_000
 """People in the picture at most: those nearest to her."""
-SHOWN = 100
+SHOWN = 25
 """Rows of a table on the page at most; all are behind its link."""
 
 _WHOLE = "Over all days there are, whatever days are chosen."
@@ -289,7 +289,8 @@ def _sphere(ask: Ask, choices: Choices, pinner: Row) -> list[Block]:
     )
     note = (
         "Ring: hops from her. Angle: by the number of people at the ends of what each passed on."
-        " Area: revenue of the person's orders with her on the way. Outlined: who passed it on."
+        " Area: revenue of the person's orders with her on the way. Outlined, with a fan to"
+        " those who have it from her: who passed it on."
     )
     if pinner["reach_total"] > len(people):
         note += f" The nearest {len(people):,} of {pinner['reach_total']:,} people are drawn."
@@ -318,13 +319,20 @@ def _sphere(ask: Ask, choices: Choices, pinner: Row) -> list[Block]:
 def _by_hop(hops: list[Row]) -> dict[str, Any]:
     """People as columns, what they brought as a line."""
     return {
-        "xAxis": {"type": "category", "name": "hop", "data": [str(row["hop"]) for row in hops]},
+        "xAxis": {
+            "type": "category",
+            "data": [f"hop {row['hop']}" for row in hops],
+        },
         "yAxis": [
             {"type": "value", "axisLabel": {"formatter": "=count"}},
-            {"type": "value", "axisLabel": {"formatter": "=money"}},
+            {
+                "type": "value",
+                "axisLabel": {"formatter": "=money"},
+                "splitLine": {"show": False},
+            },
         ],
         "tooltip": {"trigger": "axis"},
-        "legend": {"data": ["people", "influenced revenue"]},
+        "legend": {"top": 0, "data": ["people", "influenced revenue"]},
         "series": [
             {
                 "type": "bar",
