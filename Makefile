@@ -83,6 +83,8 @@ bench: $(VENV)/.dev ## Run the benchmarks
 
 docs: $(VENV)/.dev ## Write the generated files anew: pages of docs/, the snippet as served
 	@$(BIN)/python -m schemas.dictionary > docs/data-dictionary.md
+	@$(BIN)/python -m schemas.catalogs dbt < docs/queries.md > docs/dbt/sources.yml
+	@$(BIN)/python -m schemas.catalogs datasette < docs/queries.md > docs/datasette/metadata.yml
 	@$(BIN)/python -m schemas.openapi > docs/openapi.json
 	@$(BIN)/python -m schemas.avro > docs/events.avsc
 	@$(BIN)/python -m beacon.minify > beacon/snippet/pin.min.js

@@ -108,7 +108,7 @@ FROM token_survival
 WHERE site_id = '{shop.site_id}' AND day >= '{shop.since(RECENT_DAYS + USUAL_DAYS)}'
 GROUP BY day
 ORDER BY day"""
-    yield _judge_share(ask, query, shop, "token_survival", -falls, "landings with their token")
+    yield _judge_share(ask, query, shop, "token_survival", -falls, "of landings had their token")
 
 
 def unattributed(ask: Ask, shop: Shop, rises: float) -> Iterator[Verdict]:
@@ -119,7 +119,7 @@ FROM current_sales_daily
 WHERE site_id = '{shop.site_id}' AND model = '{DEFAULT_MODEL}'
   AND day >= '{shop.since(RECENT_DAYS + USUAL_DAYS)}'
 ORDER BY day"""
-    yield _judge_share(ask, query, shop, "unattributed", rises, "orders without a pin before them")
+    yield _judge_share(ask, query, shop, "unattributed", rises, "of orders had no pin before them")
 
 
 def quarantine(ask: Ask, shop: Shop, rises: float) -> Iterator[Verdict]:
@@ -132,7 +132,7 @@ FROM current_data_quality_daily
 WHERE site_id = '{shop.site_id}' AND day >= '{shop.since(_QUARANTINE_DAYS + USUAL_DAYS)}'
 GROUP BY day
 ORDER BY day"""
-    words = "what came was refused"
+    words = "of what came was refused"
     yield _judge_share(ask, query, shop, "quarantine", rises, words, _QUARANTINE_DAYS)
 
 
@@ -157,7 +157,7 @@ def _judge_share(
         rule=rule,
         site_id=shop.site_id,
         state="unknown",
-        says=f"too little to compare {words} {days} with the {USUAL_DAYS} before",
+        says=f"too little {days}, or in the {USUAL_DAYS} before",
         threshold=abs(change),
         as_of=str(shop.newest_day),
         query=query,
