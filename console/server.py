@@ -42,6 +42,7 @@ def serve(
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            timeout_graceful_shutdown=10,
         )
         uvicorn.Server(config).run(sockets=[listener])
 

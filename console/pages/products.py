@@ -8,9 +8,10 @@ from schemas.money import MICROS
 
 _CHARTED = 12
 _LISTED = 500
+# Not LIKE: what is looked for may hold its signs, and the databases differ in how to escape them.
 _FOUND = """\
 WHERE site_id = :site AND day BETWEEN :since AND :until
-  AND LOWER(item_id) LIKE '%' || LOWER(:search) || '%'"""
+  AND (:search = '' OR REPLACE(LOWER(item_id), LOWER(:search), '') <> LOWER(item_id))"""
 
 QUESTIONS = (
     Question(

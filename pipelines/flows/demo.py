@@ -60,8 +60,8 @@ def run_demo(path: Path, *, seed: int, version: str) -> None:
     engine = open_database(home)
     show_answers(engine, console)
     engine.dispose()
-    console.print(f"Look yourself, with any SQLite client: {path / 'pinsphere.db'}")
-    console.print("The views and what they mean: docs/queries.md")
+    console.print(f"Any SQLite client asks {path / 'pinsphere.db'}; its views: docs/queries.md")
+    console.print(f"Look yourself: pinsphere console --home {path}")
 
 
 def show_answers(engine: Engine, console: Console) -> None:

@@ -78,3 +78,36 @@ def test_of_days_without_pins_the_page_says_what_to_do(console: TestClient) -> N
 
     assert answer.status_code == 200
     assert "No pins in these days." in answer.text
+
+
+def test_a_script_in_a_name_stays_a_name(console: TestClient) -> None:
+    """A product's name comes from wherever the shop got it."""
+    for entry in PAGES:
+        if not entry.key:
+            page = console.get(entry.path).text
+            assert "<script>alert" not in page, entry.path
+    assert "&lt;script&gt;alert(&#39;pinned&#39;)&lt;/script&gt;" in console.get("/products").text
+
+
+def test_no_page_has_scripts_or_styles_of_its_own(console: TestClient) -> None:
+    """The policy would drop them: a chart without colours, a button without effect."""
+    inline = re.compile(
+        r"<script(?![^>]* (?:src|type=\"application/json\"))|\sstyle=|\son\w+=|<style"
+    )
+
+    for entry in PAGES:
+        if not entry.key:
+            assert not inline.search(console.get(entry.path).text), entry.path
+
+
+@pytest.mark.parametrize(
+    "search", ["' OR 1=1 --", "%'; DROP VIEW current_pins; --", "\\'", ":site"]
+)
+def test_sql_in_an_address_stays_a_value(console: TestClient, search: str) -> None:
+    """What is looked for is looked for, and nothing is run."""
+    page = console.get("/products", params={"search": search})
+    sql = console.get("/rows/products.sql", params={"search": search}).text
+
+    assert page.status_code == 200
+    assert "No product has" in page.text
+    assert search.replace("'", "''") in sql
