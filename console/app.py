@@ -1,6 +1,7 @@
 """The console as an ASGI app: pages, the rows behind their figures, and files of these rows."""
 
 import contextlib
+import logging
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import IO
@@ -27,6 +28,7 @@ from schemas.errors import SettingsError
 from schemas.settings import Home
 
 MOST_ROWS_SHOWN = 1_000
+_LOG = logging.getLogger(__name__)
 _IN_MEMORY = 4 * 1024 * 1024
 Write = Callable[[IO[bytes], Question, Iterator[list[Row]]], None]
 
@@ -149,7 +151,10 @@ def _sent(file: tempfile.SpooledTemporaryFile[bytes], name: str, kind: str) -> R
 
 def _refuse(status: int, title: str) -> Callable[[Request, Exception], Response]:
     def answer(_request: Request, error: Exception) -> Response:
-        text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+        text = str(error)
+        if isinstance(error, DBAPIError):
+            text = str(error.orig)  # without the statement and its values
+            _LOG.error("database: %s", text.strip())
         return HTMLResponse(render_problem(title, text), status)
 
     return answer

@@ -1,6 +1,6 @@
 """The console's table of contents: every page, and all questions by name."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from console.blocks import Page
@@ -50,9 +50,3 @@ TARGETS = {
     "link_pin": ("/cascade", "pin"),
     "link_item": ("/products", "search"),
 }
-
-
-def linked_kinds(pages: Iterable[Entry] = PAGES) -> dict[str, tuple[str, str]]:
-    """The targets whose page there is."""
-    paths = {entry.path for entry in pages}
-    return {kind: target for kind, target in TARGETS.items() if target[0] in paths}

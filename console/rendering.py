@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from console.blocks import Page
 from console.choices import Choices
-from console.contents import PAGES, QUESTIONS, linked_kinds
+from console.contents import PAGES, QUESTIONS, TARGETS
 from console.published import Published
 from console.values import label_of, shown
 from schemas.models import MODELS
@@ -55,10 +55,9 @@ class WebLinks:
 
     def thing(self, kind: str, value: Any) -> str:
         """The thing's page, if there is one for its kind."""
-        target = linked_kinds().get(kind)
-        if target is None or value is None:
+        if kind not in TARGETS or value is None:
             return ""
-        path, key = target
+        path, key = TARGETS[kind]
         return f"{path}?{self.choices.elsewhere().query(**{key: value})}"
 
     def here(self, **changes: Any) -> str:

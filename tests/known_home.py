@@ -1,6 +1,7 @@
 """A home whose published tables are those of a shop with known answers, for whoever shows them."""
 
 import fcntl
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ FORMULA_ITEM = '=HYPERLINK("http://evil.example","mug")'
 _RENAMED = {"item3": SCRIPT_ITEM, "item4": FORMULA_ITEM}
 
 
+@functools.cache
 def known_world() -> World:
     """Two shops over a hundred days; two products of each have hostile names."""
     world = simulate(7, visitors=12, days=100)

@@ -77,7 +77,11 @@ EXITS: dict[str, tuple[str, int, str]] = {
     "no port of a URL": ("snippet --site acme --beacon-url http://b:x", 2, "'http://b:x' is not"),
     "no workers": ("beacon --workers 0", 2, "Must be >= 1"),
     "unknown site": ("snippet --site rival", 2, "unknown site 'rival'; known: acme"),
-    "console for all": ("console --host 0.0.0.0", 2, "nothing says who they are: set PINSPHERE_CON"),
+    "console for all": (
+        "console --host 0.0.0.0",
+        2,
+        "nothing says who they are: set PINSPHERE_CON",
+    ),
     "console, unknown host": ("console --auth proxy --host nobody.invalid", 1, "is no address"),
     "console, no port": ("console --port 0", 2, "Must be >= 1"),
     "console, unknown auth": ("console --auth magic", 2, "magic"),

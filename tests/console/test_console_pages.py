@@ -1,11 +1,16 @@
 """Every page and every question of the console, on both databases."""
 
+import csv
+import io
+import json
 import re
+from decimal import Decimal
 
 import pytest
 from starlette.testclient import TestClient
 
 from console.contents import PAGES, QUESTIONS
+from schemas.models import MODELS
 from schemas.views import view_definitions
 from tests.known_home import known_world
 
@@ -111,3 +116,49 @@ def test_sql_in_an_address_stays_a_value(console: TestClient, search: str) -> No
     assert page.status_code == 200
     assert "No product has" in page.text
     assert search.replace("'", "''") in sql
+
+
+def micros(console: TestClient, question: str, column: str, **chosen: str) -> int:
+    """The sum of a column of money over all rows of a question."""
+    told = console.get(f"/rows/{question}.csv", params={"site": "acme", **chosen}).text
+    rows = csv.DictReader(io.StringIO(told.lstrip("\ufeff")))
+    return sum(round(Decimal(row[column]) * 1_000_000) for row in rows)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_products_add_up_to_what_was_credited(console: TestClient, model: str) -> None:
+    """Under any model; else a merchandiser asks where the rest is, and nobody knows."""
+    by_product = micros(console, "products", "credited", model=model)
+
+    assert by_product == micros(console, "overview_days", "credited") / len(MODELS) != 0
+    assert by_product == micros(console, "products", "direct", model=model) + micros(
+        console, "products", "assisted", model=model
+    )
+
+
+def test_the_interval_is_of_the_sum_that_is_shown(console: TestClient) -> None:
+    """An interval around another number would be worse than none."""
+    assert micros(console, "overview_interval", "credited") == micros(
+        console, "overview_sales", "credited"
+    )
+
+
+def test_the_overview_counts_the_visits_that_there_were(console: TestClient) -> None:
+    """Robots left out, as the simulator left them out of its truth."""
+    wanted = [visit for site, visit in known_world().visits if site == "acme"]
+
+    page = console.get("/", params={"site": "acme"}).text
+
+    assert value(page, "Visits from pins") == str(len(wanted))
+
+
+def test_of_the_models_the_chosen_one_is_in_colour(console: TestClient) -> None:
+    """The line she asked for is the one she sees first."""
+    page = console.get("/", params={"site": "acme", "model": "first"}).text
+
+    options = [
+        json.loads(found)
+        for found in re.findall(r'<script type="application/json">(.*?)</script>', page)
+    ]
+    colours = {each["name"]: each["color"] for each in options[0]["series"]}
+    assert colours == {model: "--accent" if model == "first" else "--grey" for model in MODELS}
