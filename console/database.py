@@ -46,14 +46,22 @@ class Database:
         """
         if self._file and not self._file.exists():
             raise SettingsError(f"there is no database at {self._file} yet; pinsphere run makes it")
-        try:
-            connection = self._engine.connect()
-        except (DBAPIError, sqlite3.Error) as error:
-            reason = error.orig if isinstance(error, DBAPIError) else error
-            raise SettingsError(f"cannot open the database {self._shown}: {reason}") from None
-        with connection, connection.begin():
-            self._check_views(connection)
+        with contextlib.ExitStack() as stack:
+            try:
+                connection = stack.enter_context(self._engine.connect())
+                stack.enter_context(connection.begin())
+                self._check_views(connection)
+            except (DBAPIError, sqlite3.Error) as error:
+                raise SettingsError(self._reason(error)) from None
             yield connection
+
+    def _reason(self, error: DBAPIError | sqlite3.Error) -> str:
+        reason = str(error.orig if isinstance(error, DBAPIError) else error)
+        way_out = ""
+        if self._file and "readonly" in reason:
+            # Even who only reads takes part in SQLite's log, by a file beside the database.
+            way_out = "; SQLite wants to write beside it: a folder of the reader's own, with a copy"
+        return f"cannot open the database {self._shown}: {reason}{way_out}"
 
     def _check_views(self, connection: Connection) -> None:
         if not inspect(connection).has_table("view_digest"):

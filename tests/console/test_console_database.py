@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -170,3 +171,18 @@ def test_views_of_another_release_are_told_of(empty):
 
     assert status == 503
     assert "pinsphere db upgrade" in text_shown
+
+
+def test_a_folder_that_cannot_be_written_is_told_of(tmp_path, monkeypatch):
+    """A read-only volume is a fine idea, and SQLite's log says no to it."""
+    (tmp_path / "pinsphere.db").write_bytes(b"no database" * 1000)
+    _, foreign = page(Home(tmp_path))
+    monkeypatch.setattr(Database, "_check_views", refuse_to_write)
+
+    assert "file is not a database" in foreign
+    assert "a folder of the reader&#39;s own, with a copy" in page(Home(tmp_path))[1]
+
+
+def refuse_to_write(_self: Database, _connection: Connection) -> None:
+    """What SQLite says where it may not make its log."""
+    raise sqlite3.OperationalError("attempt to write a readonly database")
