@@ -16,7 +16,7 @@ Values = Sequence[float | None]
 
 ACCENT, GREY, INK = "--accent", "--grey", "--ink"
 PALETTE = ("#0072b2", "#d55e00", "#009268", "#b0609a", "#8a6d1f", "#808890")
-"""After Okabe and Ito, for the colour-blind; each at least 3 : 1 against white and near-black."""
+"""After Okabe and Ito, for the colour-blind; each at least 3 : 1 on paper, by day and by night."""
 SYMBOLS = ("circle", "rect", "triangle", "diamond", "roundRect")
 """Of the models: in print, all greys are one."""
 _DASHES: tuple[Any, ...] = ("solid", "dashed", "dotted", [8, 3, 2, 3])
@@ -276,7 +276,7 @@ def curve(curves: Mapping[str, Sequence[tuple[float, float]]], about: str) -> Op
         "color": GREY,
         "showSymbol": False,
         "silent": True,
-        "lineStyle": {"width": 1, "type": "dotted"},
+        "lineStyle": {"width": 1.5, "type": "dashed"},
         "data": [[0, 0], [1, 1]],
     }
     said = []

@@ -156,9 +156,10 @@ def _half_lives(rows: Sequence[Row]) -> list[Block]:
             )
         ]
     watched = [row for row in rows if (row["activity"], row["watched_from"]) == ("act", "entry")]
+    shown = [name for name in rows[0] if not name.startswith("yardstick")]
     return [
         Figures([_half_life(row) for row in watched], "How fast people are lost"),
-        Table("Half-lives", rows, "retention_half_lives", _LIVES_NOTE),
+        Table("Half-lives, in months", rows, "retention_half_lives", _LIVES_NOTE, shown),
     ]
 
 
@@ -184,8 +185,8 @@ def _cohorts(population: str, cells: list[Row]) -> Block:
 
 def _half_life(row: Row) -> Figure:
     note = (
-        f"months; the yardstick is {row['yardstick_half_life_months']:.0f}. {row['lost']:,} of"
-        f" {row['people']:,} lost"
+        f"months, beside a yardstick of {row['yardstick_half_life_months']:.0f}; {row['lost']:,}"
+        f" of {row['people']:,} lost"
     )
     if row["half_life_low"] is None:
         note += "; no interval: too little data"
@@ -231,13 +232,15 @@ def fan_club_blocks(ask: Ask, choices: Choices) -> list[Block]:
         )
         for row in ask("fan_club_gini")
     ]
+    note = f"{_WHOLE} The further above the line of equality, the more few pinners bring."
+    if any(row["share_of_all"] > 1 for row in rows):
+        note += " Above 100 %: the last ones have more refunds than orders."
     return [
         Chart(
             "The fan club",
             curve(curves, "What the top pinners have, of what all pinners have"),
             "fan_club_curve",
-            f"{_WHOLE} The further above the dotted line, the more few pinners bring. Compare equal"
-            " times only.",
+            note,
         ),
         Figures(gini, "How unequal pinners are"),
     ]

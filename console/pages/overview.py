@@ -70,7 +70,7 @@ ORDER BY day, model""",
         "How certain is the credit of all days together?",
         """\
 SELECT model, credited_micros, ci_low_micros, ci_high_micros, n_customers, n_effective
-FROM model_comparison
+FROM current_model_credits
 WHERE site_id = :site AND dimension = 'site'
 ORDER BY model""",
         {

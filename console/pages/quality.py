@@ -132,6 +132,23 @@ FROM published_run""",
         },
         "The run of all sites. A run is published only if every check holds.",
     ),
+    Question(
+        "quality_attempt",
+        "How did the last run end?",
+        """\
+SELECT is_good, failure, began_at, ended_at, good_began_at, good_ended_at
+FROM last_attempt""",
+        {
+            "is_good": "yes_no",
+            "failure": "text",
+            "began_at": "time",
+            "ended_at": "time",
+            "good_began_at": "time",
+            "good_ended_at": "time",
+        },
+        "Whether it had anything to publish or not. All that came in before the last good one began"
+        " is in the figures.",
+    ),
 )
 
 
@@ -139,7 +156,12 @@ def build(ask: Ask, choices: Choices) -> Page:  # noqa: ARG001 (all pages are bu
     """What came, what was refused and why, and the run."""
     return Page(
         "Data quality",
-        [*_arrivals(ask), *_tokens(ask), *_refused(ask), *_run(ask("quality_run")[0])],
+        [
+            *_arrivals(ask),
+            *_tokens(ask),
+            *_refused(ask),
+            *_run(ask("quality_run")[0], ask("quality_attempt")),
+        ],
         "Days are those of the events, in the shop's time zone.",
     )
 
@@ -257,12 +279,13 @@ def kinds_of_reasons(rows: Sequence[Row]) -> list[Row]:
     return sorted(kinds.values(), key=lambda kind: (-kind["records"], kind["reason"]))
 
 
-def _run(run: Row) -> list[Block]:
+def _run(run: Row, attempts: Sequence[Row]) -> list[Block]:
     checks: dict[str, bool] = json.loads(run["invariants"])
     return [
         Figures(
             [
                 Figure("Published", run["published_at"], "time", question="quality_run"),
+                *(_attempt(row) for row in attempts),
                 Figure("It took", run["duration_seconds"], "number", note="seconds"),
                 Figure("Events", run["events"], note="in its whole input, of all sites"),
                 Figure(
@@ -280,3 +303,9 @@ def _run(run: Row) -> list[Block]:
             f"Run {run['run_id']}, of release {run['code_version']}",
         )
     ]
+
+
+def _attempt(row: Row) -> Figure:
+    """When the newest figures were last looked for; what is shown may be older."""
+    how = "it ended well" if row["is_good"] else f"it failed: {row['failure']}, see its log"
+    return Figure("Last run", row["ended_at"], "time", note=how, question="quality_attempt")

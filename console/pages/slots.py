@@ -12,7 +12,7 @@ from schemas.models import MODELS
 from schemas.money import MICROS
 
 _DRAWN = 20
-_WORD = re.compile("KEY|NAME|TABLE")
+_WORD = re.compile("KEY|MODELS|NAME|TABLE")
 _WHOLE = "Over all days there are, whatever days are chosen."
 _COUNTED = (
     "Views, pins and visits by their own day, revenue by the day of the order, after refunds."
@@ -37,15 +37,24 @@ FROM TABLE
 WHERE site_id = :site AND day BETWEEN :since AND :until
 GROUP BY KEY, model
 ORDER BY KEY, model"""
+# As model_comparison has it; but that one weighs all pinners and products, to show a few slots.
 _CERTAINTY = """\
-SELECT key AS NAME, credited_micros, lowest_micros AS least_of_models_micros,
-       highest_micros AS most_of_models_micros, ci_low_micros AS interval_low_micros,
-       ci_high_micros AS interval_high_micros, n_customers AS customers,
-       n_effective AS effective_customers,
-       CASE WHEN ci_low_micros IS NULL THEN 'too little data' ELSE 'enough' END AS data
-FROM model_comparison
-WHERE site_id = :site AND model = :model AND dimension = 'NAME'
-ORDER BY credited_micros DESC, key"""
+SELECT key AS NAME,
+       SUM(CASE WHEN model = :model THEN credited_micros ELSE 0 END) AS credited_micros,
+       CASE WHEN COUNT(*) < MODELS AND MIN(credited_micros) > 0 THEN 0
+         ELSE MIN(credited_micros) END AS least_of_models_micros,
+       CASE WHEN COUNT(*) < MODELS AND MAX(credited_micros) < 0 THEN 0
+         ELSE MAX(credited_micros) END AS most_of_models_micros,
+       MAX(CASE WHEN model = :model THEN ci_low_micros END) AS interval_low_micros,
+       MAX(CASE WHEN model = :model THEN ci_high_micros END) AS interval_high_micros,
+       SUM(CASE WHEN model = :model THEN n_customers ELSE 0 END) AS customers,
+       MAX(CASE WHEN model = :model THEN n_effective END) AS effective_customers,
+       CASE WHEN MAX(CASE WHEN model = :model THEN ci_low_micros END) IS NULL
+         THEN 'too little data' ELSE 'enough' END AS data
+FROM current_model_credits
+WHERE site_id = :site AND dimension = 'NAME'
+GROUP BY key
+ORDER BY 2 DESC, key"""
 
 
 class _Dimension(NamedTuple):
@@ -110,7 +119,12 @@ class _Dimension(NamedTuple):
         )
 
     def _sql(self, text: str) -> str:
-        words = {"KEY": self.key, "TABLE": self.table, "NAME": self.name}
+        words = {
+            "KEY": self.key,
+            "MODELS": str(len(MODELS)),
+            "NAME": self.name,
+            "TABLE": self.table,
+        }
         return _WORD.sub(lambda found: words[found[0]], text)
 
     def blocks(self, ask: Ask, choices: Choices) -> list[Block]:

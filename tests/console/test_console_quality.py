@@ -11,6 +11,7 @@ from tests.console.known_answers import (
     Read,
     figures_of,
     option_of,
+    page_if,
     page_of,
     rows_of,
     series_of,
@@ -92,6 +93,20 @@ def test_the_run_is_the_one_that_was_published(reading: Read) -> None:
     assert figures["Published"].value == run.published_at
     held = figures["Checks that held"]
     assert held.note.startswith(f"of {held.value},")
+
+
+def test_a_run_that_failed_is_told() -> None:
+    """Figures that stand still look like a quiet shop."""
+    run = {
+        "run_id": "r", "code_version": "1", "is_full": True, "published_at": 1, "events": 1,
+        "duration_seconds": 1.0, "rows_written": 1, "invariants": '{"a": true}',
+    }  # fmt: skip
+    attempt = {"is_good": False, "failure": "AuditError", "ended_at": 2}
+
+    blocks = page_if(build, {"quality_run": [run], "quality_attempt": [attempt]})
+
+    last = figures_of(blocks, "Run r, of release 1")["Last run"]
+    assert (last.value, last.note) == (2, "it failed: AuditError, see its log")
 
 
 def test_days_without_events_say_what_to_do(reading: Read) -> None:

@@ -187,7 +187,7 @@ def test_half_lives_stand_beside_the_yardstick() -> None:
     figures = figures_of(blocks, "How fast people are lost")
     pinners = figures["Half-life of pinners"]
     assert (pinners.value, pinners.low, pinners.high) == (31.0, 25.0, 40.0)
-    assert pinners.note == "months; the yardstick is 60. 90 of 400 lost"
+    assert pinners.note == "months, beside a yardstick of 60; 90 of 400 lost"
     assert figures["Half-life of reached"].note.endswith("no end of the interval in sight")
 
 

@@ -103,6 +103,25 @@ def test_a_few_customers_are_too_little_data(reading: Read) -> None:
         )
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_the_band_is_over_all_models(reading: Read, model: str) -> None:
+    """A model that gives a slot nothing disagrees most of all."""
+    credit: defaultdict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(MODELS, 0))
+    for (site, dimension, key, of_model), (micros, _) in model_credits(answers()).items():
+        if (site, dimension) == ("acme", "slot"):
+            credit[key][of_model] = micros
+
+    rows = rows_of(
+        page_of(build, reading(site="acme", model=model)), "How sure the credit of slots is"
+    )
+
+    names = ("credited_micros", "least_of_models_micros", "most_of_models_micros")
+    assert {row["slot"]: tuple(row[name] for name in names) for row in rows} == {
+        key: (models[model], min(models.values()), max(models.values()))
+        for key, models in credit.items()
+    }
+
+
 def test_days_without_a_list_say_what_to_do(reading: Read) -> None:
     """An empty page leaves a merchandiser alone."""
     blocks = page_of(build, reading(site="acme", since="2020-01-01", until="2020-01-31"))
