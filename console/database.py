@@ -125,5 +125,6 @@ def _begin(connection: Connection) -> None:
 def _configure_server(connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
+        cursor.execute("SET jit = off")  # to compile a page's questions takes longer than they do
         cursor.execute(f"SET statement_timeout = {STATEMENT_SECONDS * 1000}")
     connection.commit()

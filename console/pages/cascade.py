@@ -17,10 +17,11 @@ _ROOT = """\
 (SELECT root_pin_id FROM current_pins WHERE site_id = :site AND pin_id = :pin)"""
 # Every credit of a pin of the cascade under the model: an order line, a touch and a pin each.
 _CREDITS = f"""\
-WITH credits AS (
+WITH members AS MATERIALIZED (
+  SELECT pin_id FROM current_pins WHERE site_id = :site AND root_pin_id = {_ROOT}
+), credits AS MATERIALIZED (
   SELECT * FROM current_order_credits
-  WHERE site_id = :site AND model = :model AND pin_id IN (
-    SELECT pin_id FROM current_pins WHERE site_id = :site AND root_pin_id = {_ROOT})
+  WHERE site_id = :site AND model = :model AND pin_id IN (SELECT pin_id FROM members)
 )
 """
 

@@ -30,18 +30,24 @@ _CASCADES = (
     " time_decay."
 )
 
+# The newest month is read once: the view pinner_stage would read it again for each pinner, and
+# what else is materialized would be searched without an index.
 QUESTIONS = (
     Question(
         "pinners",
         "Everybody who pinned, and what came of it",
         f"""\
-WITH found AS (
+WITH newest AS MATERIALIZED (
+  SELECT newest_month FROM as_of WHERE site_id = :site
+), found AS (
   SELECT s.pinner_id, t.stage, s.pins, s.reach_total, s.depth, s.reproduction_number,
     s.reproduction_low, s.reproduction_high,
     COALESCE(c.credited_micros, 0) AS credited_micros, c.ci_low_micros, c.ci_high_micros,
     s.influenced_micros, s.influence_rank, s.community_id
   FROM pinner_sphere s
-  LEFT JOIN pinner_stage t ON t.site_id = s.site_id AND t.pinner_id = s.pinner_id
+  LEFT JOIN current_pinner_stages t ON t.site_id = s.site_id AND t.pinner_id = s.pinner_id
+    AND t.month <= (SELECT newest_month FROM newest)
+    AND (t.left_month IS NULL OR t.left_month > (SELECT newest_month FROM newest))
   LEFT JOIN current_model_credits c ON c.site_id = s.site_id AND c.dimension = 'pinner'
     AND c.key = s.pinner_id AND c.model = :model
   WHERE s.site_id = :site AND {_MATCHES}
