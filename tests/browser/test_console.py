@@ -141,9 +141,8 @@ def look(browser: Browser, url: str) -> Seen:
         }
         violations = visit.violations()
         visit.page.emulate_media(color_scheme="dark")
-        violations += visit.violations("color-contrast")
         visit.page.set_viewport_size(PHONE)
-        violations += visit.violations("scrollable-region-focusable", "color-contrast")
+        violations += visit.violations("color-contrast", "scrollable-region-focusable")
         # A page that is not there is an error to a browser, and no news to anybody.
         problems = [each for each in visit.problems if answer.ok or "status of" not in each]
         return Seen(
@@ -181,6 +180,15 @@ def test_everybody_can_read_it_by_day_by_night_and_on_a_phone(
     """Who needs a screen reader, contrast, or has only a phone at hand."""
     assert seen[path].violations == []
     assert seen[path].overflow == []
+
+
+def test_what_nobody_can_read_would_have_been_seen(browser: Browser) -> None:
+    """A check that cannot fail protects nobody."""
+    with reader(browser, viewport=PHONE) as visit:
+        visit.page.set_content('<p style="color: #aaa; width: 500px">pale and wide</p>')
+
+        assert any(each.startswith("color-contrast") for each in visit.violations())
+        assert len(visit.overflow()) == 1
 
 
 @pytest.mark.parametrize("path", [*KEYLESS, *THINGS])
