@@ -324,8 +324,8 @@ def _say_line(name: str, times: Sequence[str], values: Values, kind: str) -> str
 
 
 def _times(times: Sequence[str], kind: str) -> Option:
-    """An axis of times whose outer labels stay within the picture."""
-    label = {"formatter": f"={kind}", "alignMinLabel": "left", "alignMaxLabel": "right"}
+    """An axis of times."""
+    label = {"formatter": f"={kind}", "hideOverlap": True}
     return {"type": "category", "data": list(times), "axisLabel": label}
 
 

@@ -236,7 +236,7 @@ def _activity(pins: Row, visits: list[Row]) -> list[Figure]:
 def _fan_club(rows: list[Row]) -> list[Figure]:
     return [
         Figure(
-            f"Through the top {row['top_percent']} %",
+            f"Through the top {row['top_percent']}\N{NO-BREAK SPACE}%",
             row["share_of_sales"],
             "share",
             low=row["share_low"],

@@ -31,6 +31,7 @@ function makeFormatter(kind, currency) {
     case "count": return number({ maximumFractionDigits: 0 });
     case "number": return number({ maximumFractionDigits: 2 });
     case "day": return moment({ dateStyle: "medium", timeZone: "UTC" });
+    case "date": return moment({ day: "numeric", month: "short", timeZone: "UTC" });
     case "month": return moment({ month: "long", year: "numeric", timeZone: "UTC" });
     case "time": return moment({ dateStyle: "medium", timeStyle: "short" });
     default: return String;
@@ -108,9 +109,12 @@ function spellOut(value, colours, currency) {
   return value;
 }
 
-// Along an axis amounts are round: without cents they need half the room.
-function roundly(label) {
-  return label?.formatter === "=money" ? { ...label, formatter: "=amount" } : label;
+// Along an axis amounts are round, and days mostly of one year: in brief they need half the room.
+function brief({ axisLabel, data }) {
+  const isOneYear = data && data.at(0)?.slice(0, 4) === data.at(-1)?.slice(0, 4);
+  const shorter = { "=money": "=amount", ...(isOneYear && { "=day": "=date" }) };
+  const formatter = axisLabel?.formatter;
+  return { ...axisLabel, ...(formatter && { formatter: shorter[formatter] ?? formatter }) };
 }
 
 function draw(element, width) {
@@ -131,7 +135,7 @@ function draw(element, width) {
   for (const name of ["xAxis", "yAxis"]) {
     if (option[name]) {
       option[name] = [option[name]].flat().map((each) => ({
-        ...axis, ...each, axisLabel: { ...axis.axisLabel, ...roundly(each.axisLabel) },
+        ...axis, ...each, axisLabel: { ...axis.axisLabel, ...brief(each) },
       }));
     }
   }
