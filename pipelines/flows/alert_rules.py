@@ -172,7 +172,7 @@ def _judge_share(
         state="alert" if is_out else "ok",
         says=(
             f"{found.recent:.1%} {words} {days}, {found.usual:.1%} in the {USUAL_DAYS} before;"
-            f" alarms at {'+' if change > 0 else '-'}{abs(change):.0%}"
+            f" alarms when it {'rises' if change > 0 else 'falls'} by {100 * abs(change):g} points"
         ),
         figure=found.recent,
         usual=found.usual,

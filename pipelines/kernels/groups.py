@@ -68,27 +68,36 @@ def group_equal(*columns: Any) -> Groups:
     return group_by(*(ints(flat(each).dictionary_encode("encode").indices) for each in columns))
 
 
-def tally_equal(is_counted: Bools, *columns: Any) -> tuple[Ints, Ints]:
-    """Counts rows by what they say in all columns, without putting them in order.
+@dataclasses.dataclass(frozen=True)
+class Cells:
+    """Rows by what they say, counted without putting them in order.
 
-    Args:
-      is_counted: [rows] those that count.
-      columns: each [rows], of few different values; a null says the same as another.
-
-    Returns:
-      [groups] a row of each, and [groups] how many there are.
+    code: [rows] the cell of each.
+    one: [cells] a row of each: it says what all of its cell say.
     """
-    rows = np.flatnonzero(is_counted)
-    joint, width = np.zeros(len(rows), dtype=np.int64), 1
+
+    code: Ints
+    one: Ints
+
+    def count(self, which: Bools) -> Ints:
+        """[cells] how many of these [rows] are in each."""
+        return np.bincount(self.code[which], minlength=len(self.one))
+
+
+def cells_of(*columns: Any) -> Cells:
+    """Rows by what they say in all columns, each of few different values.
+
+    A null says the same as another.
+    """
+    joint, width = np.zeros(len(columns[0]), dtype=np.int64), 1
     for column in columns:
         encoded = flat(column).dictionary_encode("encode")
-        joint = joint * len(encoded.dictionary) + ints(encoded.indices)[rows]
-        width *= len(encoded.dictionary)
+        joint, width = joint * len(encoded.dictionary), width * len(encoded.dictionary)
+        joint += ints(encoded.indices)
         if width > _MOST_CELLS:
             joint = np.unique(joint, return_inverse=True)[1]
-            width = len(joint)
-    sizes = np.bincount(joint, minlength=width)
-    one = np.zeros(len(sizes), dtype=np.int64)
-    one[joint] = rows
-    there = np.flatnonzero(sizes)
-    return one[there], sizes[there]
+            width = int(joint.max(initial=-1)) + 1
+    row = np.full(width, -1, dtype=np.int64)
+    row[joint] = np.arange(len(joint))
+    there = row >= 0
+    return Cells((np.cumsum(there) - 1)[joint], row[there])

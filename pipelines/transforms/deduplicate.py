@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,10 +10,10 @@ import pyarrow.compute as pc
 
 from pipelines.kernels.calendar import derived_time_ms
 from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints, take
-from pipelines.kernels.groups import tally_equal
+from pipelines.kernels.groups import cells_of
 from pipelines.kernels.multisets import is_repeated
 from pipelines.transforms.acts import VIEWS, doings
-from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of, sum_by_key
+from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
 from pipelines.transforms.rejects import count_rejects
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
@@ -208,47 +209,54 @@ def _quality(
     # A file of past orders is history, not news that came late.
     is_file = bools(pc.equal(events["source"], "file"))
     late = (ints(pc.subtract(events["received_time_ms"], events["at"])) > _LATE_MS) & ~is_file
-    counts = {
-        "received": np.ones(len(events), dtype=np.int64),
+    counted = {
+        "received": np.ones(len(events), dtype=np.bool_),
         "duplicates": repeated,
         "bots": crawled & ~repeated,
         "late": late & ~repeated,
-        "matched_by_token": np.zeros(len(events), dtype=np.int64),
-        "quarantined": np.zeros(len(events), dtype=np.int64),
     }
     if name == "pin_visit":
         by_token = bools(pc.equal(events["match_method"], "token"))
-        counts["matched_by_token"] = by_token & ~repeated & ~crawled
-    table = pa.table(
+        counted["matched_by_token"] = by_token & ~repeated & ~crawled
+    cells = cells_of(events["site_id"], day)
+    counts = dict.fromkeys(QUALITY_COUNTS, np.zeros(len(cells.one), dtype=np.int64))
+    counts |= {column: cells.count(which) for column, which in counted.items()}
+    return pa.table(
         {
-            "site_id": events["site_id"],
-            "day": day,
-            "event_name": pa.array([name] * len(events), pa.string()),
-            **{column: counts[column].astype(np.int64) for column in QUALITY_COUNTS},
+            "site_id": take(events["site_id"], cells.one),
+            "day": take(day, cells.one),
+            "event_name": pa.array([name] * len(cells.one), pa.string()),
+            **counts,
         }
     )
-    return sum_by_key(table, QUALITY_PARTS, QUALITY_COUNTS)
 
 
 def _arrivals(events: pa.Table, repeated: Bools) -> pa.Table:
     """ARRIVAL_PARTS: when events came, and from where."""
-    hour = ints(events["received_time_ms"]) // _HOUR_MS * _HOUR_MS
-    came = {"site_id": events["site_id"], "hour_at": pa.array(hour), "source": events["source"]}
-    one, size = tally_equal(~repeated, *came.values())
-    return pa.table({**{name: take(column, one) for name, column in came.items()}, "events": size})
+    hour = pa.array(ints(events["received_time_ms"]) // _HOUR_MS * _HOUR_MS)
+    return _counted_by(
+        {"site_id": events["site_id"], "hour_at": hour, "source": events["source"]},
+        "events",
+        ~repeated,
+    )
 
 
 def _landings(visits: pa.Table, day: pa.Array, is_counted: Bools) -> pa.Table:
     """LANDING_PARTS: what people landed with."""
-    landed = {
-        "site_id": visits["site_id"],
-        "day": day,
-        **{name: visits[name] for name in ("user_agent_class", "match_method", "token_carrier")},
-    }
-    one, size = tally_equal(is_counted, *landed.values())
-    parts = {name: take(column, one) for name, column in landed.items()}
-    parts["token_carrier"] = pc.fill_null(parts["token_carrier"], "(none)")
-    return pa.table({**parts, "landings": size})
+    names = ("user_agent_class", "match_method", "token_carrier")
+    columns = {"site_id": visits["site_id"], "day": day, **{name: visits[name] for name in names}}
+    parts = _counted_by(columns, "landings", is_counted)
+    carrier = pc.fill_null(parts["token_carrier"], "(none)")
+    return parts.set_column(parts.schema.get_field_index("token_carrier"), "token_carrier", carrier)
+
+
+def _counted_by(columns: dict[str, Any], count: str, which: Bools) -> pa.Table:
+    """How many of these rows say the same in all columns; what none of them says is left out."""
+    cells = cells_of(*columns.values())
+    size = cells.count(which)
+    one = cells.one[size > 0]
+    parts = {name: take(column, one) for name, column in columns.items()}
+    return pa.table({**parts, count: size[size > 0]})
 
 
 def _daily_counts(

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, insert, text, update
+from sqlalchemy.exc import DBAPIError
 
 from pipelines.flows.alert_rules import OF_SHOPS, Verdict
 from pipelines.flows.alerts import asking, judge
 from pipelines.io.database import open_database, upgrade_database
+from pipelines.io.roles import grant
 from schemas.alerts import AlertRules
 from schemas.models import MODELS
 from schemas.quality_tables import ArrivalsHourly, DataQualityDaily, LandingsDaily
@@ -272,6 +274,20 @@ def test_every_verdict_brings_a_query_that_runs_on_views_alone(database: Connect
         assert rows or verdict.rule == "sphere_growth", verdict.rule
         read = set(re.findall(r"(?:FROM|JOIN) (\w+)", verdict.query)) - {"reached", "together"}
         assert read <= view_definitions("sqlite").keys(), verdict.rule
+
+
+def test_a_role_that_reads_views_alone_may_ask(engine: Engine, database: Connection) -> None:
+    """Whoever watches needs no right to write, nor to see the tables."""
+    if engine.dialect.name == "sqlite":  # which has no roles
+        return
+    wanted = verdicts(database)
+    database.execute(text("CREATE ROLE watcher"))
+    grant(database, "watcher")
+    database.execute(text("SET LOCAL ROLE watcher"))
+
+    assert verdicts(database) == wanted
+    with pytest.raises(DBAPIError, match="permission denied"):
+        database.execute(text("SELECT * FROM attempts"))
 
 
 def test_a_young_shop_is_not_judged(database: Connection) -> None:

@@ -6,11 +6,10 @@ import pytest
 from sqlalchemy import text
 
 from pipelines.flows import run as flow
-from pipelines.io.audit import audit, told
 from pipelines.io.database import open_database
 from schemas.errors import AuditError
 from schemas.settings import Home
-from tests.integration.publishing import attribute, fill, happened, shown
+from tests.integration.publishing import attribute, fill, happened
 
 
 def last_attempt(home: Home) -> dict[str, Any]:
@@ -46,33 +45,3 @@ def test_every_attempt_is_noted_and_a_failure_keeps_the_last_good_one(
     good = ("good_began_at", "good_ended_at", "good_ended_at_utc")
     assert [third[name] for name in good] == [second[name] for name in good]
     assert third["began_at"] > second["ended_at"]
-
-
-@pytest.mark.parametrize(
-    ("change", "promise"),
-    [
-        (
-            "UPDATE model_credits SET credited_micros = 1 WHERE dimension = 'site'",
-            "a site's credit is what its sales say",
-        ),
-        (
-            "UPDATE landings_daily SET landings = landings + 1 WHERE match_method = 'token'",
-            "landings by client are the visits",
-        ),
-    ],
-)
-def test_a_sum_of_the_site_that_is_off_by_one_is_found(
-    home: Home, change: str, promise: str
-) -> None:
-    """Totals at the top of a report must be those of the rows below it."""
-    fill(home, happened(21))
-    attribute(home)
-    engine = open_database(home)
-    with engine.begin() as connection:
-        assert told(audit(connection, shown(engine))) == []
-        assert connection.execute(text(change)).rowcount > 0
-        broken = told(audit(connection, shown(engine)))
-        connection.rollback()
-    engine.dispose()
-
-    assert [each.partition(";")[0] for each in broken] == [promise]

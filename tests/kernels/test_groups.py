@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.kernels import groups
-from pipelines.kernels.groups import Groups, group_by, group_equal, tally_equal
+from pipelines.kernels.groups import Groups, cells_of, group_by, group_equal
 
 CODES = st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 2)), max_size=20)
 
@@ -63,20 +63,22 @@ def test_a_null_is_a_value_like_another() -> None:
 
 
 @pytest.mark.parametrize("most", [2**20, 2])
-def test_a_tally_counts_what_a_counter_counts(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+def test_cells_count_what_a_counter_counts(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """However many values there are, and whether anything counts at all."""
     monkeypatch.setattr(groups, "_MOST_CELLS", most)
-    site, day = ["a", "b", "a", "a", "b", "a"], [1, 1, 2, 1, 1, 2]
-    carrier = [None, "q", None, "q", "q", None]
-    is_counted = np.array([True, True, False, True, True, True])
-    columns = (pa.array(site), pa.array(day), pa.chunked_array([carrier]))
+    columns = (
+        pa.array(["a", "b", "a", "a", "b", "a"]),
+        pa.array([1, 1, 2, 1, 1, 2]),
+        pa.chunked_array([[None, "q", None, "q", "q", None]]),
+    )
+    is_counted = np.array([True, True, False, True, False, False])
+    rows = list(zip(*(column.to_pylist() for column in columns), strict=True))
 
-    one, size = tally_equal(is_counted, *columns)
+    cells = cells_of(*columns)
 
-    rows = list(zip(site, day, carrier, strict=True))
-    told = {rows[row]: count for row, count in zip(one.tolist(), size.tolist(), strict=True)}
-    counted = [row for row, counts in zip(rows, is_counted, strict=True) if counts]
-    assert told == Counter(counted)
-    assert is_counted[one].all()
-    for part in tally_equal(np.zeros(6, np.bool_), *columns):
-        assert part.tolist() == []
+    assert [rows[one] for one in cells.one[cells.code]] == rows
+    told = zip([rows[one] for one in cells.one], cells.count(is_counted).tolist(), strict=True)
+    counted = Counter(row for row, counts in zip(rows, is_counted, strict=True) if counts)
+    assert dict(told) == {row: counted[row] for row in rows}
+    nothing = cells_of(*(column.slice(0, 0) for column in columns))
+    assert nothing.count(is_counted[:0]).tolist() == []
