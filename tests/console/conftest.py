@@ -59,7 +59,7 @@ def console_home(request: pytest.FixtureRequest) -> Iterator[Home]:
         yield home
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def console(console_home: Home) -> Iterator[TestClient]:
     """A reader of the console, on either database."""
     with TestClient(build_app(console_home, Door()), base_url="http://localhost") as client:
