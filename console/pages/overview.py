@@ -160,7 +160,7 @@ def _credited(sales: dict[str, Row], interval: Row, choices: Choices) -> Figure:
     if choices.model not in sales:
         return Figure("Credited revenue", None, "money", note="no orders in these days")
     credited = [row["credited_micros"] for row in sales.values()]
-    note = "after refunds; all models share out the same sum, each in its own way"
+    note = "after refunds"
     if not choices.is_whole:
         note += "; an interval is known for all days together"
     elif interval.get("ci_low_micros") is None:
