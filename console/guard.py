@@ -97,13 +97,14 @@ class Guard:
                 "The console is not known by this name. Its address, localhost, and the names given"
                 " by --allow-host are.",
             )
-        if request.method == "POST" and request.url.path == SIGN_IN and self._door.token:
+        path = request.scope["path"]  # by which the app finds its way, too
+        if request.method == "POST" and path == SIGN_IN and self._door.token:
             return await self._signed_in(request)
         if request.method not in {"GET", "HEAD"}:
             answer = _text(405, "The console only reads: GET and HEAD.")
             answer.headers["allow"] = "GET, HEAD"
             return answer
-        if request.url.path.startswith(STATIC):
+        if path.startswith(STATIC):
             return None
         if self._door.is_behind_proxy and not request.headers.get(PROXY_HEADER):
             return _text(401, "The proxy before the console names nobody in X-Forwarded-User.")
