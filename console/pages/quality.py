@@ -261,7 +261,8 @@ def _refused(ask: Ask) -> list[Block]:
             kinds_of_reasons(rows),
             "quality_reasons",
             "Values in the reason are left out, so that alike ones are one line; the rows behind it"
-            " have them. To mend and replay: docs/operations.md.",
+            " have them. Example: where one of them stood. Mend what sent them; what came from a"
+            " file may be imported again.",
         )
     ]
 

@@ -60,7 +60,7 @@ ORDER BY 2 DESC, key"""
 class _Dimension(NamedTuple):
     """What the page shows twice."""
 
-    name: str  # as model_comparison calls it
+    name: str  # the `dimension` of credits
     names: str
     key: str
     table: str
