@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 
 from markupsafe import Markup
 
-from console.questions import Row
+from console.questions import Ask, Row
 
+WHOLE = "Over all days there are, whatever days are chosen."
+"""What is said where days cannot be chosen."""
 Band = tuple[float | None, float | None]
 
 
@@ -74,6 +76,14 @@ class Table:
     note: str = ""
     columns: Sequence[str] = ()
     template: ClassVar[str] = "table"
+
+    @classmethod
+    def top(cls, ask: Ask, question: str, title: str, most: int, note: str = "") -> "Table":
+        """The first rows of an answer that may be long; all are behind the table's link."""
+        rows = ask.first(question, most + 1)
+        if len(rows) > most:
+            note = f"The first {most}; all are behind the link. {note}"
+        return cls(title, rows[:most], question, note)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from markupsafe import Markup
 
 from console import trees
-from console.blocks import Block, Empty, Figure, Figures, Page, Picture, Table
+from console.blocks import WHOLE, Block, Empty, Figure, Figures, Page, Picture, Table
 from console.choices import Choices, UnknownError
 from console.questions import Ask, Question, Row
 
@@ -11,7 +11,6 @@ SHOWN = 50
 """Rows of a table on the page at most; all are behind its link."""
 READ = 50_000
 """Pins that are read for the picture at most: those nearest to the root."""
-_WHOLE = "Over all days there are, whatever days are chosen."
 
 _ROOT = """\
 (SELECT root_pin_id FROM current_pins WHERE site_id = :site AND pin_id = :pin)"""
@@ -95,7 +94,7 @@ WHERE p.site_id = :site AND p.pin_id = :pin""",
             "structural_virality": "number",
             "cascade_credited_micros": "money",
         },
-        f"{_WHOLE} The cascade's credit here is under time_decay.",
+        f"{WHOLE} The cascade's credit here is under time_decay.",
     ),
     Question(
         "cascade_pins",
@@ -120,7 +119,7 @@ ORDER BY p.hop, p.pinned_at, p.pin_id""",
             "visitors": "count",
             "credited_micros": "money",
         },
-        f"{_WHOLE} No credit: none was given, or single credits are kept in files.",
+        f"{WHOLE} No credit: none was given, or single credits are kept in files.",
     ),
     Question(
         "cascade_orders",
@@ -142,7 +141,7 @@ ORDER BY cascade_credit_micros DESC, o.order_id""",
             "pin_credit_micros": "money",
             "credits": "count",
         },
-        f"{_WHOLE} Net: of the whole order. Both credits add up to the figures of the page.",
+        f"{WHOLE} Net: of the whole order. Both credits add up to the figures of the page.",
     ),
     Question(
         "cascade_credited",
@@ -160,7 +159,7 @@ FROM credits""",
             "pin_credits": "count",
             "pin_credit_micros": "money",
         },
-        f"{_WHOLE} Credits are rows of the ledger: an order line, a touch and a pin each.",
+        f"{WHOLE} Credits are rows of the ledger: an order line, a touch and a pin each.",
     ),
     Question(
         "cascade_credits",
@@ -201,39 +200,48 @@ def build(ask: Ask, choices: Choices) -> Page:
         )
     (pin,) = found
     has_ledger = ask("ledger")[0]["ledger"] == "sql"
-    blocks: list[Block] = [Figures(_of_pin(pin), "This pin"), Figures(_of_cascade(pin), "Cascade")]
-    if has_ledger:
-        (credited,) = ask("cascade_credited")
-        blocks[1:1] = [Figures(_credit(credited, choices.model), "Credit")]
-    blocks.append(_tree(ask, choices, pin, has_ledger=has_ledger))
-    if not has_ledger:
-        blocks.append(
-            Empty(
-                "Single credits of this run are in files alone.",
-                'For a trace here, put ledger = "sql" into pinsphere.toml and run: pinsphere run'
-                " --full. Without it, the Parquet files in ledger/current beside the database hold"
-                f" every credit; those of this pin are the rows with pin_id {choices.pin}.",
-            )
-        )
-    elif credited["credits"]:
-        blocks.append(_table(ask, "cascade_orders", "Orders it led to"))
-        blocks.append(
-            _table(
-                ask,
-                "pin_credits",
-                "Each micro of this pin's credit",
-                f"{credited['pin_credits']:,} rows add up to the figure above.",
-            )
-        )
-    else:
-        blocks.append(
+    return Page(
+        f"Pin {choices.pin}",
+        [
+            Figures(_of_pin(pin), "This pin"),
+            Figures(_of_cascade(pin), "All of its cascade"),
+            _tree(ask, choices, pin, has_ledger=has_ledger),
+            *(_traced(ask, choices) if has_ledger else [_in_files(choices)]),
+        ],
+        WHOLE,
+    )
+
+
+def _traced(ask: Ask, choices: Choices) -> list[Block]:
+    """What came of it, down to rows of the ledger: the pin's, or the cascade's if it has none."""
+    (credited,) = ask("cascade_credited")
+    if not credited["credits"]:
+        return [
             Empty(
                 "No order came from this cascade yet.",
                 f"Orders show here once somebody buys within {choices.window_days:g} days of"
                 " landing from one of its pins, and a run has read it.",
             )
-        )
-    return Page(f"Pin {choices.pin}", blocks, _WHOLE)
+        ]
+    question, whose = (
+        ("pin_credits", "this pin's") if credited["pin_credits"] else ("cascade_credits", "its")
+    )
+    note = "These rows add up to the figure above."
+    return [
+        Figures(_credit(credited, choices.model), "Credit"),
+        Table.top(ask, "cascade_orders", "Orders it led to", SHOWN),
+        Table.top(ask, question, f"Each micro of {whose} credit", SHOWN, note),
+    ]
+
+
+def _in_files(choices: Choices) -> Empty:
+    return Empty(
+        "Single credits of this run are in files alone.",
+        'For a trace here, put ledger = "sql" into pinsphere.toml and run: pinsphere run --full.'
+        " Without it, the Parquet files in ledger/current beside the database hold every credit"
+        " (docs/queries.md, The ledger in files); those of this pin are the rows with pin_id"
+        f" {choices.pin}.",
+    )
 
 
 def _of_pin(pin: Row) -> list[Figure]:
@@ -316,10 +324,3 @@ def _tree(ask: Ask, choices: Choices, pin: Row, *, has_ledger: bool) -> Picture:
         "cascade_pins",
         note,
     )
-
-
-def _table(ask: Ask, question: str, title: str, note: str = "") -> Block:
-    rows = ask.first(question, SHOWN + 1)
-    if len(rows) > SHOWN:
-        note = f"The first {SHOWN}; all are behind the link. {note}"
-    return Table(title, rows[:SHOWN], question, note)

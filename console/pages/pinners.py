@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 
-from console.blocks import Empty, Listing, Page, Table
+from console.blocks import WHOLE, Empty, Listing, Page, Table
 from console.choices import ChoiceError, Choices
 from console.questions import Ask, Question
 
@@ -161,7 +161,7 @@ def build(ask: Ask, choices: Choices) -> Page:
             ),
             Table("The largest cascades", ask.first("cascades", CASCADES), "cascades", _CASCADES),
         ],
-        "Over all days there are, whatever days are chosen.",
+        WHOLE,
     )
 
 

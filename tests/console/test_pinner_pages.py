@@ -1,6 +1,5 @@
 """Pages of pinners and of pins: what they say is what happened, whatever the database."""
 
-import functools
 import re
 import shutil
 import sqlite3
@@ -20,31 +19,21 @@ from console.pages.cascade import top as top_pin
 from console.pages.pinner import top as top_pinner
 from console.reading import read
 from schemas.settings import Home
+from tests.console.known_answers import of_acme, world
 from tests.console.shown import links, micros, rows, value
-from tests.known_home import known_world
-from tests.oracle import Row, truth
-
-
-@functools.cache
-def happened() -> dict[str, list[Row]]:
-    """The naive oracle's tables of acme."""
-    world = known_world()
-    return truth(world.events, {"acme": world.sites["acme"]})
 
 
 def spheres() -> dict[str, dict[int, set[str]]]:
     """Whom the four of widest reach in acme reached, by hop, as the simulator planted it."""
-    found = {pinner: hops for (site, pinner), hops in known_world().reach.items() if site == "acme"}
+    found = {pinner: hops for (site, pinner), hops in world().reach.items() if site == "acme"}
     largest = sorted(found, key=lambda name: -sum(map(len, found[name].values())))
     return {pinner: found[pinner] for pinner in largest[:4]}
 
 
 def passers(pinner: str) -> dict[str, str | None]:
     """Who passed on to whom in a sphere: each chain walked up by hand from each landing."""
-    pins = {row["pin_id"]: row for row in happened()["pins"]}
-    landings = [
-        (row["pin_id"], row["person_id"], row["visited_at"]) for row in happened()["visits"]
-    ]
+    pins = {row["pin_id"]: row for row in of_acme("pins")}
+    landings = [(row["pin_id"], row["person_id"], row["visited_at"]) for row in of_acme("visits")]
     landings += [(p["parent_pin_id"], p["person_id"], p["pinned_at"]) for p in pins.values()]
     first: dict[str, tuple[int, int, str, str | None]] = {}
     for pin_id, person, at in landings:
@@ -89,10 +78,10 @@ def test_everybody_stands_below_who_passed_it_on(console: TestClient) -> None:
 def test_figures_of_a_pinner_are_the_oracles(console: TestClient) -> None:
     """Reach and revenue are those that counting by hand gives."""
     edges = defaultdict(list)
-    for edge in happened()["sphere_edges"]:
+    for edge in of_acme("sphere_edges"):
         edges[edge["pinner_id"]].append(edge)
-    pins = Counter(row["person_id"] for row in happened()["pins"])
-    for sphere in happened()["pinner_spheres"]:
+    pins = Counter(row["person_id"] for row in of_acme("pins"))
+    for sphere in of_acme("pinner_spheres"):
         pinner = sphere["pinner_id"]
         if pinner not in spheres():
             continue
@@ -110,10 +99,10 @@ def test_figures_of_a_pinner_are_the_oracles(console: TestClient) -> None:
 def test_every_micro_of_a_cascade_is_traced(console: TestClient, model: str) -> None:
     """The figure, the orders and the rows of the ledger are the same money."""
     credited: Counter[str] = Counter()
-    for row in happened()["order_credits"]:
+    for row in of_acme("order_credits"):
         if row["model"] == model and row["pin_id"] is not None:
             credited[row["pin_id"]] += row["credit_micros"]
-    root_of = {row["pin_id"]: row["root_pin_id"] for row in happened()["pins"]}
+    root_of = {row["pin_id"]: row["root_pin_id"] for row in of_acme("pins")}
     by_root: Counter[str] = Counter()
     for pin_id, amount in credited.items():
         by_root[root_of[pin_id]] += amount
@@ -131,9 +120,23 @@ def test_every_micro_of_a_cascade_is_traced(console: TestClient, model: str) -> 
         assert of_all == by_root[root_of[pin_id]]
 
 
+def test_a_pin_without_credit_shows_that_of_its_cascade(console: TestClient) -> None:
+    """Who looks at the wrong pin of a chain is still led to the orders."""
+    credits = [row for row in of_acme("order_credits") if row["model"] == "last"]
+    credited = {row["pin_id"] for row in credits}
+    root_of = {row["pin_id"]: row["root_pin_id"] for row in of_acme("pins")}
+    roots = {root_of[pin_id] for pin_id in credited if pin_id}
+    asked = min(pin for pin, root in root_of.items() if root in roots and pin not in credited)
+
+    page = console.get("/cascade", params={"site": "acme", "model": "last", "pin": asked}).text
+
+    assert "Each micro of its credit" in page
+    assert "last: 0 micros in 0 rows" in page
+
+
 def test_a_cascade_draws_all_of_its_pins(console: TestClient) -> None:
     """Small cascades are drawn whole, and the pin that was asked for stands out."""
-    pins = happened()["pins"]
+    pins = of_acme("pins")
     size = Counter(row["root_pin_id"] for row in pins)
     for root, count in size.most_common(3):
         asked = max(row["pin_id"] for row in pins if row["root_pin_id"] == root)
@@ -148,7 +151,7 @@ def test_pinners_are_found_and_ordered_by_the_server(console: TestClient) -> Non
     """A search means its text, be it a wildcard elsewhere; an order is of all, not of a page."""
     everybody = rows(console, "pinners")
     names = {row["pinner_id"] for row in everybody}
-    assert names == {row["pinner_id"] for row in happened()["pinner_spheres"]}
+    assert names == {row["pinner_id"] for row in of_acme("pinner_spheres")}
 
     for search in ("%", "_", "C1", "v:", "!"):
         found = {row["pinner_id"] for row in rows(console, "pinners", search=search)}
@@ -185,7 +188,7 @@ def test_pages_have_everybody_once(console: TestClient, monkeypatch: pytest.Monk
             break
         query = f"/pinners{onward[0]}"
 
-    assert sorted(seen) == sorted(row["pinner_id"] for row in happened()["pinner_spheres"])
+    assert sorted(seen) == sorted(row["pinner_id"] for row in of_acme("pinner_spheres"))
     assert console.get(f"{query}9").text.count("<tr>") == page.count("<tr>")
 
 
@@ -233,7 +236,7 @@ def altered(
 def test_a_ledger_in_files_is_said_and_not_guessed(altered: Callable[..., TestClient]) -> None:
     """A trace of nothing would read as no revenue; the way to a trace is told."""
     (root, credited) = max(
-        ((row["root_pin_id"], row["credited_micros"]) for row in happened()["cascades"]),
+        ((row["root_pin_id"], row["credited_micros"]) for row in of_acme("cascades")),
         key=lambda each: each[1],
     )
     with altered("UPDATE runs SET ledger = 'lake'", "DELETE FROM order_credits") as client:
@@ -273,5 +276,5 @@ def test_the_report_shows_the_pinner_who_reaches_most(known_home: Home) -> None:
 
         reach = {name: sum(map(len, hops.values())) for name, hops in spheres().items()}
         assert reach[top_pinner(ask) or ""] == max(reach.values())
-        size = {row["root_pin_id"]: row["size"] for row in happened()["cascades"]}
+        size = {row["root_pin_id"]: row["size"] for row in of_acme("cascades")}
         assert size[top_pin(ask) or ""] == max(size.values())
