@@ -1,26 +1,16 @@
 """A real Chromium, one profile for each visitor, and no way out of this machine."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser import processes
+from tests.browser.chromium import NAMES, find_chromium, launched
 from tests.browser.pinterest import stand_in
 from tests.browser.site import Site
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
-]
 # The honest name of a headless browser is on every list of crawlers.
 USER_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
@@ -86,17 +76,14 @@ def browser() -> Iterator[Browser]:
 
     Tests elsewhere run loops of their own, and any file may follow in a process of `make test`.
     """
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
+    path = find_chromium()
     if path is None:
-        reason = f"no browser: none of {', '.join(names)} is installed"
+        reason = f"no browser: none of {', '.join(NAMES)} is installed"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    with launched(path) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -43,11 +43,6 @@ class Reader:
         self.problems.append(f"foreign: {route.request.url}")
         route.abort()
 
-    def open(self, url: str) -> Page:
-        """Goes to a page and waits until its charts are drawn."""
-        self.page.goto(url, wait_until="load")
-        return self.page
-
     def violations(self, *rules: str) -> list[str]:
         """What axe-core has against the page, serious or worse: all its rules, or some."""
         if not self.page.evaluate("typeof window.axe === 'object'"):

@@ -305,7 +305,10 @@ def test_the_report_is_one_file_that_needs_no_network(
         assert {each for each in visit.asked if each[:5] != "data:"} == {file.as_uri()}
         assert visit.problems == []
         assert content["charts"] == content["drawn"] > 0
-        # The titles of all blocks are printed: the file's outline is made of what is on paper.
+        # The titles of all blocks are printed: the file's outline is made of what is on paper,
+        # where a title of two lines has lost the space between them.
+        outline = paper.replace(b" ", b"")
         titles = [title for title in content["headings"] if title != "The SQL behind it"]
         assert titles
-        assert [title for title in titles if f"({title})".encode() not in paper] == []
+        lost = [each for each in titles if f"({each})".replace(" ", "").encode() not in outline]
+        assert lost == []
