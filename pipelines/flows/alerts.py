@@ -18,6 +18,7 @@ from pipelines.io.webhook import post_signed
 from schemas.alerts import AlertRules
 from schemas.errors import SettingsError
 from schemas.settings import Home, Settings, Site
+from schemas.views import views_are_current
 
 
 def examine(
@@ -32,7 +33,7 @@ def examine(
       site: the one shop to look at, besides the runs themselves.
 
     Raises:
-      SettingsError: there is no database.
+      SettingsError: there is no database, or it has the views of another release.
       UsageError: there is no such site.
     """
     chosen = settings.sites if site is None else {site: settings.site(site)}
@@ -73,6 +74,11 @@ def _one_moment(home: Home) -> Iterator[Ask]:
         with engine.connect() as connection:
             if engine.dialect.name == "postgresql":  # SQLite's transactions are like that
                 connection.execution_options(isolation_level="REPEATABLE READ")
+            if not views_are_current(connection):
+                raise SettingsError(
+                    f"{home.shown_database_url} has the views of another release;"
+                    " pinsphere db upgrade brings them to this one"
+                )
             yield asking(connection)
     finally:
         engine.dispose()

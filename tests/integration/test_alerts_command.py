@@ -22,6 +22,7 @@ from schemas.errors import AlertError
 from schemas.settings import Home
 from schemas.signature import signature_error
 from schemas.tables import Attempt
+from schemas.views import drop_views
 
 SECRET = "a-secret-of-sixteen-characters"
 Taken = list[tuple[str, dict[str, str], bytes]]
@@ -103,6 +104,19 @@ def test_alarms_are_an_exit_code_of_their_own(
     assert call(home) == 0
     assert call(home, "--site", "nobody") == 2
     assert call(Home(tmp_path / "nowhere")) == 1
+
+
+def test_views_of_another_release_are_not_asked(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After an upgrade that forgot the database cron says what to do, instead of an SQL error."""
+    engine = open_database(home)
+    with engine.begin() as connection:
+        drop_views(connection)
+    engine.dispose()
+
+    assert call(home) == 1
+    assert "pinsphere db upgrade brings them to this one" in capsys.readouterr().err
 
 
 def test_json_says_what_every_rule_says(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
