@@ -139,6 +139,11 @@ def test_seven_thousand_people_stay_apart_in_less_than_a_megabyte() -> None:
     assert 900 / (2 * rings.extent) * 2 > 3
 
 
+def test_marks_do_not_touch_where_the_circle_closes() -> None:
+    """The last of a full row stands beside the first."""
+    assert not touching(lay_out([Person(f"v:{n}", 1, None, n % 3) for n in range(1_500)]))
+
+
 def test_a_chain_of_ten_thousand_hops_is_drawn() -> None:
     """A recursion would end with an error page."""
     chain = [
