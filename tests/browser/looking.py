@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, ViewportSize
 
 from schemas.settings import Home
 from tests.browser import processes
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 780}
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 360, "height": 780}
 SERIOUS = ("serious", "critical")
 _OURS = re.compile(r"^(http://127\.0\.0\.1[:/]|file:|data:)")
 
