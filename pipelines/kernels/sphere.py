@@ -67,7 +67,11 @@ class Measured(NamedTuple):
     shapes: Shapes
 
 
-_KINDS: tuple[Any, ...] = (Reach, HopVisits, OwnPins, Shapes)
+def _nothing(kind: Any) -> Any:
+    return kind(*[np.zeros(0, dtype=np.int64)] * len(kind._fields))
+
+
+NOTHING = Measured(*map(_nothing, (Reach, HopVisits, OwnPins, Shapes)))
 
 
 def measure_spheres(forest: Forest, owner: Ints, pinned_at: Ints, landings: Landings) -> Measured:
@@ -99,36 +103,60 @@ def measure_blocks(
 
     A part is about some cascades, or about some of the people whom one large cascade reached.
     """
-    block = _blocks_of(forest.root)
-    blocks = int(block.max(initial=0)) + 1
-    row = np.empty(len(owner), dtype=np.int32)  # of a pin within its block
-    of_landings = _gathered(block[landings.pin], blocks)
-    for pins, arrived in zip(_gathered(block, blocks), of_landings, strict=True):
-        row[pins] = np.arange(len(pins))
-        parent = forest.parent[pins]
-        parts = _measure_block(
-            np.where(parent >= 0, row[parent].astype(np.int64), -1),
-            forest.hop[pins],
-            owner[pins],
-            pinned_at[pins],
-            Landings(
-                row[landings.pin[arrived]].astype(np.int64),
-                landings.person[arrived],
-                landings.at[arrived],
-            ),
-        )
-        for part in parts:
-            root = pins[part.shapes.root]
-            yield part._replace(shapes=part.shapes._replace(root=root))
+    cut = _cut(forest.root)
+    for block, some in zip(
+        _blocks(cut, forest, owner, pinned_at), _by_block(cut, landings), strict=True
+    ):
+        yield block.found
+        yield from _measure_block(block, block.owner, some)
 
 
-def _blocks_of(root: Ints) -> Any:
-    """[pins] number of the block: cascades in the order of their roots, so many pins together."""
+class Spheres:
+    """Cascades laid out once, to be asked again and again whom some people's landings reach.
+
+    So a cascade that everybody landed on is measured with some of its landings in memory at a
+    time. Each person's landings must come together.
+    """
+
+    def __init__(self, forest: Forest, owner: Ints, pinned_at: Ints) -> None:
+        self._cut = _cut(forest.root)
+        self._blocks = list(_blocks(self._cut, forest, owner, pinned_at))
+
+    def alone(self) -> Iterator[Measured]:
+        """What cascades are without any landing: their shapes, and pins below pinners' own."""
+        return (block.found for block in self._blocks)
+
+    def reached(self, landings: Landings, repinner: Ints) -> Iterator[Measured]:
+        """Whom landings reach, and those that re-pins prove.
+
+        Args:
+          landings: real ones, of some people.
+          repinner: [pins] who pinned, if it is one of these people, else -1.
+        """
+        for block, some in zip(self._blocks, _by_block(self._cut, landings), strict=True):
+            yield from _measure_block(block, repinner[block.pins], some)
+
+
+class _Cut(NamedTuple):
+    """Which pins are measured together."""
+
+    block: Any  # [pins] number of the block
+    row: Any  # [pins] row within the block
+    pins: list[Ints]  # of each block: its pins
+
+
+def _cut(root: Ints) -> _Cut:
+    """Blocks of whole cascades, in the order of their roots, so many pins together."""
     size = np.bincount(root, minlength=len(root))
     before = np.cumsum(size)
     before -= size
     before //= BLOCK_PINS
-    return before.astype(np.uint16)[root]
+    block = before.astype(np.uint16)[root]
+    row = np.empty(len(root), dtype=np.int32)
+    pins = list(_gathered(block, int(block.max(initial=0)) + 1))
+    for own in pins:
+        row[own] = np.arange(len(own))
+    return _Cut(block, row, pins)
 
 
 def _gathered(block: Any, blocks: int) -> Iterator[Ints]:
@@ -140,31 +168,58 @@ def _gathered(block: Any, blocks: int) -> Iterator[Ints]:
         yield np.arange(low, high) if order is None else order[low:high]
 
 
-def _measure_block(
-    parent: Ints, hop: Ints, owner: Ints, pinned_at: Ints, landings: Landings
-) -> Iterator[Measured]:
-    """Measures whole cascades; rows of pins are those of these arrays."""
-    layout = lay_out(parent)
-    distance, pairs = pair_distances(layout), layout.size * (layout.size - 1) // 2
-    tree = _trees(layout, parent)
-    own = _own_pins(layout, tree, owner)
-    topmost = np.flatnonzero(own.is_top)
-    sums = np.zeros((2, len(own.pinner)), dtype=np.int64)
-    for total, of_pin in zip(sums, (distance, pairs), strict=True):
-        np.add.at(total, own.group[topmost], of_pin[topmost])
-    arrivals = with_repins(parent, owner, pinned_at, landings)
-    links = _links(parent, hop, layout, own, pinned_at, arrivals.pin)
-    visits = np.bincount(arrivals.pin, minlength=len(parent))[links.pin]
-    nothing = Measured(*(kind(*[parent[:0]] * len(kind._fields)) for kind in _KINDS))
-    for reach, own_visits in _reached(links, tree, arrivals):
+def _by_block(cut: _Cut, landings: Landings) -> Iterator[Landings]:
+    """The landings of each block, on rows of its own."""
+    for arrived in _gathered(cut.block[landings.pin], len(cut.pins)):
+        pin, person, at = (column[arrived] for column in landings)
+        yield Landings(cut.row[pin].astype(np.int64), person, at)
+
+
+class _Block(NamedTuple):
+    """Whole cascades, laid out. Rows of pins are those of these arrays."""
+
+    pins: Ints  # [pins] row in the forest
+    parent: Ints
+    hop: Ints
+    owner: Ints
+    pinned_at: Ints
+    layout: Layout
+    tree: Ints
+    own: "_OwnPins"
+    found: Measured  # what needs no landing
+
+
+def _blocks(cut: _Cut, forest: Forest, owner: Ints, pinned_at: Ints) -> Iterator[_Block]:
+    for pins in cut.pins:
+        parent = forest.parent[pins]
+        parent = np.where(parent >= 0, cut.row[parent].astype(np.int64), -1)
+        hop, mine = forest.hop[pins], owner[pins]
+        layout = lay_out(parent)
+        distance, pairs = pair_distances(layout), layout.size * (layout.size - 1) // 2
+        tree = _trees(layout, parent)
+        own = _own_pins(layout, tree, mine)
+        topmost = np.flatnonzero(own.is_top)
+        sums = np.zeros((2, len(own.pinner)), dtype=np.int64)
+        for total, of_pin in zip(sums, (distance, pairs), strict=True):
+            np.add.at(total, own.group[topmost], of_pin[topmost])
+        shapes = _shapes(layout, tree, hop, distance, pairs)
+        found = NOTHING._replace(
+            own_pins=OwnPins(own.pinner, *sums), shapes=shapes._replace(root=pins[shapes.root])
+        )
+        yield _Block(pins, parent, hop, mine, pinned_at[pins], layout, tree, own, found)
+
+
+def _measure_block(block: _Block, repinner: Ints, landings: Landings) -> Iterator[Measured]:
+    """Measures whom landings on whole cascades reach."""
+    arrivals = with_repins(block.parent, repinner, block.pinned_at, landings)
+    if len(arrivals.pin) == 0:
+        return
+    links = _links(block, arrivals.pin)
+    visits = np.bincount(arrivals.pin, minlength=len(block.pins))[links.pin]
+    for reach, own_visits in _reached(links, block.tree, arrivals):
         visits -= own_visits
-        yield nothing._replace(reach=reach)
-    yield Measured(
-        nothing.reach,
-        _hop_visits(links, visits, own.pinner),
-        OwnPins(own.pinner, *sums),
-        _shapes(layout, tree, hop, distance, pairs),
-    )
+        yield NOTHING._replace(reach=reach)
+    yield NOTHING._replace(hop_visits=_hop_visits(links, visits, block.own.pinner))
 
 
 def _trees(layout: Layout, parent: Ints) -> Ints:
@@ -229,13 +284,12 @@ class _Links(NamedTuple):
     hop: Ints  # [links] 1 + edges up to it
 
 
-def _links(
-    parent: Ints, hop: Ints, layout: Layout, own: _OwnPins, pinned_at: Ints, landed: Ints
-) -> _Links:
+def _links(block: _Block, landed: Ints) -> _Links:
     """The links of those pins that somebody landed on; other pins have none."""
+    parent, layout, own = block.parent, block.layout, block.own
     count = len(parent)
     pin = np.flatnonzero(np.bincount(landed, minlength=count))
-    width = hop[pin] + 1
+    width = block.hop[pin] + 1
     end = np.cumsum(width)
     begin = end - width
     above = np.empty(int(width.sum()), dtype=np.int64)
@@ -262,7 +316,7 @@ def _links(
     steps = (np.arange(len(above)) - begin[which])[keep]
     above, group = above[keep], own.group[above[keep]]
     bottom = pin[which[keep]]
-    return _Links(first, size, bottom, group, own.pinner[group], pinned_at[above], steps + 1)
+    return _Links(first, size, bottom, group, own.pinner[group], block.pinned_at[above], steps + 1)
 
 
 def _reached(links: _Links, tree: Ints, arrivals: Arrivals) -> Iterator[tuple[Reach, Ints]]:
