@@ -171,7 +171,7 @@ def steps(
     """The stages in their order, and what each does; those of which nothing is wanted left out."""
     of_run = functools.partial(functools.partial, wanted=wanted)
     of_sites = functools.partial(of_run, sites=dict(sites))
-    steps = {
+    steps: dict[str, Step] = {
         "DropDuplicates": of_sites(drop_duplicates),
         "SettleOrders": of_sites(settle_shard),
         "StitchVisitors": of_run(stitch_visitors),
@@ -181,7 +181,7 @@ def steps(
         "ChainTouches": of_run(chain_touches),
         "CreditPins": of_sites(credit_shard),
         "FollowPeople": of_sites(follow_people, items=dict(items)),
-        "Summarize": of_sites(summarize),
+        "Summarize": InParts(of_sites(summarize)),
         "MeasureLoyalty": of_sites(measure_loyalty),
         "RankPinners": of_sites(rank_pinners),
     }

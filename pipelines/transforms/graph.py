@@ -9,11 +9,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.cascade import Forest
-from pipelines.kernels.columns import Bools, Floats, Ints, Tables, flat, ints, places, sort_by, take
+from pipelines.kernels.columns import (
+    Bools,
+    Floats,
+    Ints,
+    Tables,
+    flat,
+    group_starts,
+    ints,
+    places,
+    sort_by,
+    take,
+)
 from pipelines.kernels.coverage import cover_people
 from pipelines.kernels.graph_networkx import NetworkxEngine
 from pipelines.kernels.graph_scipy import ScipyEngine
-from pipelines.kernels.hashing import hash_text
 from pipelines.kernels.pinner_graph import (
     Edges,
     Engine,
@@ -25,8 +35,8 @@ from pipelines.kernels.pinner_graph import (
     ties_of,
 )
 from pipelines.kernels.reproduction import fit_prior, reproduction_rates
+from pipelines.transforms.sphere_tables import Pairs
 from pipelines.transforms.wanted import EVERYTHING, Wanted
-from schemas.batches import AUDIENCES
 from schemas.results import result_schema
 from schemas.settings import Site
 
@@ -61,19 +71,14 @@ def lineage(pins: pa.Table, forest: Forest, owner: Ints) -> pa.Table:
     )
 
 
-def audiences(edges: pa.Table) -> pa.Table:
-    """AUDIENCES: the people of each pinner's sphere.
-
-    Args:
-      edges: a row for each pinner and person.
-    """
-    person = pa.array(hash_text(edges["person_id"]).view(np.int64))
-    keyed = edges.select(["site_id", "pinner_id"]).append_column("people", person)
-    listed = sort_by(keyed, *keyed.column_names).group_by(
-        ["site_id", "pinner_id"], use_threads=False
-    )
-    grouped = listed.aggregate([("people", "list")]).rename_columns({"people_list": "people"})
-    return grouped.select(AUDIENCES.names)
+def audiences(pairs: Pairs) -> pa.Table:
+    """AUDIENCES: the people of each pinner's sphere."""
+    order = np.lexsort((pairs.person, pairs.pinner))
+    start = group_starts(pairs.pinner[order])
+    offsets = pa.array(np.append(start, len(order)), pa.int32())
+    people = pa.ListArray.from_arrays(offsets, pa.array(pairs.person[order]))
+    pinners = pairs.pinners.take(pa.array(pairs.pinner[order[start]]))
+    return pinners.append_column("people", people)
 
 
 class _Site(NamedTuple):

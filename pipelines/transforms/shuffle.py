@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.kernels.columns import Ints, Tables, flat, ints, sort_by
+from pipelines.kernels.columns import Ints, Tables, ints, sort_by
 from pipelines.kernels.hashing import hash_rows
 
 Step = Callable[[Tables], Tables]
@@ -165,8 +165,8 @@ def scatter(
             yield RESULTS_TAG, (0, (_write_result(shuffle, name, rows, is_removal=is_removal),))
             continue
         stage = shuffle.routes[name].stage
-        key = np.asarray(flat(rows[KEY])).view(np.uint64)
-        shards = key % np.uint64(shuffle.shards[stage])
+        # Of two's complement the low bits are those of the hash.
+        shards = ints(rows[KEY]) & (shuffle.shards[stage] - 1)
         for shard, piece in write_pieces(shuffle, name, rows, shards):
             found[stage, shard].append(piece._replace(is_removal=is_removal))
     for (stage, shard), pieces in found.items():

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines.kernels import sphere, sphere_networkx
 from pipelines.kernels.cascade import grow_forest
