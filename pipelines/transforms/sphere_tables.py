@@ -1,7 +1,6 @@
 """Tables of spheres and cascades: parts of all shards merged by pinner and by root."""
 
 import itertools
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -83,18 +82,31 @@ def pair_people(reach: pa.Table, influence: pa.Table) -> tuple[Pairs, Ints]:
     return pairs, row
 
 
-def join_pairs(parts: Sequence[Pairs]) -> Pairs:
-    """Pairs of different people as one."""
+def join_pairs(parts: list[Pairs]) -> Pairs:
+    """Pairs of different people as one; the list is empty afterwards.
+
+    Column by column, so that they are never in memory twice.
+    """
     if len(parts) == 1:
-        return parts[0]
+        return parts.pop()
     pinners = pa.concat_tables([part.pinners for part in parts]).combine_chunks()
     (code,) = codes(pinners.columns)
     first = np.unique(code, return_index=True)[1]
     edges = np.cumsum([0, *(len(part.pinners) for part in parts)])
-    of_part = [code[low:high] for low, high in itertools.pairwise(edges)]
-    pinner = [own[part.pinner] for own, part in zip(of_part, parts, strict=True)]
-    columns = (np.concatenate(column) for column in zip(*(part[2:] for part in parts), strict=True))
-    return Pairs(pinners.take(pa.array(first)), np.concatenate(pinner), *columns)
+    pinner = [
+        code[low:high][part.pinner]
+        for (low, high), part in zip(itertools.pairwise(edges), parts, strict=True)
+    ]
+    waiting = [
+        pinner,
+        *(list(column) for column in zip(*(part[2:] for part in parts), strict=True)),
+    ]
+    parts.clear()
+    joined = []
+    for column in waiting:
+        joined.append(np.concatenate(column))
+        column.clear()
+    return Pairs(pinners.take(pa.array(first)), *joined)
 
 
 def sphere_edges(reach: pa.Table, pairs: Pairs, row: Ints) -> pa.Table:

@@ -63,14 +63,14 @@ def summarize(
     """
     parts = iter(parts)
     first, tables = next(parts)
-    pairs = []
+    found: list[Pairs] = []
     for part, given in itertools.chain([(first, tables)], parts):
         some, row = pair_people(given["reach"], given["influence"])
-        pairs.append(some)
+        found.append(some)
         edges = functools.partial(sphere_edges, given["reach"], some, row)
         yield part.number, wanted.made(sphere_edges=edges)
     tables = {name: table for name, table in tables.items() if name not in ("reach", "influence")}
-    yield first.of, _of_all(tables, join_pairs(pairs), sites, wanted)
+    yield first.of, _of_all(tables, join_pairs(found), sites, wanted)
 
 
 def _of_all(tables: Tables, pairs: Pairs, sites: dict[str, Site], wanted: Wanted) -> Tables:
