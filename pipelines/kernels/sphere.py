@@ -10,13 +10,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.kernels.cascade import Forest, Layout, lay_out, pair_distances
-from pipelines.kernels.columns import Bools, Ints, expand, group_starts
+from pipelines.kernels.cascade import Forest
+from pipelines.kernels.cascade_blocks import (
+    Block,
+    OwnPins,
+    Shapes,
+    cut_forest,
+    landings_of,
+    lay_out_blocks,
+)
+from pipelines.kernels.columns import Ints, expand, group_starts
 from pipelines.kernels.landings import Arrivals, Landings, with_repins
 from pipelines.kernels.stretches import reduced, run_starts, stable_order
 
-# So many pins and rows at a time: their arrays stay near the processor, and memory is bounded.
-BLOCK_PINS, BLOCK_ROWS = 1 << 14, 1 << 18
+# So many rows at a time: their arrays stay near the processor, and memory is bounded.
+BLOCK_ROWS = 1 << 18
 
 
 class Reach(NamedTuple):
@@ -37,25 +45,6 @@ class HopVisits(NamedTuple):
     pinner: Ints
     hop: Ints
     visits: Ints
-
-
-class OwnPins(NamedTuple):
-    """Pairs of pins below pinners' topmost pins, and their distances. All [cascade, pinner]."""
-
-    pinner: Ints
-    pair_distance: Ints
-    pairs: Ints
-
-
-class Shapes(NamedTuple):
-    """Cascades. All [cascades]."""
-
-    root: Ints  # row of the pin
-    size: Ints
-    depth: Ints
-    breadth: Ints
-    pair_distance: Ints
-    pairs: Ints
 
 
 class Measured(NamedTuple):
@@ -103,11 +92,11 @@ def measure_blocks(
 
     A part is about some cascades, or about some of the people whom one large cascade reached.
     """
-    cut = _cut(forest.root)
+    cut = cut_forest(forest.root)
     for block, some in zip(
-        _blocks(cut, forest, owner, pinned_at), _by_block(cut, landings), strict=True
+        lay_out_blocks(cut, forest, owner, pinned_at), landings_of(cut, landings), strict=True
     ):
-        yield block.found
+        yield _alone(block)
         yield from _measure_block(block, block.owner, some)
 
 
@@ -119,12 +108,12 @@ class Spheres:
     """
 
     def __init__(self, forest: Forest, owner: Ints, pinned_at: Ints) -> None:
-        self._cut = _cut(forest.root)
-        self._blocks = list(_blocks(self._cut, forest, owner, pinned_at))
+        self._cut = cut_forest(forest.root)
+        self._blocks = list(lay_out_blocks(self._cut, forest, owner, pinned_at))
 
     def alone(self) -> Iterator[Measured]:
         """What cascades are without any landing: their shapes, and pins below pinners' own."""
-        return (block.found for block in self._blocks)
+        return (_alone(block) for block in self._blocks)
 
     def reached(self, landings: Landings, repinner: Ints) -> Iterator[Measured]:
         """Whom landings reach, and those that re-pins prove.
@@ -133,83 +122,15 @@ class Spheres:
           landings: real ones, of some people.
           repinner: [pins] who pinned, if it is one of these people, else -1.
         """
-        for block, some in zip(self._blocks, _by_block(self._cut, landings), strict=True):
+        for block, some in zip(self._blocks, landings_of(self._cut, landings), strict=True):
             yield from _measure_block(block, repinner[block.pins], some)
 
 
-class _Cut(NamedTuple):
-    """Which pins are measured together."""
-
-    block: Any  # [pins] number of the block
-    row: Any  # [pins] row within the block
-    pins: list[Ints]  # of each block: its pins
+def _alone(block: Block) -> Measured:
+    return NOTHING._replace(own_pins=block.own_pins, shapes=block.shapes)
 
 
-def _cut(root: Ints) -> _Cut:
-    """Blocks of whole cascades, in the order of their roots, so many pins together."""
-    size = np.bincount(root, minlength=len(root))
-    before = np.cumsum(size)
-    before -= size
-    before //= BLOCK_PINS
-    block = before.astype(np.uint16)[root]
-    row = np.empty(len(root), dtype=np.int32)
-    pins = list(_gathered(block, int(block.max(initial=0)) + 1))
-    for own in pins:
-        row[own] = np.arange(len(own))
-    return _Cut(block, row, pins)
-
-
-def _gathered(block: Any, blocks: int) -> Iterator[Ints]:
-    """The rows of each block."""
-    edges = np.cumsum([0, *np.bincount(block, minlength=blocks)]).tolist()
-    is_sorted = bool(np.all(block[1:] >= block[:-1]))
-    order = None if is_sorted else np.argsort(block, kind="stable")
-    for low, high in itertools.pairwise(edges):
-        yield np.arange(low, high) if order is None else order[low:high]
-
-
-def _by_block(cut: _Cut, landings: Landings) -> Iterator[Landings]:
-    """The landings of each block, on rows of its own."""
-    for arrived in _gathered(cut.block[landings.pin], len(cut.pins)):
-        pin, person, at = (column[arrived] for column in landings)
-        yield Landings(cut.row[pin].astype(np.int64), person, at)
-
-
-class _Block(NamedTuple):
-    """Whole cascades, laid out. Rows of pins are those of these arrays."""
-
-    pins: Ints  # [pins] row in the forest
-    parent: Ints
-    hop: Ints
-    owner: Ints
-    pinned_at: Ints
-    layout: Layout
-    tree: Ints
-    own: "_OwnPins"
-    found: Measured  # what needs no landing
-
-
-def _blocks(cut: _Cut, forest: Forest, owner: Ints, pinned_at: Ints) -> Iterator[_Block]:
-    for pins in cut.pins:
-        parent = forest.parent[pins]
-        parent = np.where(parent >= 0, cut.row[parent].astype(np.int64), -1)
-        hop, mine = forest.hop[pins], owner[pins]
-        layout = lay_out(parent)
-        distance, pairs = pair_distances(layout), layout.size * (layout.size - 1) // 2
-        tree = _trees(layout, parent)
-        own = _own_pins(layout, tree, mine)
-        topmost = np.flatnonzero(own.is_top)
-        sums = np.zeros((2, len(own.pinner)), dtype=np.int64)
-        for total, of_pin in zip(sums, (distance, pairs), strict=True):
-            np.add.at(total, own.group[topmost], of_pin[topmost])
-        shapes = _shapes(layout, tree, hop, distance, pairs)
-        found = NOTHING._replace(
-            own_pins=OwnPins(own.pinner, *sums), shapes=shapes._replace(root=pins[shapes.root])
-        )
-        yield _Block(pins, parent, hop, mine, pinned_at[pins], layout, tree, own, found)
-
-
-def _measure_block(block: _Block, repinner: Ints, landings: Landings) -> Iterator[Measured]:
+def _measure_block(block: Block, repinner: Ints, landings: Landings) -> Iterator[Measured]:
     """Measures whom landings on whole cascades reach."""
     arrivals = with_repins(block.parent, repinner, block.pinned_at, landings)
     if len(arrivals.pin) == 0:
@@ -220,56 +141,6 @@ def _measure_block(block: _Block, repinner: Ints, landings: Landings) -> Iterato
         visits -= own_visits
         yield NOTHING._replace(reach=reach)
     yield NOTHING._replace(hop_visits=_hop_visits(links, visits, block.own.pinner))
-
-
-def _trees(layout: Layout, parent: Ints) -> Ints:
-    """[pins] where its cascade begins in the layout."""
-    begin = np.sort(layout.place[parent < 0])
-    return np.repeat(begin, np.diff(begin, append=len(parent)))[layout.place]
-
-
-def _shapes(layout: Layout, tree: Ints, hop: Ints, distance: Ints, pairs: Ints) -> Shapes:
-    root = np.flatnonzero(layout.place == tree)
-    root = root[np.argsort(tree[root])]
-    begin = tree[root]
-    depth = np.zeros(len(hop), dtype=np.int64)
-    depth[layout.place] = hop
-    # A tree has more pins than hops: its hops can be counted at its own places.
-    at_hop = np.bincount(tree + hop, minlength=len(hop))
-    return Shapes(
-        root,
-        layout.size[root],
-        reduced(np.maximum, depth, begin),
-        reduced(np.maximum, at_hop, begin),
-        distance[root],
-        pairs[root],
-    )
-
-
-class _OwnPins(NamedTuple):
-    """The pins of one pinner in one cascade, as a group."""
-
-    group: Ints  # [pins] -1 where the pinner is unknown
-    is_top: Bools  # [pins] no pin above is of the same group
-    pinner: Ints  # [groups]
-
-
-def _own_pins(layout: Layout, tree: Ints, owner: Ints) -> _OwnPins:
-    count = len(owner)
-    known = np.flatnonzero(owner >= 0)
-    # By pinner along the line of pins, and so by cascade within a pinner.
-    mine = known[np.argsort(owner[known] * count + layout.place[known])]
-    begin = run_starts(owner[mine], tree[mine])
-    code = np.repeat(np.arange(len(begin)), np.diff(begin, append=len(mine)))
-    # Sub-trees lie within each other or apart: what the furthest end before does not pass
-    # lies in none of the group's.
-    place = code * (count + 1) + layout.place[mine]
-    end = np.maximum.accumulate(place + layout.size[mine])
-    group, is_top = np.full(count, -1), np.zeros(count, dtype=np.bool_)
-    group[mine] = code
-    is_top[mine[:1]] = True
-    is_top[mine[1:]] = end[:-1] <= place[1:]
-    return _OwnPins(group, is_top, owner[mine[begin]])
 
 
 class _Links(NamedTuple):
@@ -284,7 +155,7 @@ class _Links(NamedTuple):
     hop: Ints  # [links] 1 + edges up to it
 
 
-def _links(block: _Block, landed: Ints) -> _Links:
+def _links(block: Block, landed: Ints) -> _Links:
     """The links of those pins that somebody landed on; other pins have none."""
     parent, layout, own = block.parent, block.layout, block.own
     count = len(parent)

@@ -11,9 +11,10 @@ import networkx as nx
 import numpy as np
 
 from pipelines.kernels.cascade import Forest
+from pipelines.kernels.cascade_blocks import OwnPins, Shapes
 from pipelines.kernels.columns import Ints, group_starts
 from pipelines.kernels.landings import Landings, with_repins
-from pipelines.kernels.sphere import NOTHING, HopVisits, Measured, OwnPins, Reach, Shapes
+from pipelines.kernels.sphere import NOTHING, HopVisits, Measured, Reach
 
 Rows = list[tuple[int, ...]]
 
