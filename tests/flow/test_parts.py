@@ -1,20 +1,15 @@
 """Large shards in parts: a viral cascade and a pinner who reached everybody, told as any other."""
 
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
-
 import hypothesis
 import pytest
-from hypothesis import strategies as st
 
 from pipelines.flows.attribute import steps
 from pipelines.kernels.columns import Tables
 from pipelines.transforms import stage
-from pipelines.transforms.parts import InParts, Part, joined
+from pipelines.transforms.parts import InParts, Part, joined, parts_for
 from schemas.events import Pin, PinVisit
-from tests.flow.histories import House, Lake
-from tests.flow.test_incremental import SITES, at, histories
+from tests.flow.histories import large_from
+from tests.flow.test_incremental import SITES, at
 from tests.flow.test_purity import ROUTES, signed, stages
 from tests.flow.truth import run_beam, run_steps
 from tests.strategies import TinyWorld, tiny_worlds
@@ -50,28 +45,6 @@ def test_parts_say_together_what_the_whole_says(engine: str, world: TinyWorld) -
                 assert sorted({number for number, _ in answers}) == list(range(parts + 1))
 
 
-def large_from(rows: int, parts: int) -> Callable[[int], int]:
-    """So many rows make a shard large, and so many parts of it."""
-    return lambda found: parts if found > rows else 1
-
-
-@hypothesis.given(histories(), st.integers(0, 4), st.sampled_from([2, 7]))
-@hypothesis.settings(max_examples=10)
-def test_a_cascade_that_grows_large_gives_the_tables_of_a_full_run(
-    history: tuple[TinyWorld, list[Lake]], rows: int, parts: int
-) -> None:
-    """What a run said of a cascade in one piece, the next may have to take back in parts."""
-    world, lakes = history
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "parts_for", large_from(rows, parts))
-        house = House(Path(folder), world.sites, shards=(2, 1))
-        for lake in lakes:
-            found = house.run(lake)
-            events = [event for part in lake.values() for event in part]
-            assert found == run_steps(events, world.sites)
-        assert not [*Path(folder).rglob("tmp*")]
-
-
 def viral(people: int) -> list[Pin | PinVisit]:
     """A chain of pins by different people, and landings of everybody on each."""
     pins = [
@@ -101,4 +74,4 @@ def test_the_flow_takes_a_viral_cascade_in_parts(
 
 def test_few_rows_come_whole() -> None:
     """Ordinary shards must cost nothing more: a part is a pass over all pins of its shard."""
-    assert [stage.parts_for(rows) for rows in (0, 1 << 19, (1 << 19) + 1)] == [1, 1, 5]
+    assert [parts_for(rows) for rows in (0, 1 << 19, (1 << 19) + 1)] == [1, 1, 5]
