@@ -37,9 +37,9 @@ class Shapes(NamedTuple):
 class Cut(NamedTuple):
     """Which pins are measured together."""
 
+    blocks: int
     block: Any  # [pins] number of the block
     row: Any  # [pins] row within the block
-    pins: list[Ints]  # of each block: its pins
 
 
 def cut_forest(root: Ints) -> Cut:
@@ -50,10 +50,10 @@ def cut_forest(root: Ints) -> Cut:
     before //= BLOCK_PINS
     block = before.astype(np.uint16)[root]
     row = np.empty(len(root), dtype=np.int32)
-    pins = list(_gathered(block, int(block.max(initial=0)) + 1))
-    for own in pins:
-        row[own] = np.arange(len(own))
-    return Cut(block, row, pins)
+    cut = Cut(int(block.max(initial=0)) + 1, block, row)
+    for pins in _gathered(block, cut.blocks):
+        row[pins] = np.arange(len(pins))
+    return cut
 
 
 def _gathered(block: Any, blocks: int) -> Iterator[Ints]:
@@ -67,7 +67,7 @@ def _gathered(block: Any, blocks: int) -> Iterator[Ints]:
 
 def landings_of(cut: Cut, landings: Landings) -> Iterator[Landings]:
     """The landings of each block, on rows of its own."""
-    for arrived in _gathered(cut.block[landings.pin], len(cut.pins)):
+    for arrived in _gathered(cut.block[landings.pin], cut.blocks):
         pin, person, at = (column[arrived] for column in landings)
         yield Landings(cut.row[pin].astype(np.int64), person, at)
 
@@ -97,7 +97,7 @@ class Block(NamedTuple):
 
 def lay_out_blocks(cut: Cut, forest: Forest, owner: Ints, pinned_at: Ints) -> Iterator[Block]:
     """Each block, and all that is told of it without landings."""
-    for pins in cut.pins:
+    for pins in _gathered(cut.block, cut.blocks):
         parent = forest.parent[pins]
         parent = np.where(parent >= 0, cut.row[parent].astype(np.int64), -1)
         hop, mine = forest.hop[pins], owner[pins]
