@@ -18,7 +18,6 @@ from pipelines.kernels.columns import (
     group_starts,
     ints,
     places,
-    sort_by,
     take,
 )
 from pipelines.kernels.coverage import cover_people
@@ -95,8 +94,11 @@ def rank_pinners(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVE
     """Ranks pinners in the graph of re-pins. Takes pins and audiences of whole sites."""
     found = {name: [result_schema(name).empty_table()] for name in _RESULTS if name in wanted}
     seen = pa.chunked_array([c for t in tables.values() for c in t["site_id"].chunks], pa.string())
-    for site_id in pc.unique(seen).to_pylist():
-        own = {name: t.filter(pc.equal(t["site_id"], site_id)) for name, t in tables.items()}
+    sites_seen = pc.unique(seen).to_pylist()
+    for site_id in sites_seen:
+        own = tables
+        if len(sites_seen) > 1:  # else a copy of all that a large site has
+            own = {name: t.filter(pc.equal(t["site_id"], site_id)) for name, t in tables.items()}
         for name, table in _of_site(own, sites[site_id], wanted).items():
             column = pa.array([site_id] * len(table), pa.string())
             schema = found[name][0].schema
@@ -243,15 +245,19 @@ def _mature(graph: _Site, chosen: Bools) -> tuple[int, int]:
 
 def _marginal_reach(audiences: pa.Table, site: Site) -> pa.Table:
     """A row for each pinner chosen, in the order of choice."""
-    audiences = sort_by(audiences, "pinner_id")
     people = flat(audiences["people"])
-    start = np.concatenate(([0], np.cumsum(ints(pc.list_value_length(people)))))
-    found = cover_people(start, ints(pc.list_flatten(people)), site.marginal_pinners)
+    size = ints(pc.list_value_length(people))
+    start = np.cumsum(size) - size
+    # Of equals the first by id; the people stay where they are.
+    order = np.asarray(pc.sort_indices(audiences["pinner_id"]))
+    found = cover_people(
+        start[order], size[order], ints(pc.list_flatten(people)), site.marginal_pinners
+    )
     covered = np.cumsum(found.gained)
     return pa.table(
         {
             "place": np.arange(1, len(found.pinner) + 1),
-            "pinner_id": take(audiences["pinner_id"], found.pinner),
+            "pinner_id": take(audiences["pinner_id"], order[found.pinner]),
             "own_people": found.reached,
             "gained_people": found.gained,
             "covered_people": covered,
