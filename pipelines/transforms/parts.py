@@ -19,10 +19,8 @@ from pipelines.kernels.columns import Bools, Ints, Tables, flat, ints
 from pipelines.kernels.hashing import Hashes, hash_text, mix
 from pipelines.transforms.shuffle import KEY, Piece, Route, Shuffle, read_piece, write_pieces
 
-# A shard with more rows of a dataset than the first comes in parts of about the second. Of few
-# rows parts would cost more than they spare.
-WHOLE_ROWS, PART_ROWS = 1 << 19, 1 << 17
-_SPREAD_ROWS = 1 << 19
+# So many rows are written at a time, and of few answers one is made.
+_AT_ONCE = 1 << 20
 
 
 class Part(NamedTuple):
@@ -50,7 +48,7 @@ class InParts:
     step: given each part with its tables, gives tables under the number of the part that they
       are about, and under the number of parts what all of them say together. It gives something
       under each number, and what depends on the number of parts alone. Datasets that do not come
-      in parts (`Route.in_parts`) come with the first one.
+      in parts (`Route.most_rows`) come with the first one.
     """
 
     step: Step
@@ -69,15 +67,29 @@ def joined(answers: Iterable[Tables]) -> Tables:
     return {name: pa.concat_tables(tables) for name, tables in found.items()}
 
 
+def together(answers: Iterable[tuple[int, Tables]]) -> Iterator[Tables]:
+    """Answers in their order, small ones as one."""
+    some: list[Tables] = []
+    for _, answer in answers:
+        some.append(answer)
+        if sum(len(table) for each in some for table in each.values()) >= _AT_ONCE:
+            yield joined(some)
+            some = []
+    yield joined(some)
+
+
 def by_number(answers: Iterable[tuple[int, Tables]]) -> Iterator[Tables]:
     """All that a step gives under a number, number by number."""
     for _, own in itertools.groupby(answers, key=lambda answer: answer[0]):
         yield joined(answer for _, answer in own)
 
 
-def parts_for(rows: int) -> int:
-    """In how many parts a shard with so many rows of a dataset is to be handed over."""
-    return 1 if rows <= WHOLE_ROWS else -(-rows // PART_ROWS)
+def parts_for(rows: int, most: int) -> int:
+    """In how many parts a shard comes that has so many rows of a dataset, and may have most.
+
+    Parts are half as large: of few rows they would cost more than they spare.
+    """
+    return 1 if rows <= most else -(-rows * 2 // most)
 
 
 def read_keys(pieces: Iterable[Piece], routes: Mapping[str, Route]) -> Tables:
@@ -95,7 +107,7 @@ def spread(
     """For each part its pieces: rows of datasets that come in parts are written again, by part."""
     found: list[list[Piece]] = [[] for _ in range(parts)]
     for name, own in itertools.groupby(sorted(pieces), key=lambda piece: piece.dataset):
-        if not routes[name].in_parts:
+        if not routes[name].most_rows:
             found[0] += own
             continue
         for some in _together(own):
@@ -111,7 +123,7 @@ def _together(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
     some: list[Piece] = []
     for piece in sorted(pieces, key=lambda piece: piece.is_removal):
         if some and (
-            piece.is_removal != some[0].is_removal or sum(p.rows for p in some) >= _SPREAD_ROWS
+            piece.is_removal != some[0].is_removal or sum(p.rows for p in some) >= _AT_ONCE
         ):
             yield some
             some = []

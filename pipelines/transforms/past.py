@@ -52,12 +52,12 @@ class Past:
         removed: dict[str, list[pa.RecordBatch]] = {name: [] for name in wanted}
         for file in self._files:
             for name, pieces, keys in _read_given(file):
-                if self._part and self._part.number and not self._routes[name].in_parts:
+                if self._part and self._part.number and not self._routes[name].most_rows:
                     continue
                 for piece, rows in _hits(pieces, is_among(keys, wanted[name])):
                     side = removed if piece.is_removal else added
                     batch = read_piece(piece, self._routes[name]).take(pa.array(rows))
-                    if self._part and self._routes[name].in_parts:
+                    if self._part and self._routes[name].most_rows:
                         batch = batch.filter(pa.array(self._part.holds_rows(batch)))
                     side[name].append(batch)
         return {

@@ -67,7 +67,8 @@ class Route(NamedTuple):
       since such a part would vanish where parts are added up.
     is_row_wise: what the stage makes of a row depends on that row and on the stage's other
       datasets of the same key, not on other rows of this dataset.
-    in_parts: rows of a large shard come by people (`pipelines.transforms.parts`).
+    most_rows: a shard with more comes in parts, by people (`pipelines.transforms.parts`); 0 for
+      what never does.
     """
 
     stage: str
@@ -75,7 +76,7 @@ class Route(NamedTuple):
     schema: pa.Schema
     sums: tuple[str, ...] = ()
     is_row_wise: bool = False
-    in_parts: bool = False
+    most_rows: int = 0
 
     def key_of(self, table: pa.Table) -> Ints:
         """[rows] hash by which rows meet."""

@@ -20,7 +20,15 @@ from pipelines import progress
 from pipelines.kernels.columns import Ints, Tables, ints
 from pipelines.kernels.multisets import add_up, cancel, is_among, negated, without
 from pipelines.transforms.lanes import on_threads
-from pipelines.transforms.parts import InParts, Part, by_number, parts_for, read_keys, spread
+from pipelines.transforms.parts import (
+    InParts,
+    Part,
+    by_number,
+    parts_for,
+    read_keys,
+    spread,
+    together,
+)
 from pipelines.transforms.past import Past, remember
 from pipelines.transforms.shuffle import (
     KEY,
@@ -89,10 +97,9 @@ def changes_in_parts(
             (Part(number, parts), own)
             for number, own in enumerate(spread(aside, pieces, routes, parts))
         ]
-        is_first = not Past(shuffle, stage, shard) and not any(piece.is_removal for piece in pieces)
-        if is_first:
-            for _, answer in step.step((part, _given(own, routes).added) for part, own in cut):
-                yield Change(shuffle.conform(answer), {})
+        if _is_first(Past(shuffle, stage, shard), pieces):
+            given = ((part, _given(own, routes).added) for part, own in cut)
+            yield from _first_changes(step, shuffle, given)
             return
         touched = _touched(_given(pieces, routes, read_keys))
         sides = (
@@ -113,6 +120,18 @@ def changes_in_parts(
         after = by_number(step.step((part, new) for part, _, new in other))
         for said, says in zip(before, after, strict=True):
             yield _difference(shuffle, shuffle.conform(said), shuffle.conform(says))
+
+
+def _is_first(past: Past, pieces: Iterable[Piece]) -> bool:
+    return not past and not any(piece.is_removal for piece in pieces)
+
+
+def _first_changes(
+    step: InParts, shuffle: Shuffle, parts: Iterable[tuple[Part, Tables]]
+) -> Iterator[Change]:
+    """What a step says where nothing was before, as it comes: all of it may be too much."""
+    for answer in together(step.step(parts)):
+        yield Change(shuffle.conform(answer), {})
 
 
 def _difference(shuffle: Shuffle, before: Tables, after: Tables) -> Change:
@@ -216,11 +235,13 @@ class _StageFn(beam.DoFn):
         if self._shuffle.is_kept:
             remember(self._shuffle, self._stage, shard, pieces, *given)
         of_stage = self._step, self._shuffle, self._stage
-        if parts == 1:
-            past = Past(self._shuffle, self._stage, shard)
-            changes = iter([change_of(*of_stage, past, given)])
-        else:
+        past = Past(self._shuffle, self._stage, shard)
+        if parts > 1:
             changes = changes_in_parts(*of_stage, shard, pieces, parts)
+        elif isinstance(self._step, InParts) and _is_first(past, pieces):
+            changes = _first_changes(self._step, self._shuffle, [(Part(), given.added)])
+        else:
+            changes = iter([change_of(*of_stage, past, given)])
         del given  # its rows are in memory until then
         for change in changes:
             outputs += self._scattered(change)
@@ -229,18 +250,22 @@ class _StageFn(beam.DoFn):
     def _parts_for(self, shard: int, pieces: Sequence[Piece]) -> int:
         """In how many parts to take a shard: by the rows that are to be looked at."""
         routes = self._shuffle.given(self._stage)
-        names = [name for name, route in routes.items() if route.in_parts]
-        if not names:
+        most = {name: route.most_rows for name, route in routes.items() if route.most_rows}
+        if not most:
             return 1
         past = Past(self._shuffle, self._stage, shard)
         rows = Counter[str]()
         for piece in pieces:
             rows[piece.dataset] += piece.rows
-        most = max(rows[name] + past.count(name) for name in names)
-        if past and parts_for(most) > 1:
-            touched = _touched(_given(pieces, routes, read_keys))
-            most = max(rows[name] + past.count(name, touched) for name in names)
-        return parts_for(most)
+
+        def parts(touched: Ints | None = None) -> int:
+            return max(
+                parts_for(rows[name] + past.count(name, touched), most[name]) for name in most
+            )
+
+        if past and parts() > 1:
+            return parts(_touched(_given(pieces, routes, read_keys)))
+        return parts()
 
     def _scattered(self, change: Change) -> Iterator[tuple[str, Any]]:
         allowed = (RESULTS_TAG, TALLY_TAG, *self._shuffle.later(self._stage))

@@ -117,6 +117,6 @@ def _nulls_last(key: tuple[Any, ...]) -> list[tuple[bool, Any]]:
     return [(value is None, value) for value in key]
 
 
-def large_from(rows: int, parts: int) -> Callable[[int], int]:
+def large_from(rows: int, parts: int) -> Callable[[int, int], int]:
     """In place of `parts_for`: more rows than these make a shard large, and so many parts of it."""
-    return lambda found: parts if found > rows else 1
+    return lambda found, _: parts if found > rows else 1
