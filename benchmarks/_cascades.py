@@ -105,15 +105,14 @@ def hot_cascade(pins: int, landings: int, seed: int = 1) -> Cascades:
     return Cascades(grow_forest(parent), owner, EPOCH_MS + np.arange(pins), landed)
 
 
-def write_lake(home: Path, pins: int, seed: int = 1) -> None:
-    """Writes the cascades of so many pins into a lake, as pins and landings of a hundred days."""
+def write_lake(home: Path, world: Cascades, seed: int = 1) -> None:
+    """Writes cascades into a lake, as pins and landings of some hundred days."""
     home.mkdir(parents=True, exist_ok=True)
     (home / "pinsphere.toml").write_text(
         f'[sites.{_SITE}]\nkey = "bench-key"\ncurrency = "GBP"\n', encoding="utf-8"
     )
-    world = cascades(pins, seed)
     draw = np.random.default_rng(seed)
-    pin = np.arange(pins)
+    pin = np.arange(len(world.owner))
     root = np.where(world.forest.parent >= 0, world.forest.root, -1)
     _write(
         home,

@@ -1,14 +1,20 @@
 """The sphere engine: its speed, beside networkx, its growth, its memory, and in the flow.
 
     python -m benchmarks.sphere [--largest 10M] [--flow 1M] [--lakes FOLDER]
+    python -m benchmarks.sphere --hot 1M
 
 Power-law cascades, 4.6 landings a pin. The forest's measures alone (growing, depth, breadth,
 structural virality of every sub-tree, topmost pins) are told apart from the whole, which finds
 every pair of pinner and person as well. Each size runs in a process of its own, for its memory.
 CPU seconds, one thread. Exit code 1 if the engines differ or a hot cascade is not exact.
+
+`--hot` runs the flow alone, twice: on one cascade that holds all pins and ten landings a pin, and
+on one pinner who reached that many people through a cascade for each hundred. Every edge is
+compared with what is true. Exit code 1 if one is wrong, or if a run takes more than 2 GB.
 """
 
 import argparse
+import functools
 import json
 import os
 import resource
@@ -16,17 +22,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks._cascades import LANDINGS_A_PIN, Cascades, cascades, hot_cascade, write_lake
+from benchmarks._hot import Shop, hot_pinner, read_edges, viral_cascade
 from benchmarks._lakes import named, number
 from pipelines.kernels.cascade import grow_forest
 from pipelines.kernels.landings import Landings
 
 _BLOCK = 1 << 16
+_MOST_MB = 2048
 _FLOW_RESULTS = ("pinner_spheres", "sphere_edges", "cascades", "pins")
 _THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "ARROW_IO_THREADS"), "1")
 _DRAW = """
@@ -46,10 +55,14 @@ def main() -> None:
     arguments.add_argument("--largest", default="10M", help="of 100k, 1M and 10M pins")
     arguments.add_argument("--flow", default="1M", help="pins through the flow; 0 for none")
     arguments.add_argument("--lakes", type=Path, help="folder where lakes are kept for next time")
+    arguments.add_argument("--hot", help="pins of one cascade, people of one pinner")
     arguments.add_argument("--part", nargs=2, help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.part:
         print(json.dumps(_PARTS[given.part[0]](given.part[1])))
+        return
+    if given.hot:
+        _run_hot(number(given.hot))
         return
     sizes = [size for size in (100_000, 1_000_000, 10_000_000) if size <= number(given.largest)]
     forest, engines = _child("forest", _BLOCK), _child("engines", 30_000)
@@ -79,6 +92,23 @@ def main() -> None:
             _print_flow(_child("flow", _lake(given.lakes or Path(scratch), number(given.flow))))
     if not (engines["equal"] and hot["exact"]):
         sys.exit("the engines differ, or the hot cascade is not exact")
+
+
+def _run_hot(size: int) -> None:
+    """The flow on shops that are one key."""
+    print("| shop | edges | exact | CPU s | wall s | peak MB |")
+    print("|---|--:|---|--:|--:|--:|")
+    is_held = True
+    for shop in ("cascade", "pinner"):
+        with tempfile.TemporaryDirectory() as home:
+            true = _child(f"hot_{shop}", f"{size}:{home}")
+            flow = _child("flow", home)
+            is_exact = (flow["sphere_edges"], flow["digest"]) == (true["edges"], true["digest"])
+        is_held &= is_exact and flow["peak"] <= _MOST_MB
+        costs = f"{flow['cpu']:.0f} | {flow['wall']:.0f} | {flow['peak']:.0f}"
+        print(f"| {shop} | {true['edges']:,} | {is_exact} | {costs} |", flush=True)
+    if not is_held:
+        sys.exit("an edge is wrong, or memory grew with the pairs")
 
 
 def _child(part: str, of: object) -> Found:
@@ -197,7 +227,7 @@ def _hot(pins: str) -> Found:
 def _lake(lakes: Path, pins: int) -> Path:
     home = lakes / f"cascades{named(pins).lower()}"
     if not (home / "complete").exists():
-        write_lake(home, pins)
+        write_lake(home, cascades(pins))
         (home / "complete").touch()
     return home
 
@@ -216,10 +246,28 @@ def _flow(folder: str) -> Found:
         )
         cpu, wall = time.process_time() - begin[0], time.perf_counter() - begin[1]
         rows = {name: sum(f.rows for f in files if f.table == name) for name in _FLOW_RESULTS}
-    return {"cpu": cpu, "wall": wall, "peak": _peak_mb(), **rows}
+        peak = _peak_mb()
+        edges = read_edges(file.path for file in files if file.table == "sphere_edges")
+    return {"cpu": cpu, "wall": wall, "peak": peak, **rows, "digest": edges.digest}
 
 
-_PARTS = {"forest": _forest, "engines": _engines, "whole": _whole, "hot": _hot, "flow": _flow}
+def _hot_shop(shop: Callable[[int], Shop], of: str) -> Found:
+    """Writes the lake of a shop that is one key; gives what is true of it."""
+    size, home = of.split(":", 1)
+    world, edges = shop(int(size))
+    write_lake(Path(home), world)
+    return {"edges": edges.rows, "digest": edges.digest}
+
+
+_PARTS: dict[str, Callable[[str], Found]] = {
+    "forest": _forest,
+    "engines": _engines,
+    "whole": _whole,
+    "hot": _hot,
+    "flow": _flow,
+    "hot_cascade": functools.partial(_hot_shop, viral_cascade),
+    "hot_pinner": functools.partial(_hot_shop, hot_pinner),
+}
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from pipelines.transforms.graph import rank_pinners
 from pipelines.transforms.ladder import NO_ITEMS, Items
 from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.loyalty import measure_loyalty
+from pipelines.transforms.parts import InParts
 from pipelines.transforms.people import settle_shard, stitch_visitors
 from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import (
@@ -170,17 +171,17 @@ def steps(
     """The stages in their order, and what each does; those of which nothing is wanted left out."""
     of_run = functools.partial(functools.partial, wanted=wanted)
     of_sites = functools.partial(of_run, sites=dict(sites))
-    steps = {
+    steps: dict[str, Step] = {
         "DropDuplicates": of_sites(drop_duplicates),
         "SettleOrders": of_sites(settle_shard),
         "StitchVisitors": of_run(stitch_visitors),
         "AttachLandings": of_run(attach_landings),
-        "MeasureSpheres": of_sites(measure_cascades, engine=engine),
+        "MeasureSpheres": InParts(of_sites(measure_cascades, engine=engine)),
         "SelectTouches": of_sites(select_touches),
         "ChainTouches": of_run(chain_touches),
         "CreditPins": of_sites(credit_shard),
         "FollowPeople": of_sites(follow_people, items=dict(items)),
-        "Summarize": of_sites(summarize),
+        "Summarize": InParts(of_sites(summarize)),
         "MeasureLoyalty": of_sites(measure_loyalty),
         "RankPinners": of_sites(rank_pinners),
     }

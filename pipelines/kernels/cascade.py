@@ -135,21 +135,22 @@ def pair_distances(layout: Layout) -> Ints:
 
 
 class Chains(NamedTuple):
-    """Pins and all pins above them, nearest first."""
+    """Some pins and all pins above them, nearest first."""
 
     start: Ints  # [pins + 1] links of pin i are start[i]:start[i + 1]
-    pin: Ints  # [links] row of the pin at the bottom
+    pin: Ints  # [links] which of these pins is at the bottom
     ancestor: Ints  # [links] row of the pin itself (distance 0), its parent, ...
     distance: Ints  # [links]
 
 
-def chains(forest: Forest) -> Chains:
-    """Lists every pin's way up to its root."""
-    pin, distance = expand(forest.hop + 1)
-    start = np.concatenate(([0], np.cumsum(forest.hop + 1)))
+def chains(forest: Forest, pins: Ints | None = None) -> Chains:
+    """Lists the way up to its root of each of some pins, or of every one."""
+    current = np.arange(len(forest.parent)) if pins is None else pins
+    hop = forest.hop[current]
+    pin, distance = expand(hop + 1)
+    start = np.concatenate(([0], np.cumsum(hop + 1)))
     ancestor = np.empty(len(pin), dtype=np.int64)
-    current = np.arange(len(forest.parent))
-    rows = np.arange(len(forest.parent))
+    rows = np.arange(len(current))
     step = 0
     while len(rows):
         ancestor[start[rows] + step] = current

@@ -10,13 +10,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.kernels.cascade import Forest, Layout, lay_out, pair_distances
-from pipelines.kernels.columns import Bools, Ints, expand, group_starts
+from pipelines.kernels.cascade import Forest
+from pipelines.kernels.cascade_blocks import (
+    Block,
+    OwnPins,
+    Shapes,
+    cut_forest,
+    landings_of,
+    lay_out_blocks,
+)
+from pipelines.kernels.columns import Ints, expand, group_starts
 from pipelines.kernels.landings import Arrivals, Landings, with_repins
 from pipelines.kernels.stretches import reduced, run_starts, stable_order
 
-# So many pins and rows at a time: their arrays stay near the processor, and memory is bounded.
-BLOCK_PINS, BLOCK_ROWS = 1 << 14, 1 << 18
+# So many rows at a time: their arrays stay near the processor, and memory is bounded.
+BLOCK_ROWS = 1 << 18
 
 
 class Reach(NamedTuple):
@@ -39,25 +47,6 @@ class HopVisits(NamedTuple):
     visits: Ints
 
 
-class OwnPins(NamedTuple):
-    """Pairs of pins below pinners' topmost pins, and their distances. All [cascade, pinner]."""
-
-    pinner: Ints
-    pair_distance: Ints
-    pairs: Ints
-
-
-class Shapes(NamedTuple):
-    """Cascades. All [cascades]."""
-
-    root: Ints  # row of the pin
-    size: Ints
-    depth: Ints
-    breadth: Ints
-    pair_distance: Ints
-    pairs: Ints
-
-
 class Measured(NamedTuple):
     """All that an engine finds, in no certain order."""
 
@@ -67,7 +56,11 @@ class Measured(NamedTuple):
     shapes: Shapes
 
 
-_KINDS: tuple[Any, ...] = (Reach, HopVisits, OwnPins, Shapes)
+def _nothing(kind: Any) -> Any:
+    return kind(*[np.zeros(0, dtype=np.int64)] * len(kind._fields))
+
+
+NOTHING = Measured(*map(_nothing, (Reach, HopVisits, OwnPins, Shapes)))
 
 
 def measure_spheres(forest: Forest, owner: Ints, pinned_at: Ints, landings: Landings) -> Measured:
@@ -99,122 +92,55 @@ def measure_blocks(
 
     A part is about some cascades, or about some of the people whom one large cascade reached.
     """
-    block = _blocks_of(forest.root)
-    blocks = int(block.max(initial=0)) + 1
-    row = np.empty(len(owner), dtype=np.int32)  # of a pin within its block
-    of_landings = _gathered(block[landings.pin], blocks)
-    for pins, arrived in zip(_gathered(block, blocks), of_landings, strict=True):
-        row[pins] = np.arange(len(pins))
-        parent = forest.parent[pins]
-        parts = _measure_block(
-            np.where(parent >= 0, row[parent].astype(np.int64), -1),
-            forest.hop[pins],
-            owner[pins],
-            pinned_at[pins],
-            Landings(
-                row[landings.pin[arrived]].astype(np.int64),
-                landings.person[arrived],
-                landings.at[arrived],
-            ),
-        )
-        for part in parts:
-            root = pins[part.shapes.root]
-            yield part._replace(shapes=part.shapes._replace(root=root))
+    cut = cut_forest(forest.root)
+    for block, some in zip(
+        lay_out_blocks(cut, forest, owner, pinned_at), landings_of(cut, landings), strict=True
+    ):
+        yield _alone(block)
+        yield from _measure_block(block, block.owner, some)
 
 
-def _blocks_of(root: Ints) -> Any:
-    """[pins] number of the block: cascades in the order of their roots, so many pins together."""
-    size = np.bincount(root, minlength=len(root))
-    before = np.cumsum(size)
-    before -= size
-    before //= BLOCK_PINS
-    return before.astype(np.uint16)[root]
+class Spheres:
+    """Cascades laid out once, to be asked again and again whom some people's landings reach.
+
+    So a cascade that everybody landed on is measured with some of its landings in memory at a
+    time. Each person's landings must come together.
+    """
+
+    def __init__(self, forest: Forest, owner: Ints, pinned_at: Ints) -> None:
+        self._cut = cut_forest(forest.root)
+        self._blocks = list(lay_out_blocks(self._cut, forest, owner, pinned_at))
+
+    def alone(self) -> Iterator[Measured]:
+        """What cascades are without any landing: their shapes, and pins below pinners' own."""
+        return (_alone(block) for block in self._blocks)
+
+    def reached(self, landings: Landings, repinner: Ints) -> Iterator[Measured]:
+        """Whom landings reach, and those that re-pins prove.
+
+        Args:
+          landings: real ones, of some people.
+          repinner: [pins] who pinned, if it is one of these people, else -1.
+        """
+        for block, some in zip(self._blocks, landings_of(self._cut, landings), strict=True):
+            yield from _measure_block(block, repinner[block.pins], some)
 
 
-def _gathered(block: Any, blocks: int) -> Iterator[Ints]:
-    """The rows of each block."""
-    edges = np.cumsum([0, *np.bincount(block, minlength=blocks)]).tolist()
-    is_sorted = bool(np.all(block[1:] >= block[:-1]))
-    order = None if is_sorted else np.argsort(block, kind="stable")
-    for low, high in itertools.pairwise(edges):
-        yield np.arange(low, high) if order is None else order[low:high]
+def _alone(block: Block) -> Measured:
+    return NOTHING._replace(own_pins=block.own_pins, shapes=block.shapes)
 
 
-def _measure_block(
-    parent: Ints, hop: Ints, owner: Ints, pinned_at: Ints, landings: Landings
-) -> Iterator[Measured]:
-    """Measures whole cascades; rows of pins are those of these arrays."""
-    layout = lay_out(parent)
-    distance, pairs = pair_distances(layout), layout.size * (layout.size - 1) // 2
-    tree = _trees(layout, parent)
-    own = _own_pins(layout, tree, owner)
-    topmost = np.flatnonzero(own.is_top)
-    sums = np.zeros((2, len(own.pinner)), dtype=np.int64)
-    for total, of_pin in zip(sums, (distance, pairs), strict=True):
-        np.add.at(total, own.group[topmost], of_pin[topmost])
-    arrivals = with_repins(parent, owner, pinned_at, landings)
-    links = _links(parent, hop, layout, own, pinned_at, arrivals.pin)
-    visits = np.bincount(arrivals.pin, minlength=len(parent))[links.pin]
-    nothing = Measured(*(kind(*[parent[:0]] * len(kind._fields)) for kind in _KINDS))
-    for reach, own_visits in _reached(links, tree, arrivals):
+def _measure_block(block: Block, repinner: Ints, landings: Landings) -> Iterator[Measured]:
+    """Measures whom landings on whole cascades reach."""
+    arrivals = with_repins(block.parent, repinner, block.pinned_at, landings)
+    if len(arrivals.pin) == 0:
+        return
+    links = _links(block, arrivals.pin)
+    visits = np.bincount(arrivals.pin, minlength=len(block.pins))[links.pin]
+    for reach, own_visits in _reached(links, block.tree, arrivals):
         visits -= own_visits
-        yield nothing._replace(reach=reach)
-    yield Measured(
-        nothing.reach,
-        _hop_visits(links, visits, own.pinner),
-        OwnPins(own.pinner, *sums),
-        _shapes(layout, tree, hop, distance, pairs),
-    )
-
-
-def _trees(layout: Layout, parent: Ints) -> Ints:
-    """[pins] where its cascade begins in the layout."""
-    begin = np.sort(layout.place[parent < 0])
-    return np.repeat(begin, np.diff(begin, append=len(parent)))[layout.place]
-
-
-def _shapes(layout: Layout, tree: Ints, hop: Ints, distance: Ints, pairs: Ints) -> Shapes:
-    root = np.flatnonzero(layout.place == tree)
-    root = root[np.argsort(tree[root])]
-    begin = tree[root]
-    depth = np.zeros(len(hop), dtype=np.int64)
-    depth[layout.place] = hop
-    # A tree has more pins than hops: its hops can be counted at its own places.
-    at_hop = np.bincount(tree + hop, minlength=len(hop))
-    return Shapes(
-        root,
-        layout.size[root],
-        reduced(np.maximum, depth, begin),
-        reduced(np.maximum, at_hop, begin),
-        distance[root],
-        pairs[root],
-    )
-
-
-class _OwnPins(NamedTuple):
-    """The pins of one pinner in one cascade, as a group."""
-
-    group: Ints  # [pins] -1 where the pinner is unknown
-    is_top: Bools  # [pins] no pin above is of the same group
-    pinner: Ints  # [groups]
-
-
-def _own_pins(layout: Layout, tree: Ints, owner: Ints) -> _OwnPins:
-    count = len(owner)
-    known = np.flatnonzero(owner >= 0)
-    # By pinner along the line of pins, and so by cascade within a pinner.
-    mine = known[np.argsort(owner[known] * count + layout.place[known])]
-    begin = run_starts(owner[mine], tree[mine])
-    code = np.repeat(np.arange(len(begin)), np.diff(begin, append=len(mine)))
-    # Sub-trees lie within each other or apart: what the furthest end before does not pass
-    # lies in none of the group's.
-    place = code * (count + 1) + layout.place[mine]
-    end = np.maximum.accumulate(place + layout.size[mine])
-    group, is_top = np.full(count, -1), np.zeros(count, dtype=np.bool_)
-    group[mine] = code
-    is_top[mine[:1]] = True
-    is_top[mine[1:]] = end[:-1] <= place[1:]
-    return _OwnPins(group, is_top, owner[mine[begin]])
+        yield NOTHING._replace(reach=reach)
+    yield NOTHING._replace(hop_visits=_hop_visits(links, visits, block.own.pinner))
 
 
 class _Links(NamedTuple):
@@ -229,13 +155,12 @@ class _Links(NamedTuple):
     hop: Ints  # [links] 1 + edges up to it
 
 
-def _links(
-    parent: Ints, hop: Ints, layout: Layout, own: _OwnPins, pinned_at: Ints, landed: Ints
-) -> _Links:
+def _links(block: Block, landed: Ints) -> _Links:
     """The links of those pins that somebody landed on; other pins have none."""
+    parent, layout, own = block.parent, block.layout, block.own
     count = len(parent)
     pin = np.flatnonzero(np.bincount(landed, minlength=count))
-    width = hop[pin] + 1
+    width = block.hop[pin] + 1
     end = np.cumsum(width)
     begin = end - width
     above = np.empty(int(width.sum()), dtype=np.int64)
@@ -262,7 +187,7 @@ def _links(
     steps = (np.arange(len(above)) - begin[which])[keep]
     above, group = above[keep], own.group[above[keep]]
     bottom = pin[which[keep]]
-    return _Links(first, size, bottom, group, own.pinner[group], pinned_at[above], steps + 1)
+    return _Links(first, size, bottom, group, own.pinner[group], block.pinned_at[above], steps + 1)
 
 
 def _reached(links: _Links, tree: Ints, arrivals: Arrivals) -> Iterator[tuple[Reach, Ints]]:

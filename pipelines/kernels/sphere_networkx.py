@@ -11,9 +11,10 @@ import networkx as nx
 import numpy as np
 
 from pipelines.kernels.cascade import Forest
+from pipelines.kernels.cascade_blocks import OwnPins, Shapes
 from pipelines.kernels.columns import Ints, group_starts
 from pipelines.kernels.landings import Landings, with_repins
-from pipelines.kernels.sphere import HopVisits, Measured, OwnPins, Reach, Shapes
+from pipelines.kernels.sphere import NOTHING, HopVisits, Measured, Reach
 
 Rows = list[tuple[int, ...]]
 
@@ -27,6 +28,25 @@ class _Found(NamedTuple):
     shapes: Rows
 
 
+class Spheres:
+    """What `pipelines.kernels.sphere.Spheres` is, in the same words; nothing is laid out."""
+
+    def __init__(self, forest: Forest, owner: Ints, pinned_at: Ints) -> None:
+        self._pins = forest, owner, pinned_at
+
+    def alone(self) -> Iterator[Measured]:
+        """What cascades are without any landing."""
+        nothing = np.zeros(0, dtype=np.int64)
+        nobody = np.full_like(self._pins[1], -1)
+        found = _measure(*self._pins, Landings(nothing, nothing, nothing), nobody)
+        yield NOTHING._replace(own_pins=found.own_pins, shapes=found.shapes)
+
+    def reached(self, landings: Landings, repinner: Ints) -> Iterator[Measured]:
+        """Whom landings of some people reach, and those that re-pins prove."""
+        found = _measure(*self._pins, landings, repinner)
+        yield NOTHING._replace(reach=found.reach, hop_visits=found.hop_visits)
+
+
 def measure_spheres(forest: Forest, owner: Ints, pinned_at: Ints, landings: Landings) -> Measured:
     """Measures every cascade and every pinner's part in it.
 
@@ -36,7 +56,13 @@ def measure_spheres(forest: Forest, owner: Ints, pinned_at: Ints, landings: Land
       pinned_at: [pins] epoch milliseconds.
       landings: the real ones; those that only re-pins prove are added.
     """
-    arrivals = with_repins(forest.parent, owner, pinned_at, landings)
+    return _measure(forest, owner, pinned_at, landings, owner)
+
+
+def _measure(
+    forest: Forest, owner: Ints, pinned_at: Ints, landings: Landings, repinner: Ints
+) -> Measured:
+    arrivals = with_repins(forest.parent, repinner, pinned_at, landings)
     by_pin: dict[int, list[tuple[int, int]]] = {}
     for pin, person, at in zip(*(column.tolist() for column in arrivals[:3]), strict=True):
         by_pin.setdefault(pin, []).append((person, at))

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Ints, codes, flat, ints, known, places, rounded, sort_by
+from pipelines.kernels.columns import Ints, flat, ints, known, places, rounded, sort_by, take
 from pipelines.kernels.concentration import (
     PERCENTS,
     Bounds,
@@ -21,6 +21,7 @@ from pipelines.kernels.concentration import (
 )
 from pipelines.kernels.hashing import Hashes, hash_rows
 from pipelines.transforms.daily import sum_by_key
+from pipelines.transforms.sphere_tables import Pairs
 from schemas.batches import BUYER_CREDITS, BUYER_SALES, TIE_COUNTS, TIE_PARTS
 from schemas.models import DEFAULT_MODEL
 
@@ -71,14 +72,12 @@ def pinner_credits(model_credits: pa.Table) -> pa.Table:
     )
 
 
-def tie_parts(edges: pa.Table) -> pa.Table:
-    """TIE_PARTS of all edges of whole pinners."""
-    (pinner,) = codes([edges["site_id"], edges["pinner_id"]])
+def tie_parts(pairs: Pairs) -> pa.Table:
+    """TIE_PARTS of all pairs of whole pinners."""
+    pinner, visits, pins = pairs.pinner, pairs.visits, pairs.pins
+    influenced = pairs.influenced_micros
     reach = np.bincount(pinner)[pinner] if len(pinner) else pinner
     people_from = REACH_CLASSES[np.searchsorted(REACH_CLASSES, reach, side="right") - 1]
-    visits, pins, influenced = (
-        ints(edges[name]) for name in ("visits", "pins", "influenced_micros")
-    )
     depths = {name: visits >= least for name, least in VISITS.items()}
     depths |= {"repinned": pins > 0, "bought": influenced > 0}
     parts = []
@@ -89,7 +88,7 @@ def tie_parts(edges: pa.Table) -> pa.Table:
         parts.append(
             pa.table(
                 {
-                    "site_id": edges["site_id"].take(pa.array(chosen)),
+                    "site_id": take(pairs.pinners["site_id"], pinner[chosen]),
                     "people_from": people_from[chosen],
                     "depth": pa.array([depth] * len(chosen), pa.string()),
                     "pinners": first,

@@ -9,11 +9,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.cascade import Forest
-from pipelines.kernels.columns import Bools, Floats, Ints, Tables, flat, ints, places, sort_by, take
+from pipelines.kernels.columns import (
+    Bools,
+    Floats,
+    Ints,
+    Tables,
+    flat,
+    group_starts,
+    ints,
+    places,
+    take,
+)
 from pipelines.kernels.coverage import cover_people
 from pipelines.kernels.graph_networkx import NetworkxEngine
 from pipelines.kernels.graph_scipy import ScipyEngine
-from pipelines.kernels.hashing import hash_text
 from pipelines.kernels.pinner_graph import (
     Edges,
     Engine,
@@ -25,8 +34,8 @@ from pipelines.kernels.pinner_graph import (
     ties_of,
 )
 from pipelines.kernels.reproduction import fit_prior, reproduction_rates
+from pipelines.transforms.sphere_tables import Pairs
 from pipelines.transforms.wanted import EVERYTHING, Wanted
-from schemas.batches import AUDIENCES
 from schemas.results import result_schema
 from schemas.settings import Site
 
@@ -61,19 +70,14 @@ def lineage(pins: pa.Table, forest: Forest, owner: Ints) -> pa.Table:
     )
 
 
-def audiences(edges: pa.Table) -> pa.Table:
-    """AUDIENCES: the people of each pinner's sphere.
-
-    Args:
-      edges: a row for each pinner and person.
-    """
-    person = pa.array(hash_text(edges["person_id"]).view(np.int64))
-    keyed = edges.select(["site_id", "pinner_id"]).append_column("people", person)
-    listed = sort_by(keyed, *keyed.column_names).group_by(
-        ["site_id", "pinner_id"], use_threads=False
-    )
-    grouped = listed.aggregate([("people", "list")]).rename_columns({"people_list": "people"})
-    return grouped.select(AUDIENCES.names)
+def audiences(pairs: Pairs) -> pa.Table:
+    """AUDIENCES: the people of each pinner's sphere."""
+    order = np.lexsort((pairs.person, pairs.pinner))
+    start = group_starts(pairs.pinner[order])
+    offsets = pa.array(np.append(start, len(order)), pa.int32())
+    people = pa.ListArray.from_arrays(offsets, pa.array(pairs.person[order]))
+    pinners = pairs.pinners.take(pa.array(pairs.pinner[order[start]]))
+    return pinners.append_column("people", people)
 
 
 class _Site(NamedTuple):
@@ -90,8 +94,11 @@ def rank_pinners(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVE
     """Ranks pinners in the graph of re-pins. Takes pins and audiences of whole sites."""
     found = {name: [result_schema(name).empty_table()] for name in _RESULTS if name in wanted}
     seen = pa.chunked_array([c for t in tables.values() for c in t["site_id"].chunks], pa.string())
-    for site_id in pc.unique(seen).to_pylist():
-        own = {name: t.filter(pc.equal(t["site_id"], site_id)) for name, t in tables.items()}
+    sites_seen = pc.unique(seen).to_pylist()
+    for site_id in sites_seen:
+        own = tables
+        if len(sites_seen) > 1:  # else a copy of all that a large site has
+            own = {name: t.filter(pc.equal(t["site_id"], site_id)) for name, t in tables.items()}
         for name, table in _of_site(own, sites[site_id], wanted).items():
             column = pa.array([site_id] * len(table), pa.string())
             schema = found[name][0].schema
@@ -238,15 +245,19 @@ def _mature(graph: _Site, chosen: Bools) -> tuple[int, int]:
 
 def _marginal_reach(audiences: pa.Table, site: Site) -> pa.Table:
     """A row for each pinner chosen, in the order of choice."""
-    audiences = sort_by(audiences, "pinner_id")
     people = flat(audiences["people"])
-    start = np.concatenate(([0], np.cumsum(ints(pc.list_value_length(people)))))
-    found = cover_people(start, ints(pc.list_flatten(people)), site.marginal_pinners)
+    size = ints(pc.list_value_length(people))
+    start = np.cumsum(size) - size
+    # Of equals the first by id; the people stay where they are.
+    order = np.asarray(pc.sort_indices(audiences["pinner_id"]))
+    found = cover_people(
+        start[order], size[order], ints(pc.list_flatten(people)), site.marginal_pinners
+    )
     covered = np.cumsum(found.gained)
     return pa.table(
         {
             "place": np.arange(1, len(found.pinner) + 1),
-            "pinner_id": take(audiences["pinner_id"], found.pinner),
+            "pinner_id": take(audiences["pinner_id"], order[found.pinner]),
             "own_people": found.reached,
             "gained_people": found.gained,
             "covered_people": covered,

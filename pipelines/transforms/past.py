@@ -17,16 +17,17 @@ import pyarrow as pa
 
 from pipelines.kernels.columns import Ints, Tables, ints
 from pipelines.kernels.multisets import is_among, without
+from pipelines.transforms.parts import Part
 from pipelines.transforms.shuffle import KEY, Piece, Route, Shuffle, read_piece
 
 _SCHEMA = pa.schema([("key", pa.int64())])
 
 
 class Past:
-    """The rows that earlier runs gave to one shard of a stage."""
+    """The rows that earlier runs gave to one shard of a stage, or to a part of it."""
 
-    def __init__(self, shuffle: Shuffle, stage: str, shard: int) -> None:
-        self._routes = shuffle.given(stage)
+    def __init__(self, shuffle: Shuffle, stage: str, shard: int, part: Part | None = None) -> None:
+        self._routes, self._part = shuffle.given(stage), part
         files = (
             _given_file(run.folder, stage, number)
             for run in shuffle.earlier
@@ -51,14 +52,27 @@ class Past:
         removed: dict[str, list[pa.RecordBatch]] = {name: [] for name in wanted}
         for file in self._files:
             for name, pieces, keys in _read_given(file):
+                if self._part and self._part.number and not self._routes[name].most_rows:
+                    continue
                 for piece, rows in _hits(pieces, is_among(keys, wanted[name])):
                     side = removed if piece.is_removal else added
-                    batch = read_piece(piece, self._routes[name])
-                    side[name].append(batch.take(pa.array(rows)))
+                    batch = read_piece(piece, self._routes[name]).take(pa.array(rows))
+                    if self._part and self._routes[name].most_rows:
+                        batch = batch.filter(pa.array(self._part.holds_rows(batch)))
+                    side[name].append(batch)
         return {
             name: without(*(_as_table(side[name], self._routes[name]) for side in (added, removed)))
             for name in wanted
         }
+
+    def count(self, name: str, wanted: Ints | None = None) -> int:
+        """How many rows of a dataset came and went, of these keys or of all."""
+        return sum(
+            len(keys) if wanted is None else int(np.count_nonzero(is_among(keys, wanted)))
+            for file in self._files
+            for dataset, _, keys in _read_given(file)
+            if dataset == name
+        )
 
 
 def remember(

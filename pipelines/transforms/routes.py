@@ -53,7 +53,10 @@ def _routes() -> dict[str, Route]:
         ),
         "pins_by_root": Route("MeasureSpheres", ("site_id", "root_pin_id"), batches.PINS_BY_PERSON),
         "landings_by_root": Route(
-            "MeasureSpheres", ("site_id", "root_pin_id"), batches.LANDINGS_BY_ROOT
+            "MeasureSpheres",
+            ("site_id", "root_pin_id"),
+            batches.LANDINGS_BY_ROOT,
+            most_rows=1 << 18,
         ),
         "touches": Route(
             "SelectTouches", ("site_id", "person_id"), batches.TOUCHES, is_row_wise=True
@@ -66,10 +69,10 @@ def _routes() -> dict[str, Route]:
         "chained_touches": Route("CreditPins", ("site_id", "person_id"), batches.CHAINED_TOUCHES),
         "orders_to_credit": Route("CreditPins", as_it_came, batches.ORDERS_BY_PERSON),
         "acts": Route("FollowPeople", ("site_id", "person_id"), batches.ACTS),
-        "reach": Route("Summarize", by_pinner, batches.REACH),
+        "reach": Route("Summarize", by_pinner, batches.REACH, most_rows=1 << 19),
         "hop_visits": Route("Summarize", by_pinner, batches.HOP_VISITS, ("visits",)),
         "own_pins": Route("Summarize", by_pinner, batches.OWN_PINS, batches.OWN_PINS_SUMS),
-        "influence": Route("Summarize", by_pinner, batches.INFLUENCE),
+        "influence": Route("Summarize", by_pinner, batches.INFLUENCE, most_rows=1 << 19),
         "credit_sums": Route("Summarize", ("site_id", "key"), batches.CREDIT_SUMS),
         "cascade_shapes": Route("Summarize", ("site_id", "root_pin_id"), batches.CASCADE_SHAPES),
         "daily_parts": Route(

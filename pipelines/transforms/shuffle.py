@@ -67,6 +67,8 @@ class Route(NamedTuple):
       since such a part would vanish where parts are added up.
     is_row_wise: what the stage makes of a row depends on that row and on the stage's other
       datasets of the same key, not on other rows of this dataset.
+    most_rows: a shard with more comes in parts, by people (`pipelines.transforms.parts`); 0 for
+      what never does.
     """
 
     stage: str
@@ -74,6 +76,7 @@ class Route(NamedTuple):
     schema: pa.Schema
     sums: tuple[str, ...] = ()
     is_row_wise: bool = False
+    most_rows: int = 0
 
     def key_of(self, table: pa.Table) -> Ints:
         """[rows] hash by which rows meet."""
@@ -163,7 +166,9 @@ def scatter(
             yield RESULTS_TAG, (0, (_write_result(shuffle, name, rows, is_removal=is_removal),))
             continue
         stage = shuffle.routes[name].stage
-        for shard, piece in _write_pieces(shuffle, name, rows):
+        # Of two's complement the low bits are those of the hash.
+        shards = ints(rows[KEY]) & (shuffle.shards[stage] - 1)
+        for shard, piece in write_pieces(shuffle, name, rows, shards):
             found[stage, shard].append(piece._replace(is_removal=is_removal))
     for (stage, shard), pieces in found.items():
         yield stage, (shard, tuple(pieces))
@@ -220,8 +225,17 @@ def _read(piece: Piece) -> bytes:
         return file.read(piece.size)
 
 
-def _write_pieces(shuffle: Shuffle, name: str, rows: pa.Table) -> list[tuple[int, Piece]]:
-    """Writes a batch for each shard that has rows: all into one file, or each into its piece."""
+def write_pieces(
+    shuffle: Shuffle, name: str, rows: pa.Table, shard: Ints
+) -> list[tuple[int, Piece]]:
+    """Writes a batch for each shard that has rows: all into one file, or each into its piece.
+
+    Args:
+      shuffle: the run's.
+      name: the dataset's.
+      rows: one or more.
+      shard: [rows] where each goes.
+    """
     path, sink = "", pa.BufferOutputStream()
     if shuffle.through == "files":
         path = _new_file(Path(shuffle.folder, "pieces"), name, "arrow")
@@ -231,29 +245,28 @@ def _write_pieces(shuffle: Shuffle, name: str, rows: pa.Table) -> list[tuple[int
     with sink, pa.ipc.new_stream(sink, rows.schema, options=options) as writer:
         # Whatever batch is first comes with the schema: let it be one that nobody reads.
         writer.write_batch(pa.RecordBatch.from_pylist([], rows.schema))
-        for shard, batch in _by_shard(rows, shuffle.shards[shuffle.routes[name].stage]):
+        for number, batch in _by_shard(rows, shard):
             start = sink.tell()
             writer.write_batch(batch)
-            pieces.append((shard, Piece(name, path, start, sink.tell() - start, batch.num_rows)))
+            pieces.append((number, Piece(name, path, start, sink.tell() - start, batch.num_rows)))
     if shuffle.through == "files":
         return pieces
     data = sink.getvalue()
     return [
-        (shard, piece._replace(start=0, data=data.slice(piece.start, piece.size).to_pybytes()))
-        for shard, piece in pieces
+        (number, piece._replace(start=0, data=data.slice(piece.start, piece.size).to_pybytes()))
+        for number, piece in pieces
     ]
 
 
-def _by_shard(rows: pa.Table, shards: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+def _by_shard(rows: pa.Table, shard: Ints) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The rows of each shard that has any."""
     (whole,) = rows.combine_chunks().to_batches()
-    if shards == 1:
+    shard = shard.astype(np.uint16)  # numpy counts what is small
+    edges = np.cumsum([0, *np.bincount(shard)]).tolist()
+    if len(edges) == 2:
         yield 0, whole
         return
-    key = np.asarray(whole[KEY]).view(np.uint64)
-    shard = (key % np.uint64(shards)).astype(np.uint16)  # numpy counts what is small
     ordered = whole.take(pa.array(np.argsort(shard, kind="stable")))
-    edges = np.cumsum([0, *np.bincount(shard, minlength=shards)]).tolist()
     for number, (low, high) in enumerate(itertools.pairwise(edges)):
         if high > low:
             yield number, ordered.slice(low, high - low)

@@ -1,10 +1,24 @@
 """Tables of spheres and cascades: parts of all shards merged by pinner and by root."""
 
+import itertools
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Bools, Floats, Ints, Tables, codes, group_starts, ints
+from pipelines.kernels.columns import (
+    Bools,
+    Floats,
+    Ints,
+    Tables,
+    codes,
+    group_starts,
+    ints,
+    key_places,
+    take,
+)
+from pipelines.kernels.hashing import hash_text
 from pipelines.kernels.stretches import reduced
 from schemas.settings import Site
 
@@ -12,12 +26,34 @@ _HOUR_MS = 3_600_000
 _LONGEST = np.iinfo(np.int64).max
 
 
-def sphere_edges(reach: pa.Table, influence: pa.Table) -> pa.Table:
-    """One row per pinner and person over all cascades, with the first landing's delay."""
-    keys = ["site_id", "pinner_id", "person_id"]
-    mine, theirs = codes([reach[key] for key in keys], [influence[key] for key in keys])
-    order = np.argsort(mine, kind="stable")
-    start = group_starts(mine[order])
+class Pairs(NamedTuple):
+    """Pinners and the people they reached, over all cascades: what of it is told in numbers.
+
+    A pinner who reached everybody has as many pairs as there are people, so of these no texts
+    are kept.
+    """
+
+    pinners: pa.Table  # [codes] site_id and pinner_id
+    pinner: Ints  # [pairs] code, and so on
+    hop: Ints  # the least
+    visits: Ints
+    pins: Ints
+    influenced_micros: Ints
+    first_reached_at: Ints
+    delay_ms: Ints  # of the first landing
+    person: Ints  # hash
+
+
+def pair_people(reach: pa.Table, influence: pa.Table) -> tuple[Pairs, Ints]:
+    """Merges what was found in cascades; gives with it [pairs] a row of reach that names each."""
+    (mine, theirs), (reached, buyer) = (
+        codes(*([table[name] for name in names] for table in (reach, influence)))
+        for names in (("site_id", "pinner_id"), ("person_id",))
+    )
+    people = 1 + int(max(reached.max(initial=0), buyer.max(initial=0)))
+    pair = mine * people + reached
+    order = np.argsort(pair, kind="stable")
+    start = group_starts(pair[order])
 
     def merged(function: np.ufunc, values: Ints) -> Ints:
         return reduced(function, values[order], start)
@@ -27,30 +63,74 @@ def sphere_edges(reach: pa.Table, influence: pa.Table) -> pa.Table:
     group[order] = np.repeat(np.arange(len(start)), np.diff(start, append=len(order)))
     is_first = ints(reach["first_at"]) == first_at[group]
     delay = np.where(is_first, ints(reach["first_at"]) - ints(reach["own_pin_at"]), _LONGEST)
-    influenced = _sums(theirs, influence["influenced_micros"], int(mine.max(initial=-1)) + 1)
+    row = order[start]
+    influenced = np.zeros(len(row), dtype=np.int64)
+    place = key_places(theirs * people + buyer, pair[row])
+    np.add.at(influenced, place[place >= 0], ints(influence["influenced_micros"])[place >= 0])
+    pinner = np.unique(mine[row], return_inverse=True)[1]
+    pairs = Pairs(
+        pinners=reach.select(["site_id", "pinner_id"]).take(pa.array(row[group_starts(pinner)])),
+        pinner=pinner,
+        hop=merged(np.minimum, ints(reach["hop"])),
+        visits=merged(np.add, ints(reach["visits"])),
+        pins=merged(np.add, ints(reach["pins"])),
+        influenced_micros=influenced,
+        first_reached_at=first_at,
+        delay_ms=np.maximum(merged(np.minimum, delay), 0),
+        person=hash_text(reach["person_id"]).view(np.int64)[row],
+    )
+    return pairs, row
+
+
+def join_pairs(parts: list[Pairs]) -> Pairs:
+    """Pairs of different people as one; the list is empty afterwards.
+
+    Column by column, so that they are never in memory twice.
+    """
+    if len(parts) == 1:
+        return parts.pop()
+    pinners = pa.concat_tables([part.pinners for part in parts]).combine_chunks()
+    (code,) = codes(pinners.columns)
+    first = np.unique(code, return_index=True)[1]
+    edges = np.cumsum([0, *(len(part.pinners) for part in parts)])
+    pinner = [
+        code[low:high][part.pinner]
+        for (low, high), part in zip(itertools.pairwise(edges), parts, strict=True)
+    ]
+    waiting = [
+        pinner,
+        *(list(column) for column in zip(*(part[2:] for part in parts), strict=True)),
+    ]
+    parts.clear()
+    joined = []
+    for column in waiting:
+        joined.append(np.concatenate(column))
+        column.clear()
+    return Pairs(pinners.take(pa.array(first)), *joined)
+
+
+def sphere_edges(reach: pa.Table, pairs: Pairs, row: Ints) -> pa.Table:
+    """One row per pinner and person over all cascades, with the first landing's delay."""
+    columns = pairs._asdict()
     return pa.table(
         {
-            **{key: reach[key].take(pa.array(order[start])) for key in keys},
-            "hop": merged(np.minimum, ints(reach["hop"])),
-            "visits": merged(np.add, ints(reach["visits"])),
-            "pins": merged(np.add, ints(reach["pins"])),
-            "influenced_micros": influenced[mine[order[start]]],
-            "first_reached_at": first_at,
-            "delay_ms": np.maximum(merged(np.minimum, delay), 0),
+            **{name: take(reach[name], row) for name in ("site_id", "pinner_id", "person_id")},
+            **{name: columns[name] for name in pairs._fields[2:-1]},
         }
     )
 
 
 def pinner_spheres(
-    tables: Tables, edges: pa.Table, default: pa.Table, sites: dict[str, Site]
+    tables: Tables, pairs: Pairs, default: pa.Table, sites: dict[str, Site]
 ) -> pa.Table:
-    """One row per pinner, of her edges, parts and credit under the default model."""
+    """One row per pinner, of her pairs, parts and credit under the default model."""
     own = tables["own_pins"]
     by_pinner = default.filter(pc.equal(default["dimension"], "pinner"))
-    of_own, of_edge, of_visit, of_credit = codes(
-        *([t["site_id"], t["pinner_id"]] for t in (own, edges, tables["hop_visits"])),
+    of_own, of_pair, of_visit, of_credit = codes(
+        *([t["site_id"], t["pinner_id"]] for t in (own, pairs.pinners, tables["hop_visits"])),
         [by_pinner["site_id"], by_pinner["key"]],
     )
+    of_pair = of_pair[pairs.pinner]
     # Own pins come first, so that their codes are the pinners' places.
     pinner, count = np.unique(of_own, return_index=True)[1], int(of_own.max(initial=-1)) + 1
     parts = {
@@ -58,14 +138,13 @@ def pinner_spheres(
         for name in ("pins", "confirmed_pins", "pair_distance", "pairs")
     }
     site = own["site_id"].take(pa.array(pinner))
-    hop, influenced = ints(edges["hop"]), ints(edges["influenced_micros"])
-    people = by_hop(of_edge, hop, np.ones(len(hop), dtype=np.int64), count)
-    revenue = by_hop(of_edge, hop, influenced, count)
-    repinners = by_hop(of_edge, hop, (ints(edges["pins"]) > 0).astype(np.int64), count)
+    people = by_hop(of_pair, pairs.hop, np.ones_like(pairs.hop), count)
+    revenue = by_hop(of_pair, pairs.hop, pairs.influenced_micros, count)
+    repinners = by_hop(of_pair, pairs.hop, (pairs.pins > 0).astype(np.int64), count)
     visit_hop = ints(tables["hop_visits"]["hop"])
     visits = by_hop(of_visit, visit_hop, ints(tables["hop_visits"]["visits"]), count)
-    waits = _Sorted(of_edge, ints(edges["delay_ms"]), count)
-    reached = _Sorted(of_edge, ints(edges["first_reached_at"]), count)
+    waits = _Sorted(of_pair, pairs.delay_ms, count)
+    reached = _Sorted(of_pair, pairs.first_reached_at, count)
     decay = np.array([sites[name].sphere_decay for name in site.to_pylist()])
     return pa.table(
         {

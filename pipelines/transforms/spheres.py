@@ -1,14 +1,15 @@
 """Cascades grown, spheres measured, and the chains of pins listed."""
 
 import functools
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines.kernels import sphere, sphere_networkx
-from pipelines.kernels.cascade import Forest, grow_forest
+from pipelines.kernels.cascade import grow_forest
 from pipelines.kernels.columns import (
     Bools,
     Ints,
@@ -28,54 +29,155 @@ from pipelines.kernels.stretches import reduced, run_starts
 from pipelines.transforms.acts import acts_of_pins, acts_of_visits
 from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
 from pipelines.transforms.graph import lineage
+from pipelines.transforms.parts import Part
 from pipelines.transforms.touches import list_chains
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.settings import Site
 
-Engine = Callable[[Forest, Ints, Ints, Landings], Measured]
-ENGINES: Mapping[str, Engine] = {
-    "vector": sphere.measure_spheres,
-    "networkx": sphere_networkx.measure_spheres,
-}
+ENGINES: Mapping[str, Any] = {"vector": sphere.Spheres, "networkx": sphere_networkx.Spheres}
+# So many pairs of pinner and person are written at a time.
+_PAIRS = 1 << 20
 
 
 def measure_cascades(
-    tables: Tables,
+    parts: Iterable[tuple[Part, Tables]],
     sites: Mapping[str, Site],
     wanted: Wanted = EVERYTHING,
     engine: str = "vector",
-) -> Tables:
+) -> Iterator[tuple[int, Tables]]:
     """Grows the cascades of a shard, measures spheres, and lists the chains of pins.
 
-    Takes pins and landings of whole roots.
+    Takes pins and landings of whole roots, the landings in parts by people: what a part holds
+    is told at once, and of it only counts by pin are kept.
     """
-    pins = sort_by(tables["pins_by_root"], "site_id", "root_pin_id", "at", "event_id")
-    landed = sort_by(tables["landings_by_root"], "site_id", "root_pin_id", "at", "event_id")
-    keys = [joint_key(t["site_id"], t["root_pin_id"], t["pin_id"]) for t in (pins, landed)]
-    parent = places(joint_key(pins["site_id"], pins["root_pin_id"], pins["parent_pin_id"]), keys[0])
-    forest = grow_forest(parent)
-    is_parent_missing = (is_set(pins["parent_pin_id"]) & (parent < 0)) | forest.is_cut
+    parts = iter(parts)
+    first, tables = next(parts)
+    grown = _Grown(tables["pins_by_root"], engine)
+    counts = _Counts(*np.zeros((4, len(grown.pins)), dtype=np.int64))
+    for part, given in itertools.chain([(first, tables)], parts):
+        landed = _land(grown, given["landings_by_root"])
+        counts.add(landed, grown.forest.root)
+        for told in _of_people(grown, landed, part, wanted):
+            yield part.number, told
+        yield part.number, _of_part(grown, landed, part, sites, wanted)
+    yield first.of, _of_all(grown, counts, sites, wanted)
 
-    visits = landed.filter(pc.invert(landed["is_crawler"]))
-    owner, person = codes(*([t["site_id"], t["person_id"]] for t in (pins, visits)))
-    pin_of_landing = places(keys[1], keys[0])
-    is_crawler = bools(landed["is_crawler"])
-    landings = Landings(pin_of_landing[~is_crawler], person, ints(visits["at"]))
-    crawled = np.zeros(len(pins), dtype=np.bool_)
-    crawled[pin_of_landing[is_crawler]] = True
-    by_others = (landings.person < 0) | (landings.person != owner[landings.pin])
-    visit_count = np.bincount(landings.pin[by_others], minlength=len(pins))
-    is_confirmed = crawled | (visit_count > 0)
-    root_id = take(pins["pin_id"], forest.root)
 
-    @functools.cache
-    def measured() -> Measured:
-        return ENGINES[engine](forest, owner, ints(pins["at"]), landings)
+class _Grown:
+    """The pins of a shard as cascades."""
 
-    @functools.cache
-    def people() -> pa.Table:
-        return _people(pins, visits, np.concatenate((owner, person)))
+    def __init__(self, pins: pa.Table, engine: str) -> None:
+        self.pins = sort_by(pins, "site_id", "root_pin_id", "at", "event_id")
+        self.key = joint_key(*(self.pins[name] for name in ("site_id", "root_pin_id", "pin_id")))
+        above = [self.pins[name] for name in ("site_id", "root_pin_id", "parent_pin_id")]
+        parent = places(joint_key(*above), self.key)
+        self.forest = grow_forest(parent)
+        is_missing = is_set(self.pins["parent_pin_id"]) & (parent < 0)
+        self.is_parent_missing = is_missing | self.forest.is_cut
+        self._engine = engine
+        people = self.pins.select(["site_id", "person_id"])
+        (self.owner,) = codes(people.columns)  # [pins]
+        code, row = np.unique(self.owner, return_index=True)
+        self.pinners = people.take(pa.array(row[code >= 0]))  # [codes]
 
+    @functools.cached_property
+    def spheres(self) -> Any:
+        """The engine, ready to be asked."""
+        return ENGINES[self._engine](self.forest, self.owner, ints(self.pins["at"]))
+
+    def repinner(self, part: Part) -> Ints:
+        """[pins] whose each pin is, of the people of a part."""
+        is_here = np.append(part.holds(self.pinners["person_id"]), False)
+        return np.where(is_here[self.owner], self.owner, -1)
+
+
+class _Landed(NamedTuple):
+    """Landings on the pins of a shard."""
+
+    visits: pa.Table  # those by crawlers left out
+    landings: Landings  # the same; people by the codes below
+    by_others: Bools  # [visits]
+    crawled: Ints  # pins that crawlers landed on
+    people: pa.Table  # [codes] site and person: the pinners first
+
+
+def _land(grown: _Grown, landed: pa.Table) -> _Landed:
+    key = joint_key(*(landed[name] for name in ("site_id", "root_pin_id", "pin_id")))
+    pin, is_crawler = places(key, grown.key), bools(landed["is_crawler"])
+    visits = landed.filter(pa.array(~is_crawler))
+    people = visits.select(["site_id", "person_id"])
+    _, person = codes(grown.pinners.columns, people.columns)
+    code, row = np.unique(person, return_index=True)
+    others = people.take(pa.array(row[code >= len(grown.pinners)]))
+    landings = Landings(pin[~is_crawler], person, ints(visits["at"]))
+    by_others = (person < 0) | (person != grown.owner[landings.pin])
+    everybody = pa.concat_tables([grown.pinners, others])
+    return _Landed(visits, landings, by_others, pin[is_crawler], everybody)
+
+
+class _Counts(NamedTuple):
+    """What landings of all parts add up to. All [pins]."""
+
+    visits: Ints
+    visitors: Ints
+    crawlers: Ints
+    visitors_of_cascade: Ints  # at its root
+
+    def add(self, landed: _Landed, root: Ints) -> None:
+        """Adds a part's landings: its people are in no other part."""
+        by_others = landed.by_others
+        pin, person = landed.landings.pin[by_others], landed.landings.person[by_others]
+        count = len(root)
+        self.visits[:] += np.bincount(pin, minlength=count)
+        self.visitors[:] += _distinct(person, pin, count)
+        self.crawlers[:] += np.bincount(landed.crawled, minlength=count)
+        self.visitors_of_cascade[:] += _distinct(person, root[pin], count)
+
+
+def _of_people(grown: _Grown, landed: _Landed, part: Part, wanted: Wanted) -> Iterator[Tables]:
+    """Whom the pinners reached among a part's people."""
+    if not {"reach", "hop_visits"} & wanted.names:
+        return
+    for found in _together(grown.spheres.reached(landed.landings, grown.repinner(part))):
+        yield wanted.made(
+            reach=functools.partial(_with_ids, landed.people, found.reach._asdict()),
+            hop_visits=functools.partial(_with_ids, landed.people, _hop_visits(found)),
+        )
+
+
+def _together(parts: Iterable[Measured]) -> Iterator[Measured]:
+    """Small parts as one, until there are many pairs."""
+    some, pairs = [sphere.NOTHING], 0
+    for each in parts:
+        some.append(each)
+        pairs += len(each.reach.pinner)
+        if pairs >= _PAIRS:
+            yield sphere.joined(iter(some))
+            some, pairs = [sphere.NOTHING], 0
+    yield sphere.joined(iter(some))
+
+
+def _of_part(
+    grown: _Grown, landed: _Landed, part: Part, sites: Mapping[str, Site], wanted: Wanted
+) -> Tables:
+    """What else a part's landings say, and chains of some pins."""
+    pins, (visits, landings, by_others, *_) = grown.pins, landed
+    return wanted.made(
+        acts=lambda: acts_of_visits(visits, pins, landings.pin, by_others),
+        pin_chains=lambda: list_chains(
+            pins, grown.forest, grown.owner, np.flatnonzero(part.holds(pins["pin_id"])), sites
+        ),
+        daily_parts=lambda: _daily(
+            _visited_pins(pins, visits, landings, by_others, sites), "pin_visits", wanted
+        ),
+    )
+
+
+def _of_all(grown: _Grown, counts: _Counts, sites: Mapping[str, Site], wanted: Wanted) -> Tables:
+    """What pins are, all landings on them counted."""
+    pins, forest, owner = grown.pins, grown.forest, grown.owner
+    is_confirmed = (counts.crawlers > 0) | (counts.visits > 0)
+    alone = functools.cache(lambda: sphere.joined(grown.spheres.alone()))
     return wanted.made(
         pins=lambda: pa.table(
             {
@@ -86,37 +188,27 @@ def measure_cascades(
                 "item_list_id": pins["item_list_id"],
                 "recommender_id": pins["recommender_id"],
                 "parent_pin_id": take(pins["pin_id"], forest.parent),
-                "root_pin_id": root_id,
+                "root_pin_id": take(pins["pin_id"], forest.root),
                 "hop": forest.hop,
-                "visits": visit_count,
-                "visitors": _distinct(
-                    landings.person[by_others], landings.pin[by_others], len(pins)
-                ),
-                "is_parent_missing": is_parent_missing,
+                "visits": counts.visits,
+                "visitors": counts.visitors,
+                "is_parent_missing": grown.is_parent_missing,
                 "is_confirmed": is_confirmed,
                 "pinned_at": pins["at"],
             }
         ),
         lineage=lambda: lineage(pins, forest, owner),
-        reach=lambda: _with_ids(people(), measured().reach._asdict()),
-        hop_visits=lambda: _with_ids(people(), _hop_visits(measured())),
-        own_pins=lambda: _with_ids(people(), _own_pins(owner, is_confirmed, measured())),
-        cascade_shapes=lambda: _shapes(pins, forest, owner, measured(), landings, by_others),
-        acts=lambda: pa.concat_tables(
-            [
-                acts_of_pins(pins, forest.parent),
-                acts_of_visits(visits, pins, landings.pin, by_others),
-            ]
-        ),
-        pin_chains=lambda: list_chains(pins, forest, owner, sites),
-        daily_parts=lambda: pa.concat_tables(
-            daily_part(rows, dimension, rows[column], count)
-            for rows, count in (
-                (pins.append_column("day", days_of(pins, sites)), "pins"),
-                (_visited_pins(pins, visits, landings, by_others, sites), "pin_visits"),
-            )
-            for dimension, column in wanted.keys("daily_parts", DIMENSIONS).items()
-        ),
+        own_pins=lambda: _with_ids(grown.pinners, _own_pins(owner, is_confirmed, alone())),
+        cascade_shapes=lambda: _shapes(grown, counts, alone()),
+        acts=lambda: acts_of_pins(pins, forest.parent),
+        daily_parts=lambda: _daily(pins.append_column("day", days_of(pins, sites)), "pins", wanted),
+    )
+
+
+def _daily(rows: pa.Table, count: str, wanted: Wanted) -> pa.Table:
+    return pa.concat_tables(
+        daily_part(rows, dimension, rows[column], count)
+        for dimension, column in wanted.keys("daily_parts", DIMENSIONS).items()
     )
 
 
@@ -126,13 +218,6 @@ def _distinct(person: Ints, group: Ints, count: int) -> Ints:
     width = int(person.max(initial=0)) + 1
     pairs = np.unique(group[known] * width + person[known])
     return np.bincount(pairs // width, minlength=count)
-
-
-def _people(pins: pa.Table, visits: pa.Table, code: Ints) -> pa.Table:
-    """[codes] site and person behind each code of the pins' and visits' people."""
-    both = pa.concat_tables([t.select(["site_id", "person_id"]) for t in (pins, visits)])
-    values, rows = np.unique(code, return_index=True)
-    return both.take(pa.array(rows[values >= 0]))
 
 
 def _own_pins(owner: Ints, is_confirmed: Bools, measured: Measured) -> dict[str, Ints]:
@@ -178,26 +263,18 @@ def _with_ids(people: pa.Table, columns: Mapping[str, Ints]) -> pa.Table:
     )
 
 
-def _shapes(
-    pins: pa.Table,
-    forest: Forest,
-    owner: Ints,
-    measured: Measured,
-    landings: Landings,
-    by_others: Bools,
-) -> pa.Table:
+def _shapes(grown: _Grown, counts: _Counts, measured: Measured) -> pa.Table:
     built = measured.shapes._asdict()
     root = built.pop("root")
-    cascade = forest.root[landings.pin[by_others]]
-    visits = np.bincount(cascade, minlength=len(pins))
-    visitors = _distinct(landings.person[by_others], cascade, len(pins))
+    visits = np.zeros(len(grown.pins), dtype=np.int64)
+    np.add.at(visits, grown.forest.root, counts.visits)
     return pa.table(
         {
-            "site_id": take(pins["site_id"], root),
-            "root_pin_id": take(pins["pin_id"], root),
-            "pinners": _distinct(owner, forest.root, len(pins))[root],
+            "site_id": take(grown.pins["site_id"], root),
+            "root_pin_id": take(grown.pins["pin_id"], root),
+            "pinners": _distinct(grown.owner, grown.forest.root, len(grown.pins))[root],
             "visits": visits[root],
-            "visitors": visitors[root],
+            "visitors": counts.visitors_of_cascade[root],
             **built,
         }
     )

@@ -7,8 +7,9 @@ was no before.
 
 import dataclasses
 import itertools
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -19,6 +20,15 @@ from pipelines import progress
 from pipelines.kernels.columns import Ints, Tables, ints
 from pipelines.kernels.multisets import add_up, cancel, is_among, negated, without
 from pipelines.transforms.lanes import on_threads
+from pipelines.transforms.parts import (
+    InParts,
+    Part,
+    by_number,
+    parts_for,
+    read_keys,
+    spread,
+    together,
+)
 from pipelines.transforms.past import Past, remember
 from pipelines.transforms.shuffle import (
     KEY,
@@ -58,8 +68,74 @@ def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Chang
     if not past and not any(map(len, given.removed.values())):
         return Change(shuffle.conform(step(given.added)), {})
     routes = shuffle.given(stage)
-    old, new = _affected(routes, past, _netted(routes, given))
+    netted = _netted(routes, given)
+    touched = _touched(netted)
+    old, new = _affected(routes, past, netted, touched)
     before, after = (shuffle.conform(_answer(step, tables)) for tables in (old, new))
+    return _difference(shuffle, before, after)
+
+
+def changes_in_parts(
+    step: Step, shuffle: Shuffle, stage: str, shard: int, pieces: Sequence[Piece], parts: int
+) -> Iterator[Change]:
+    """As `change_of`, for a shard that comes in parts: few of them are in memory at a time.
+
+    Args:
+      step: see there, and `InParts`.
+      shuffle: see there.
+      stage: see there.
+      shard: which of its shards.
+      pieces: what comes in now.
+      parts: their number.
+    """
+    if not isinstance(step, InParts):
+        raise TypeError(f"stage {stage} is given datasets in parts, which its step does not take")
+    routes = shuffle.given(stage)
+    with tempfile.TemporaryDirectory(dir=shuffle.folder) as scratch:
+        aside = dataclasses.replace(shuffle, folder=scratch, is_kept=False, through="files")
+        cut = [
+            (Part(number, parts), own)
+            for number, own in enumerate(spread(aside, pieces, routes, parts))
+        ]
+        if _is_first(Past(shuffle, stage, shard), pieces):
+            given = ((part, _given(own, routes).added) for part, own in cut)
+            yield from _first_changes(step, shuffle, given)
+            return
+        touched = _touched(_given(pieces, routes, read_keys))
+        sides = (
+            (
+                part,
+                *_affected(
+                    routes,
+                    Past(shuffle, stage, shard, part),
+                    _netted(routes, _given(own, routes)),
+                    touched,
+                ),
+            )
+            for part, own in cut
+        )
+        # The answers are read in turns, so that only a part or two wait in between.
+        one, other = itertools.tee(sides)
+        before = by_number(step.step((part, old) for part, old, _ in one))
+        after = by_number(step.step((part, new) for part, _, new in other))
+        for said, says in zip(before, after, strict=True):
+            yield _difference(shuffle, shuffle.conform(said), shuffle.conform(says))
+
+
+def _is_first(past: Past, pieces: Iterable[Piece]) -> bool:
+    return not past and not any(piece.is_removal for piece in pieces)
+
+
+def _first_changes(
+    step: InParts, shuffle: Shuffle, parts: Iterable[tuple[Part, Tables]]
+) -> Iterator[Change]:
+    """What a step says where nothing was before, as it comes: all of it may be too much."""
+    for answer in together(step.step(parts)):
+        yield Change(shuffle.conform(answer), {})
+
+
+def _difference(shuffle: Shuffle, before: Tables, after: Tables) -> Change:
+    """What a step says more than it said, and what it says no more."""
     added, removed = {}, {}
     for name in sorted({*before, *after}):
         nothing = (after if name in after else before)[name].slice(0, 0)
@@ -80,10 +156,11 @@ def _netted(routes: Mapping[str, Route], given: Change) -> Change:
     return netted
 
 
-def _affected(routes: Mapping[str, Route], past: Past, given: Change) -> tuple[Tables, Tables]:
-    """All rows that decide what the step says of the affected keys: before, and now."""
+def _affected(
+    routes: Mapping[str, Route], past: Past, given: Change, touched: Ints
+) -> tuple[Tables, Tables]:
+    """All rows that decide what the step says of the touched keys: before, and now."""
     sides = {name: [ints(table[name][KEY]) for table in given] for name in routes}
-    touched = _union(key for keys in sides.values() for key in keys)
     # Where only row-wise datasets change, what else they hold of a key says the same as before.
     context = _union(
         key for name, keys in sides.items() if not routes[name].is_row_wise for key in keys
@@ -101,6 +178,22 @@ def _affected(routes: Mapping[str, Route], past: Past, given: Change) -> tuple[T
         if route.sums:
             old[name], new[name] = (add_up(each, route.sums) for each in (old[name], new[name]))
     return old, new
+
+
+def _given(
+    pieces: Iterable[Piece],
+    routes: Mapping[str, Route],
+    read: Callable[[Iterable[Piece], Mapping[str, Route]], Tables] = gather,
+) -> Change:
+    """What pieces add and take back."""
+    sides: tuple[list[Piece], list[Piece]] = ([], [])
+    for piece in pieces:
+        sides[piece.is_removal].append(piece)
+    return Change(*(read(side, routes) for side in sides))
+
+
+def _touched(given: Change) -> Ints:
+    return _union(ints(table[KEY]) for tables in given for table in tables.values())
 
 
 def _union(keys: Iterable[Ints]) -> Ints:
@@ -129,10 +222,8 @@ class _StageFn(beam.DoFn):
         """What one shard gives, by tag."""
         shard, pieces = element
         routes = self._shuffle.given(self._stage)
-        given = Change(
-            gather((piece for piece in pieces if not piece.is_removal), routes),
-            gather((piece for piece in pieces if piece.is_removal), routes),
-        )
+        parts = self._parts_for(shard, pieces)
+        given = _given(pieces, routes, gather if parts == 1 else read_keys)
         rows = sum(len(table) for tables in given for table in tables.values())
         progress.tick(self._stage, rows=rows)
         outputs: list[tuple[str, Any]] = [
@@ -143,19 +234,48 @@ class _StageFn(beam.DoFn):
         ]
         if self._shuffle.is_kept:
             remember(self._shuffle, self._stage, shard, pieces, *given)
+        of_stage = self._step, self._shuffle, self._stage
         past = Past(self._shuffle, self._stage, shard)
-        change = change_of(self._step, self._shuffle, self._stage, past, given)
+        if parts > 1:
+            changes = changes_in_parts(*of_stage, shard, pieces, parts)
+        elif isinstance(self._step, InParts) and _is_first(past, pieces):
+            changes = _first_changes(self._step, self._shuffle, [(Part(), given.added)])
+        else:
+            changes = iter([change_of(*of_stage, past, given)])
         del given  # its rows are in memory until then
+        for change in changes:
+            outputs += self._scattered(change)
+        return outputs
+
+    def _parts_for(self, shard: int, pieces: Sequence[Piece]) -> int:
+        """In how many parts to take a shard: by the rows that are to be looked at."""
+        routes = self._shuffle.given(self._stage)
+        most = {name: route.most_rows for name, route in routes.items() if route.most_rows}
+        if not most:
+            return 1
+        past = Past(self._shuffle, self._stage, shard)
+        rows = Counter[str]()
+        for piece in pieces:
+            rows[piece.dataset] += piece.rows
+
+        def parts(touched: Ints | None = None) -> int:
+            return max(
+                parts_for(rows[name] + past.count(name, touched), most[name]) for name in most
+            )
+
+        if past and parts() > 1:
+            return parts(_touched(_given(pieces, routes, read_keys)))
+        return parts()
+
+    def _scattered(self, change: Change) -> Iterator[tuple[str, Any]]:
         allowed = (RESULTS_TAG, TALLY_TAG, *self._shuffle.later(self._stage))
         for tables, is_removal in zip(change, (False, True), strict=True):
-            given_on = scatter(self._shuffle, tables, is_removal=is_removal)
-            for tag, reference in written(given_on):
+            for tag, reference in written(scatter(self._shuffle, tables, is_removal=is_removal)):
                 if tag not in allowed:
                     raise ValueError(
                         f"stage {self._stage} gives {reference} to {tag}, not a later stage"
                     )
-                outputs.append((tag, reference))
-        return outputs
+                yield tag, reference
 
 
 @dataclasses.dataclass

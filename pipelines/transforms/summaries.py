@@ -1,7 +1,8 @@
 """Last stage: parts from all shards merged by pinner, cascade, day and key."""
 
 import functools
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -25,9 +26,17 @@ from pipelines.transforms.club import known_pinners, pinner_credits, tie_parts
 from pipelines.transforms.daily import DIMENSIONS, sum_by_key
 from pipelines.transforms.graph import audiences
 from pipelines.transforms.ladder import add_moves_up, add_standings_up
+from pipelines.transforms.parts import Part
 from pipelines.transforms.rejects import once
 from pipelines.transforms.relationships import add_stages_up
-from pipelines.transforms.sphere_tables import cascades, pinner_spheres, sphere_edges
+from pipelines.transforms.sphere_tables import (
+    Pairs,
+    cascades,
+    join_pairs,
+    pair_people,
+    pinner_spheres,
+    sphere_edges,
+)
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
     ARRIVAL_COUNTS,
@@ -44,13 +53,31 @@ from schemas.models import DEFAULT_MODEL
 from schemas.settings import Site
 
 
-def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHING) -> Tables:
-    """Merges parts. Takes all rows of whole (site, key)s; gives the aggregate tables."""
+def summarize(
+    parts: Iterable[tuple[Part, Tables]], sites: dict[str, Site], wanted: Wanted = EVERYTHING
+) -> Iterator[tuple[int, Tables]]:
+    """Merges parts of tables. Takes all rows of whole (site, key)s, what concerns people in parts.
+
+    A part's people are told at once; of their pairs the numbers are kept for what is told of
+    pinners.
+    """
+    parts = iter(parts)
+    first, tables = next(parts)
+    found: list[Pairs] = []
+    for part, given in itertools.chain([(first, tables)], parts):
+        some, row = pair_people(given["reach"], given["influence"])
+        found.append(some)
+        edges = functools.partial(sphere_edges, given["reach"], some, row)
+        yield part.number, wanted.made(sphere_edges=edges)
+    tables = {name: table for name, table in tables.items() if name not in ("reach", "influence")}
+    yield first.of, _of_all(tables, join_pairs(found), sites, wanted)
+
+
+def _of_all(tables: Tables, pairs: Pairs, sites: dict[str, Site], wanted: Wanted) -> Tables:
     sums = tables["credit_sums"]
     default = sums.filter(pc.is_valid(sums[DEFAULT_MODEL])).rename_columns(
         {DEFAULT_MODEL: "credited_micros"}
     )
-    edges = functools.cache(lambda: sphere_edges(tables["reach"], tables["influence"]))
     credits = functools.cache(lambda: _model_credits(sums, wanted.models))
     parts = tables["daily_parts"]
 
@@ -62,14 +89,13 @@ def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHIN
         return _daily_table(parts, key(), dimension, wanted.models)
 
     return wanted.made(
-        sphere_edges=edges,
-        audiences=lambda: audiences(edges()),
-        pinner_spheres=lambda: pinner_spheres(tables, edges(), default, sites),
+        audiences=lambda: audiences(pairs),
+        pinner_spheres=lambda: pinner_spheres(tables, pairs, default, sites),
         cascades=lambda: cascades(tables["cascade_shapes"], default),
         model_credits=credits,
         known_pinners=lambda: known_pinners(tables["own_pins"]),
         pinner_credits=lambda: pinner_credits(credits()),
-        tie_parts=lambda: tie_parts(edges()),
+        tie_parts=lambda: tie_parts(pairs),
         item_daily=lambda: daily("product"),
         slot_daily=lambda: daily("slot"),
         recommender_daily=lambda: daily("recommender"),

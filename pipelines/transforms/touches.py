@@ -73,18 +73,22 @@ def pin_of(landings: pa.Table, pins: pa.Table) -> Ints:
     return np.where(wrong, -1, row)
 
 
-def list_chains(pins: pa.Table, forest: Forest, owner: Ints, sites: Mapping[str, Site]) -> pa.Table:
-    """PIN_CHAINS: each pin's way up to its root.
+def list_chains(
+    pins: pa.Table, forest: Forest, owner: Ints, chosen: Ints, sites: Mapping[str, Site]
+) -> pa.Table:
+    """PIN_CHAINS: some pins' way up to their roots.
 
     Args:
       pins: with `person_id`.
       forest: the pins.
       owner: [pins] person codes, -1 unknown.
+      chosen: rows of the pins asked for.
       sites: say how necessary the next pin up is.
     """
-    chain = chains(forest)
+    chain = chains(forest, chosen)
     player = np.where(owner >= 0, owner, owner.max(initial=0) + 1 + np.arange(len(owner)))
-    necessity = np.array([sites[site].necessity for site in pins["site_id"].to_pylist()])
+    site_id, pin_id = (take(pins[name], chosen) for name in ("site_id", "pin_id"))
+    necessity = np.array([sites[site].necessity for site in site_id.to_pylist()])
     offsets = pa.array(chain.start, pa.int32())
 
     def lists(column: pa.Array) -> pa.Array:
@@ -93,8 +97,8 @@ def list_chains(pins: pa.Table, forest: Forest, owner: Ints, sites: Mapping[str,
     shares = necessity_shares(chain, player, necessity)
     return pa.table(
         {
-            "site_id": pins["site_id"],
-            "pin_id": pins["pin_id"],
+            "site_id": site_id,
+            "pin_id": pin_id,
             "pin_ids": lists(pins["pin_id"]),
             "pinner_ids": lists(pins["person_id"]),
             "item_ids": lists(pins["item_id"]),

@@ -4,12 +4,14 @@ import datetime
 import zoneinfo
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from pipelines.transforms.club import buyer_sales, tie_parts
 from pipelines.transforms.loyalty import cohorts, lost
 from pipelines.transforms.retention import lifetime_parts, retention_parts, watch_people
+from pipelines.transforms.sphere_tables import Pairs
 from schemas.batches import ACTS, LIFETIME_PARTS, RETENTION_PARTS
 from schemas.settings import Site
 
@@ -151,20 +153,20 @@ def test_orders_of_unknown_buyers_are_a_customer_each() -> None:
 
 def test_a_tie_counts_in_each_depth_that_it_fulfils() -> None:
     """Few deep or many thin: classes begin where they say."""
-    ties = [("ann", 1, 0, 0), ("ben", 2, 1, 0), ("ben", 5, 0, 0), ("cleo", 10, 0, 8)]
-    table = pa.table(
-        {
-            "site_id": ["acme"] * 4,
-            "pinner_id": [tie[0] for tie in ties],
-            "person_id": ["p", "q", "r", "s"],
-            **{
-                name: pa.array([tie[place] for tie in ties], pa.int64())
-                for place, name in ((1, "visits"), (2, "pins"), (3, "influenced_micros"))
-            },
-        }
+    nothing = np.zeros(4, dtype=np.int64)
+    pairs = Pairs(
+        pinners=pa.table({"site_id": ["acme"] * 3, "pinner_id": ["ann", "ben", "cleo"]}),
+        pinner=np.array([0, 1, 1, 2]),
+        hop=nothing + 1,
+        visits=np.array([1, 2, 5, 10]),
+        pins=np.array([0, 1, 0, 0]),
+        influenced_micros=np.array([0, 0, 0, 8]),
+        first_reached_at=nothing,
+        delay_ms=nothing,
+        person=np.arange(4),
     )
 
-    found = tie_parts(table)
+    found = tie_parts(pairs)
 
     assert counted(found, "people_from", "depth", "people") == {
         (1, "reached"): 2, (1, "visits_2"): 1, (1, "visits_5"): 1, (1, "visits_10"): 1,

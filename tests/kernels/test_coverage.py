@@ -15,9 +15,9 @@ SPHERES = st.lists(st.sets(st.integers(-4, 9), max_size=8), max_size=7)
 
 def cover(spheres: Spheres, most: int) -> Coverage:
     """The kernel on sets."""
-    start = np.cumsum([0, *map(len, spheres)])
+    size = np.array([len(sphere) for sphere in spheres], dtype=np.int64)
     people = [person for sphere in spheres for person in sphere]
-    return cover_people(start, np.array(people, dtype=np.int64), most)
+    return cover_people(np.cumsum(size) - size, size, np.array(people, dtype=np.int64), most)
 
 
 def greedy(spheres: Spheres, most: int) -> list[int]:

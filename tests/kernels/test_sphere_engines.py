@@ -1,16 +1,28 @@
 """The engine `vector`: what networkx says, wherever rows lie and at any size."""
 
+from collections import Counter
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.kernels import sphere, sphere_networkx
+from pipelines.kernels import cascade_blocks, sphere, sphere_networkx
 from pipelines.kernels.cascade import chains, grow_forest, lay_out
 from pipelines.kernels.landings import Landings
-from pipelines.kernels.sphere import Measured, measure_blocks, measure_spheres
+from pipelines.kernels.sphere import Measured, joined, measure_blocks, measure_spheres
 from pipelines.kernels.stretches import stable_order
-from tests.kernels.spheres import NOBODY, World, answer, as_arrays, rows_of, some_worlds, worlds
+from tests.kernels.spheres import (
+    NOBODY,
+    Rows,
+    World,
+    answer,
+    as_arrays,
+    rows_of,
+    some_worlds,
+    worlds,
+)
 
 MILLION = 1_000_000
 NO_LANDINGS = Landings(*np.zeros((3, 0), dtype=np.int64))
@@ -41,7 +53,7 @@ def test_blocks_and_slices_change_nothing(
     """A large shop's shard is measured in parts; a part must not show in the tables."""
     some = some_worlds(40, seed=1)
     wanted = [answer(measure_spheres, world) for world in some]
-    monkeypatch.setattr(sphere, "BLOCK_PINS", pins)
+    monkeypatch.setattr(cascade_blocks, "BLOCK_PINS", pins)
     monkeypatch.setattr(sphere, "BLOCK_ROWS", rows)
 
     assert [answer(measure_spheres, world) for world in some] == wanted
@@ -97,6 +109,34 @@ def test_what_is_found_comes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = [len(part.reach.person) for part in parts]
     assert sum(sizes) == 999
     assert max(sizes) <= 100
+
+
+@pytest.mark.parametrize("engine", [sphere.Spheres, sphere_networkx.Spheres])
+@given(world=worlds(), parts=st.sampled_from([1, 2, 7]))
+def test_people_may_come_one_after_the_other(engine: Any, world: World, parts: int) -> None:
+    """A cascade that everybody landed on does not fit: what is told of a person needs her alone."""
+    forest, owner, at, landings = as_arrays(world)
+    spheres = engine(forest, owner, at)
+
+    found = list(spheres.alone())
+    for part in range(parts):
+        mine = landings.person % parts == part
+        repinner = np.where(owner % parts == part, owner, NOBODY)
+        some = Landings(*(column[mine] for column in landings))
+        found += spheres.reached(some, repinner)
+
+    whole = rows_of(measure_spheres(forest, owner, at, landings))
+    told = rows_of(joined(iter(found)))
+    assert (told.reach, told.own_pins, told.shapes) == (whole.reach, whole.own_pins, whole.shapes)
+    assert summed(told.hop_visits) == summed(whole.hop_visits)
+
+
+def summed(hop_visits: Rows) -> Counter[tuple[int, int]]:
+    """Visits by pinner and hop, however many rows tell of them."""
+    visits: Counter[tuple[int, int]] = Counter()
+    for pinner, hop, number in hop_visits:
+        visits[pinner, hop] += number
+    return visits
 
 
 @given(world=worlds())

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pipelines.kernels import cascade, landings, sphere, sphere_networkx
+from pipelines.kernels import cascade, cascade_blocks, landings, sphere, sphere_networkx
 from tests.kernels.spheres import answer, some_worlds
 
 
@@ -36,11 +36,15 @@ MUTANTS = {
         sphere, "pinned_at[above], steps + 1)", "pinned_at[above], steps)"
     ),
     "all of her pins are topmost": Mutant(
-        sphere, "is_top[mine[1:]] = end[:-1] <= place[1:]", "is_top[mine[1:]] = True"
+        cascade_blocks, "is_top[mine[1:]] = end[:-1] <= place[1:]", "is_top[mine[1:]] = True"
     ),
-    "touching sub-trees are one": Mutant(sphere, "end[:-1] <= place[1:]", "end[:-1] < place[1:]"),
+    "touching sub-trees are one": Mutant(
+        cascade_blocks, "end[:-1] <= place[1:]", "end[:-1] < place[1:]"
+    ),
     "her cascades are one": Mutant(
-        sphere, "run_starts(owner[mine], tree[mine])", "run_starts(owner[mine], owner[mine])"
+        cascade_blocks,
+        "run_starts(owner[mine], tree[mine])",
+        "run_starts(owner[mine], owner[mine])",
     ),
     "the last landing is the first": Mutant(
         sphere, "first_at = reduced(np.minimum", "first_at = reduced(np.maximum"
@@ -53,7 +57,7 @@ MUTANTS = {
     ),
     "who comes twice is two": Mutant(sphere, "np.repeat(often == 1", "np.repeat(often >= 1"),
     "breadth is of all cascades together": Mutant(
-        sphere, "np.bincount(tree + hop", "np.bincount(hop"
+        cascade_blocks, "np.bincount(tree + hop", "np.bincount(hop"
     ),
     "the latest re-pin is the proof": Mutant(
         landings, "at = reduced(np.minimum", "at = reduced(np.maximum"
@@ -97,8 +101,14 @@ def test_a_mistaken_engine_is_caught(name: str, monkeypatch: pytest.MonkeyPatch)
     assert source.count(line) == 1
     broken = ModuleType(module.__name__)
     exec(source.replace(line, wrong), vars(broken))
-    for function in ("measure_spheres", "with_repins", "lay_out", "pair_distances"):
+    for user, function in (
+        (sphere, "measure_spheres"),
+        (sphere, "with_repins"),
+        (sphere, "lay_out_blocks"),
+        (cascade_blocks, "lay_out"),
+        (cascade_blocks, "pair_distances"),
+    ):
         if hasattr(broken, function):
-            monkeypatch.setattr(sphere, function, getattr(broken, function))
+            monkeypatch.setattr(user, function, getattr(broken, function))
 
     assert is_caught()

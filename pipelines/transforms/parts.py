@@ -1,0 +1,147 @@
+"""A large shard in parts: all that it holds of some people at a time.
+
+A key may have more rows than fit into memory: one cascade that everybody landed on, one pinner
+who reached everybody. What is told of each person there needs no other person. So the stages
+that see such keys take a shard part by part, a person's rows all in one part, and keep only
+numbers from one part to the next.
+"""
+
+import dataclasses
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.kernels.columns import Bools, Ints, Tables, flat, ints
+from pipelines.kernels.hashing import Hashes, hash_text, mix
+from pipelines.transforms.shuffle import KEY, Piece, Route, Shuffle, read_piece, write_pieces
+
+# So many rows are written at a time, and of few answers one is made.
+_AT_ONCE = 1 << 20
+
+
+class Part(NamedTuple):
+    """One of so many parts."""
+
+    number: int = 0
+    of: int = 1
+
+    def holds(self, ids: Any) -> Bools:
+        """[ids] whether what is told by these ids belongs to this part; none is null."""
+        return _dealt(hash_text(ids), self.of) == self.number
+
+    def holds_rows(self, rows: Any) -> Bools:
+        """[rows] whether they are of this part: by `person_id`, and those of nobody by `at`."""
+        return _numbers(rows, self.of) == self.number
+
+
+Step = Callable[[Iterable[tuple[Part, Tables]]], Iterator[tuple[int, Tables]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class InParts:
+    """A step that takes its shard in parts; a whole one is one part.
+
+    step: given each part with its tables, gives tables under the number of the part that they
+      are about, and under the number of parts what all of them say together. It gives something
+      under each number, and what depends on the number of parts alone. Datasets that do not come
+      in parts (`Route.most_rows`) come with the first one.
+    """
+
+    step: Step
+
+    def __call__(self, tables: Tables) -> Tables:
+        """What the step says of a whole shard."""
+        return joined(answer for _, answer in self.step([(Part(), tables)]))
+
+
+def joined(answers: Iterable[Tables]) -> Tables:
+    """Answers as one."""
+    found: dict[str, list[pa.Table]] = defaultdict(list)
+    for answer in answers:
+        for name, table in answer.items():
+            found[name].append(table)
+    return {name: pa.concat_tables(tables) for name, tables in found.items()}
+
+
+def together(answers: Iterable[tuple[int, Tables]]) -> Iterator[Tables]:
+    """Answers in their order, small ones as one."""
+    some: list[Tables] = []
+    for _, answer in answers:
+        some.append(answer)
+        if sum(len(table) for each in some for table in each.values()) >= _AT_ONCE:
+            yield joined(some)
+            some = []
+    yield joined(some)
+
+
+def by_number(answers: Iterable[tuple[int, Tables]]) -> Iterator[Tables]:
+    """All that a step gives under a number, number by number."""
+    for _, own in itertools.groupby(answers, key=lambda answer: answer[0]):
+        yield joined(answer for _, answer in own)
+
+
+def parts_for(rows: int, most: int) -> int:
+    """In how many parts a shard comes that has so many rows of a dataset, and may have most.
+
+    Parts are half as large: of few rows they would cost more than they spare.
+    """
+    return 1 if rows <= most else -(-rows * 2 // most)
+
+
+def read_keys(pieces: Iterable[Piece], routes: Mapping[str, Route]) -> Tables:
+    """Of each dataset the keys alone, in the order of `gather`."""
+    found: dict[str, list[Ints]] = {name: [np.zeros(0, dtype=np.int64)] for name in routes}
+    for piece in sorted(pieces):
+        # A copy, so that the rest is let go.
+        found[piece.dataset].append(ints(read_piece(piece, routes[piece.dataset])[KEY]).copy())
+    return {name: pa.table({KEY: np.concatenate(keys)}) for name, keys in found.items()}
+
+
+def spread(
+    shuffle: Shuffle, pieces: Iterable[Piece], routes: Mapping[str, Route], parts: int
+) -> list[list[Piece]]:
+    """For each part its pieces: rows of datasets that come in parts are written again, by part."""
+    found: list[list[Piece]] = [[] for _ in range(parts)]
+    for name, own in itertools.groupby(sorted(pieces), key=lambda piece: piece.dataset):
+        if not routes[name].most_rows:
+            found[0] += own
+            continue
+        for some in _together(own):
+            rows = pa.Table.from_batches([read_piece(piece, routes[name]) for piece in some])
+            is_removal = some[0].is_removal
+            for part, piece in write_pieces(shuffle, name, rows, _numbers(rows, parts)):
+                found[part].append(piece._replace(is_removal=is_removal))
+    return found
+
+
+def _together(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """Pieces that are read at once: of small ones several, and none that add with others."""
+    some: list[Piece] = []
+    for piece in sorted(pieces, key=lambda piece: piece.is_removal):
+        if some and (
+            piece.is_removal != some[0].is_removal or sum(p.rows for p in some) >= _AT_ONCE
+        ):
+            yield some
+            some = []
+        some.append(piece)
+    if some:
+        yield some
+
+
+def _numbers(rows: Any, parts: int) -> Ints:
+    """[rows] number of the part."""
+    person = flat(rows["person_id"])
+    hashes = hash_text(person)
+    if person.null_count:
+        by_time = mix(ints(rows["at"]).view(np.uint64))
+        hashes = np.where(np.asarray(person.is_null()), by_time, hashes)
+    return _dealt(hashes, parts)
+
+
+def _dealt(hashes: Hashes, parts: int) -> Ints:
+    # The high bits: of a shard of people the low ones are alike.
+    return ((hashes >> np.uint64(32)) % np.uint64(parts)).astype(np.int64)

@@ -1,0 +1,77 @@
+"""Large shards in parts: a viral cascade and a pinner who reached everybody, told as any other."""
+
+import hypothesis
+import pytest
+
+from pipelines.flows.attribute import steps
+from pipelines.kernels.columns import Tables
+from pipelines.transforms import stage
+from pipelines.transforms.parts import InParts, Part, joined, parts_for
+from schemas.events import Pin, PinVisit
+from tests.flow.histories import large_from
+from tests.flow.test_incremental import SITES, at
+from tests.flow.test_purity import ROUTES, signed, stages
+from tests.flow.truth import run_beam, run_steps
+from tests.strategies import TinyWorld, tiny_worlds
+
+
+def in_parts(name: str, tables: Tables, parts: int) -> list[tuple[Part, Tables]]:
+    """A stage's tables as it is given them in so many parts."""
+    cut = []
+    for part in (Part(number, parts) for number in range(parts)):
+        given = {}
+        for dataset, table in tables.items():
+            if ROUTES[dataset].most_rows:
+                given[dataset] = table.filter(part.holds_rows(table))
+            else:
+                given[dataset] = table if part.number == 0 else table.slice(0, 0)
+        cut.append((part, given))
+    return cut
+
+
+@pytest.mark.parametrize("engine", ["vector", "networkx"])
+@hypothesis.given(world=tiny_worlds(max_events=30))
+@hypothesis.settings(max_examples=5)
+def test_parts_say_together_what_the_whole_says(engine: str, world: TinyWorld) -> None:
+    """How many parts a shard has is about memory, and must not show in a table."""
+    for name, tables in stages(world):
+        step = steps(world.sites, engine=engine)[name]
+        if isinstance(step, InParts):
+            for parts in (1, 2, 7):
+                answers = list(step.step(in_parts(name, tables, parts)))
+
+                told = joined(answer for _, answer in answers)
+                assert signed((1, told)) == signed((1, step(tables))), name
+                assert sorted({number for number, _ in answers}) == list(range(parts + 1))
+
+
+def viral(people: int) -> list[Pin | PinVisit]:
+    """A chain of pins by different people, and landings of everybody on each."""
+    pins = [
+        Pin(
+            event_id=f"p{n}", pin_id=f"p{n}", parent_pin_id=f"p{n - 1}" if n else None,
+            root_pin_id="p0" if n else None, visitor_id=f"v{n}", item_id="mug", **at(n),
+        )
+        for n in range(4)
+    ]  # fmt: skip
+    visits = [
+        PinVisit(event_id=f"e{n}", pin_id=f"p{n % 4}", visitor_id=f"v{n % people}", **at(n))
+        for n in range(2 * people)
+    ]
+    return [*pins, *visits]
+
+
+@pytest.mark.parametrize("through", ["files", "runner"])
+def test_the_flow_takes_a_viral_cascade_in_parts(
+    through: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shop with one cascade only: one key, one shard, and more pairs than fit."""
+    events = viral(40)
+    monkeypatch.setattr(stage, "parts_for", large_from(10, 7))
+
+    assert run_beam([events], SITES, shards=2, shuffle=through) == run_steps(events, SITES)
+
+
+def test_few_rows_come_whole() -> None:
+    """Ordinary shards must cost nothing more: a part is a pass over all pins of its shard."""
+    assert [parts_for(rows, 1_000) for rows in (0, 1_000, 1_001)] == [1, 1, 3]
