@@ -26,7 +26,6 @@ from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.shuffle import (
     KEY,
     RESULTS_TAG,
-    TALLY_TAG,
     Piece,
     Route,
     Shuffle,
@@ -35,7 +34,7 @@ from pipelines.transforms.shuffle import (
     gather,
     scatter,
 )
-from pipelines.transforms.stage import RunStage
+from pipelines.transforms.stage import MANIFEST_TAG, RunStage
 
 WORDS = pa.schema(
     [("site_id", pa.string()), ("word", pa.string()), ("uses", pa.int64()), (KEY, pa.int64())]
@@ -233,14 +232,14 @@ def total(tables: Tables) -> Tables:
 def run_beam(shuffle: Shuffle, batches: Sequence[Tables], step: Step) -> dict[str, list[Any]]:
     """RunStage over batches: the rows of each dataset it gives, and in how many files."""
     pieces = [
-        reference
+        (reference[0] % shuffle.lanes, reference)
         for tables in batches
         for _, reference in scatter(shuffle, shuffle.conform(tables))
     ]
     before = set(Path(shuffle.folder).glob("*/*"))
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         outputs = pipeline | beam.Create(pieces) | RunStage("Count", step, shuffle)
-        assert set(outputs) == {"Report", RESULTS_TAG, TALLY_TAG}
+        assert set(outputs) == {"Report", MANIFEST_TAG}
     rows: dict[str, list[Any]] = {"totals": [], "report": []}
     for path in set(Path(shuffle.folder).glob("*/*")) - before:
         if path.parent.name == "given":
