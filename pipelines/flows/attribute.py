@@ -29,6 +29,7 @@ from pipelines.io.lake import LakeFile
 from pipelines.io.quarantine import QUARANTINE, quarantine_files, rejects_table
 from pipelines.io.staging import ResultFile
 from pipelines.kernels.columns import Tables
+from pipelines.memory import keep_freed_memory
 from pipelines.transforms.cascades import attach_landings
 from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
@@ -150,6 +151,8 @@ def update(
         lanes=_lanes(said, max(work.shards.values())),
     )
     manifest = folder / "results.json"
+    if shuffle.lanes == 1:  # the worker is this process
+        keep_freed_memory()
     with beam.Pipeline(runner=runner, options=beam_options) as pipeline:
         _build(pipeline, work, settings, shuffle, manifest)
     return _read_manifest(manifest)
