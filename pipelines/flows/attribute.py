@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,6 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.pvalue import TaggedOutput
 
 from pipelines import progress
 from pipelines.flows.cuts import FileGroup, file_groups, shards_for
@@ -29,6 +29,7 @@ from pipelines.io.lake import LakeFile
 from pipelines.io.quarantine import QUARANTINE, quarantine_files, rejects_table
 from pipelines.io.staging import ResultFile
 from pipelines.kernels.columns import Tables
+from pipelines.memory import keep_freed_memory
 from pipelines.transforms.cascades import attach_landings
 from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
@@ -52,7 +53,7 @@ from pipelines.transforms.shuffle import (
     written,
 )
 from pipelines.transforms.spheres import measure_cascades
-from pipelines.transforms.stage import RunStage
+from pipelines.transforms.stage import MANIFEST_TAG, RunStage, dealt
 from pipelines.transforms.summaries import summarize
 from pipelines.transforms.touches import chain_touches, select_touches
 from pipelines.transforms.wanted import EVERYTHING, Wanted, wanted
@@ -151,6 +152,8 @@ def update(
         lanes=_lanes(said, max(work.shards.values())),
     )
     manifest = folder / "results.json"
+    if shuffle.lanes == 1:  # the worker is this process
+        keep_freed_memory()
     with beam.Pipeline(runner=runner, options=beam_options) as pipeline:
         _build(pipeline, work, settings, shuffle, manifest)
     return _read_manifest(manifest)
@@ -198,38 +201,30 @@ def _build(
 ) -> None:
     progress.expect("ReadLake", len(work.groups))
     first, lanes = shuffle.stages[0], range(min(shuffle.lanes, len(work.groups)))
-    inputs: dict[str, list[Any]] = {
-        stage: [] for stage in (RESULTS_TAG, TALLY_TAG, *shuffle.stages)
-    }
-    for sources in (
+    # A manifest is written even when there is nothing at all.
+    begin = pipeline | "Begin" >> beam.Create([(0, (TALLY_TAG, ("", 0)))])
+    inputs: dict[str, list[Any]] = {stage: [] for stage in (MANIFEST_TAG, *shuffle.stages)}
+    inputs[MANIFEST_TAG].append(begin)
+    sources = [
         pipeline
         | "ListLake" >> beam.Create([work.groups[lane :: shuffle.lanes] for lane in lanes])
-        | "ReadLake" >> beam.ParDo(_ReadFn(shuffle)).with_outputs(TALLY_TAG, first),
-        pipeline
-        | "ListTakenBack" >> beam.Create(work.taken_back)
-        | "TakeBack" >> beam.ParDo(_TakeBackFn(shuffle)).with_outputs(TALLY_TAG, first),
-    ):
-        for tag in (TALLY_TAG, first):
-            inputs[tag].append(sources[tag])
+        | "ReadLake" >> beam.ParDo(_ReadFn(shuffle)).with_outputs(MANIFEST_TAG, first)
+    ]
+    if work.taken_back:
+        sources.append(
+            pipeline
+            | "ListTakenBack" >> beam.Create(work.taken_back)
+            | "TakeBack" >> beam.ParDo(_TakeBackFn(shuffle)).with_outputs(MANIFEST_TAG, first)
+        )
+    for source in sources:
+        for tag in (MANIFEST_TAG, first):
+            inputs[tag].append(source[tag])
     for stage, step in steps(settings.sites, work.wanted, settings.engine, work.items).items():
         pieces = tuple(inputs[stage]) | f"For{stage}" >> beam.Flatten()
         for tag, output in (pieces | stage >> RunStage(stage, step, shuffle)).items():
             inputs[tag].append(output)
-    # Both are written even when there is nothing at all.
-    begin = pipeline | "Begin" >> beam.Create([("", 0)])
-    tally = (
-        (*inputs[TALLY_TAG], begin)
-        | "AllTallies" >> beam.Flatten()
-        | "AddTallies" >> beam.CombinePerKey(sum)
-        | "OneTally" >> beam.Map(lambda each: (0, (TALLY_TAG, each)))
-    )
-    results = (
-        inputs[RESULTS_TAG]
-        | "AllResults" >> beam.Flatten()
-        | "ToManifest" >> beam.Map(lambda each: (0, (RESULTS_TAG, each[1])))
-    )
     (
-        (tally, results)
+        inputs[MANIFEST_TAG]
         | "Manifest" >> beam.Flatten()
         | "GroupManifest" >> beam.GroupByKey()
         | "WriteManifest" >> beam.Map(_write_manifest, path=os.fspath(manifest))
@@ -280,8 +275,7 @@ class _ReadFn(beam.DoFn):
 
     def process(self, groups: Sequence[FileGroup]) -> Iterator[Any]:
         for outputs in on_threads(self._read, itertools.starmap(FileGroup, groups)):
-            for tag, output in outputs:
-                yield TaggedOutput(tag, output)
+            yield from dealt(self._shuffle, outputs)
 
     def _read(self, group: FileGroup) -> list[tuple[str, Any]]:
         tables = read_group(group)
@@ -307,15 +301,20 @@ class _TakeBackFn(beam.DoFn):
         pieces = [Piece(*piece) for _, (_, given) in references for piece in given]
         routes = {piece.dataset: self._shuffle.routes[piece.dataset] for piece in pieces}
         rows = gather(pieces, routes)
-        for tag, reference in written(scatter(self._shuffle, rows, is_removal=True)):
-            yield TaggedOutput(tag, reference)
+        yield from dealt(self._shuffle, written(scatter(self._shuffle, rows, is_removal=True)))
 
 
 def _write_manifest(element: tuple[int, Iterable[tuple[str, Any]]], path: str) -> None:
-    found: dict[str, list[Any]] = {RESULTS_TAG: [], TALLY_TAG: []}
-    for tag, each in element[1]:
-        found[tag].append(each)
-    Path(path).write_text(json.dumps({tag: sorted(each) for tag, each in found.items()}))
+    tally: Counter[str] = Counter()
+    results: list[Any] = []
+    for tag, entry in element[1]:
+        if tag == TALLY_TAG:
+            tally[entry[0]] += entry[1]
+        else:
+            results += entry[1]
+    Path(path).write_text(
+        json.dumps({TALLY_TAG: sorted(tally.items()), RESULTS_TAG: sorted(results)})
+    )
 
 
 def _read_manifest(path: Path) -> list[ResultFile]:
@@ -328,5 +327,5 @@ def _read_manifest(path: Path) -> list[ResultFile]:
     wrong = [f"{name} {rows:+,}" for name, rows in manifest[TALLY_TAG] if rows]
     if wrong:
         raise AuditError(f"rows written and not read, or read too often (-): {', '.join(wrong)}")
-    pieces = [Piece(*piece) for given in manifest[RESULTS_TAG] for piece in given]
+    pieces = [Piece(*piece) for piece in manifest[RESULTS_TAG]]
     return [ResultFile(p.dataset, p.path, p.rows, p.is_removal) for p in pieces]

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+from apache_beam.pvalue import TaggedOutput
 
 from pipelines import progress
 from pipelines.kernels.columns import Ints, Tables, ints
@@ -43,6 +44,9 @@ from pipelines.transforms.shuffle import (
     scatter,
     written,
 )
+
+# The output with what the run's manifest is made of: results, and rows written and read.
+MANIFEST_TAG = "manifest"
 
 
 class Change(NamedTuple):
@@ -204,6 +208,15 @@ def _answer(step: Step, tables: Tables) -> Tables:
     return step(tables) if any(map(len, tables.values())) else {}
 
 
+def dealt(shuffle: Shuffle, outputs: Iterable[tuple[str, Any]]) -> Iterator[Any]:
+    """Outputs as Beam groups them: references by lane, what the manifest says under one key."""
+    for tag, output in outputs:
+        if tag in (RESULTS_TAG, TALLY_TAG):
+            yield TaggedOutput(MANIFEST_TAG, (0, (tag, output)))
+        else:
+            yield TaggedOutput(tag, (output[0] % shuffle.lanes, output))
+
+
 class _StageFn(beam.DoFn):
     """Of each shard of a lane: reads it, runs the step, scatters what changes."""
 
@@ -215,8 +228,7 @@ class _StageFn(beam.DoFn):
         for shard, pieces in element[1]:
             shards[shard] += itertools.starmap(Piece, pieces)
         for outputs in on_threads(self._work, sorted(shards.items())):
-            for tag, output in outputs:
-                yield beam.pvalue.TaggedOutput(tag, output)
+            yield from dealt(self._shuffle, outputs)
 
     def _work(self, element: tuple[int, Sequence[Piece]]) -> list[tuple[str, Any]]:
         """What one shard gives, by tag."""
@@ -280,10 +292,10 @@ class _StageFn(beam.DoFn):
 
 @dataclasses.dataclass
 class RunStage(beam.PTransform[Any, Any]):
-    """Groups a stage's pieces by shard and runs its step on each shard.
+    """Groups a stage's pieces by lane and runs its step on each shard.
 
-    Takes (shard, pieces); gives, for each later stage and for the results, (shard, pieces), and
-    for the run's tally (dataset, rows written, or less rows read).
+    Takes (lane, (shard, pieces)); gives the same for each later stage, and for the manifest
+    (0, (kind, entry)): result files, and rows written to each dataset or, below 0, read from it.
     Deterministic up to file names, so a retried bundle writes the same rows.
     """
 
@@ -294,11 +306,9 @@ class RunStage(beam.PTransform[Any, Any]):
     def expand(self, pieces: Any) -> Any:
         """Wires the group-by and the step."""
         progress.expect(self.stage, self.shuffle.shards[self.stage])
-        lanes = self.shuffle.lanes
-        tags = (RESULTS_TAG, TALLY_TAG, *self.shuffle.later(self.stage))
+        tags = (MANIFEST_TAG, *self.shuffle.later(self.stage))
         outputs = (
             pieces
-            | "ToLanes" >> beam.Map(lambda each: (each[0] % lanes, each))
             | "GroupByLane" >> beam.GroupByKey()
             | "RunStep"
             >> beam.ParDo(_StageFn(self.stage, self.step, self.shuffle)).with_outputs(*tags)
