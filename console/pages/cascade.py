@@ -34,25 +34,25 @@ _TRACED = {
     "order_id": "text",
     "line_id": "text",
     "item_id": "link_item",
-    "model": "text",
-    "touch_id": "text",
-    "touched_at": "time",
+    "credit_micros": "money",
+    "in_micros": "count",
     "pin_id": "link_pin",
     "pinner_id": "link_pinner",
     "distance": "count",
+    "touched_at": "time",
+    "touch_id": "text",
     "is_self": "yes_no",
     "is_same_item": "yes_no",
-    "credit_micros": "money",
-    "in_micros": "count",
     "refunded_micros": "money",
+    "model": "text",
 }
 
 
 def _trace(condition: str) -> str:
     return f"""\
-{_CREDITS}SELECT c.order_id, c.line_id, l.item_id, c.model, c.touch_id, c.touched_at, c.pin_id,
-       c.pinner_id, c.distance, c.is_self, c.is_same_item, c.credit_micros,
-       c.credit_micros AS in_micros, c.refunded_micros
+{_CREDITS}SELECT c.order_id, c.line_id, l.item_id, c.credit_micros, c.credit_micros AS in_micros,
+       c.pin_id, c.pinner_id, c.distance, c.touched_at, c.touch_id, c.is_self, c.is_same_item,
+       c.refunded_micros, c.model
 FROM credits c
 LEFT JOIN current_order_lines l ON l.site_id = c.site_id AND l.order_id = c.order_id
   AND l.line_id = c.line_id

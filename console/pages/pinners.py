@@ -42,7 +42,8 @@ WITH newest AS MATERIALIZED (
 ), found AS (
   SELECT s.pinner_id, t.stage, s.pins, s.reach_total, s.depth, s.reproduction_number,
     s.reproduction_low, s.reproduction_high,
-    COALESCE(c.credited_micros, 0) AS credited_micros, c.ci_low_micros, c.ci_high_micros,
+    COALESCE(c.credited_micros, 0) AS credited_micros, c.ci_low_micros AS credited_low_micros,
+    c.ci_high_micros AS credited_high_micros,
     s.influenced_micros, s.influence_rank, s.community_id
   FROM pinner_sphere s
   LEFT JOIN current_pinner_stages t ON t.site_id = s.site_id AND t.pinner_id = s.pinner_id
@@ -56,9 +57,9 @@ WITH newest AS MATERIALIZED (
     {_WORD} END AS word
   FROM found
 )
-SELECT pinner_id, stage, pins, reach_total, depth, reproduction_number, reproduction_low,
-  reproduction_high, credited_micros, ci_low_micros, ci_high_micros, influenced_micros,
-  influence_rank, community_id
+SELECT pinner_id, stage, pins, reach_total, depth, credited_micros, credited_low_micros,
+  credited_high_micros, influenced_micros, influence_rank, reproduction_number, reproduction_low,
+  reproduction_high, community_id
 FROM ordered
 ORDER BY CASE WHEN number IS NULL AND word IS NULL THEN 1 ELSE 0 END,
   CASE WHEN :order = 'asc' THEN number ELSE -number END,
@@ -71,14 +72,14 @@ ORDER BY CASE WHEN number IS NULL AND word IS NULL THEN 1 ELSE 0 END,
             "pins": "count",
             "reach_total": "count",
             "depth": "count",
+            "credited_micros": "money",
+            "credited_low_micros": "money",
+            "credited_high_micros": "money",
+            "influenced_micros": "money",
+            "influence_rank": "count",
             "reproduction_number": "number",
             "reproduction_low": "number",
             "reproduction_high": "number",
-            "credited_micros": "money",
-            "ci_low_micros": "money",
-            "ci_high_micros": "money",
-            "influenced_micros": "money",
-            "influence_rank": "count",
             "community_id": "text",
         },
         note="over the whole history; credited adds up over pinners, influenced overlaps: do not"
@@ -156,8 +157,8 @@ def build(ask: Ask, choices: Choices) -> Page:
                 pages,
                 counted["found"],
                 "Credited adds up over pinners and to the orders; influenced overlaps: do not add."
-                " Low and high are 95 % intervals; none: too little data. R is the reproduction"
-                " number: re-pins by others a mature pin.",
+                " Low and high are 95 % intervals; none: too little data. The reproduction number"
+                " is re-pins by others a mature pin.",
             ),
             Table("The largest cascades", ask.first("cascades", CASCADES), "cascades", _CASCADES),
         ],
