@@ -7,7 +7,7 @@ import pyarrow as pa
 # mallopt(3). Each shard makes arrays of some megabytes and frees them again. By itself the C
 # library gives them back to the kernel, which clears every page anew for the next shard.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES, _LARGEST_KEPT_BYTES = 512 * 2**20, 256 * 2**20
+_KEPT_BYTES, _LARGEST_KEPT_BYTES = 64 * 2**20, 32 * 2**20
 
 
 def keep_freed_memory() -> None:
