@@ -79,6 +79,7 @@ class Database:
         # No pool: a database that was deleted and made anew is seen by the next page.
         engine = make_engine("sqlite://", self._shown, creator=self._connect, poolclass=NullPool)
         event.listen(engine, "begin", _begin)
+        event.listen(engine, "before_cursor_execute", _give_time)
         return engine
 
     def _connect(self) -> sqlite3.Connection:
@@ -91,8 +92,6 @@ class Database:
             timeout=STATEMENT_SECONDS,
         )
         connection.execute("PRAGMA query_only = ON")
-        deadline = time.monotonic() + STATEMENT_SECONDS
-        connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
         return connection
 
     def _open_server(self, home: Home) -> Engine:
@@ -120,6 +119,14 @@ def _sqlite_file(url: str) -> Path | None:
 
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
+
+
+def _give_time(_connection: Connection, cursor: sqlite3.Cursor, *_statement: Any) -> None:
+    """Lets each statement run for so long: a report asks many in one snapshot."""
+    deadline = time.monotonic() + STATEMENT_SECONDS
+    cursor.connection.set_progress_handler(
+        lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS
+    )
 
 
 def _configure_server(connection: Any, _record: Any) -> None:

@@ -65,6 +65,7 @@ def write_parquet(file: IO[bytes], question: Question, batches: Iterable[list[Ro
         "money": pa.decimal128(38, 6),
         "count": pa.int64(),
         "time": pa.timestamp("ms", "UTC"),
+        "day": pa.date32(),
         "number": pa.float64(),
         "share": pa.float64(),
         "yes_no": pa.bool_(),

@@ -153,11 +153,12 @@ def _text(status: int, text: str) -> Response:
 
 
 def _with_headers(send: Send, *, is_static: bool) -> Send:
-    # What is static bears its digest in its address; answers are the reader's alone.
-    cache = "public, max-age=31536000, immutable" if is_static else "no-store"
-
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
+            # What is static bears its digest in its address, and may only be missing for now;
+            # answers are the reader's alone.
+            keeps = is_static and message["status"] < 400
+            cache = "public, max-age=31536000, immutable" if keeps else "no-store"
             ours = {**_HEADERS, "cache-control": cache}
             message["headers"] = [
                 *_others(message["headers"], ours),

@@ -317,20 +317,19 @@ def run_failed(ask: Ask, as_of: str) -> Iterator[Verdict]:
 
 def run_late(ask: Ask, as_of: str, hours: float, now: float) -> Iterator[Verdict]:
     """How long ago a run ended well, if any ever did."""
-    for row in ask(_ATTEMPT):
-        good = row["good_ended_at"]
-        since = None if good is None else (now - good / 1000) / 3_600
-        yield Verdict(
-            rule="run_late",
-            state="alert" if since is None or since > hours else "ok",
-            says=(
-                "no run has ended well yet"
-                if since is None
-                else f"the last good run ended {since:.1f} hours ago, {row['good_ended_at_utc']};"
-                f" alarms after {hours:g}"
-            ),
-            figure=since,
-            threshold=hours,
-            as_of=as_of,
-            query=_ATTEMPT,
-        )
+    found = [row for row in ask(_ATTEMPT) if row["good_ended_at"] is not None]
+    since = (now - found[0]["good_ended_at"] / 1000) / 3_600 if found else None
+    yield Verdict(
+        rule="run_late",
+        state="alert" if since is None or since > hours else "ok",
+        says=(
+            "no run has ended well yet"
+            if since is None
+            else f"the last good run ended {since:.1f} hours ago,"
+            f" {found[0]['good_ended_at_utc']}; alarms after {hours:g}"
+        ),
+        figure=since,
+        threshold=hours,
+        as_of=as_of,
+        query=_ATTEMPT,
+    )

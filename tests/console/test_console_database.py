@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from starlette.testclient import TestClient
 
+from console import database as console_database
 from console.app import build_app
 from console.database import Database
 from console.guard import Door
@@ -28,6 +30,8 @@ WRITES = (
     "DROP VIEW current_pins",
     "CREATE TABLE mine (x int)",
 )
+COUNTING = """
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n {}) SELECT COUNT(*) FROM n"""
 SETTINGS = (
     '{"sites": {"acme": {"currency": "GBP", "time_zone": "Europe/London", "window_days": 30.0,'
     ' "half_life_days": 7.0}}}'
@@ -73,6 +77,18 @@ def test_the_control_a_writer_can(owned):
     with engine.connect() as connection:
         assert connection.execute(text("DELETE FROM pins")).rowcount > 0
         connection.rollback()
+
+
+def test_each_statement_has_time_of_its_own(empty, monkeypatch):
+    """The report of a large shop asks for longer than one question may take."""
+    home, _ = empty
+    monkeypatch.setattr(console_database, "STATEMENT_SECONDS", 0.5)
+
+    with reading(home) as connection:
+        time.sleep(0.6)
+        assert connection.execute(text(COUNTING.format("WHERE i < 20000"))).scalar() == 20_000
+        with pytest.raises(DBAPIError, match="interrupted"):
+            connection.execute(text(COUNTING.format("")))
 
 
 def test_a_page_sees_one_run_while_another_is_published(owned):

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+from datetime import date
 from decimal import Decimal
 
 import pyarrow as pa
@@ -90,8 +91,10 @@ def test_parquet_has_types() -> None:
 
     table = pq.read_table(file)
     assert [str(field.type) for field in table.schema] == [
-        "string", "string", "int64", "decimal128(38, 6)", "double", "timestamp[ms, tz=UTC]", "bool",
+        "string", "date32[day]", "int64", "decimal128(38, 6)", "double", "timestamp[ms, tz=UTC]",
+        "bool",
     ]  # fmt: skip
+    assert table["day"].to_pylist() == [date(2026, 11, 2), None]
     assert table["name"].to_pylist() == ["=1+1", None]
     assert table["credited"].to_pylist() == [Decimal("-12.500001"), None]
     assert table["visited_at"].cast(pa.int64()).to_pylist()[0] == 1_793_620_800_000

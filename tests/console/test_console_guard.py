@@ -81,6 +81,14 @@ def test_every_answer_tells_browsers_what_they_may_do(visit, path, door):
     )
 
 
+def test_what_is_missing_is_not_kept(visit):
+    """A file asked for in the middle of an upgrade would be missing in that browser for a year."""
+    answer = visit(Door()).get("/static/no-such-file.js")
+
+    assert answer.status_code == 404
+    assert answer.headers["cache-control"] == "no-store"
+
+
 def test_without_the_token_nobody_reads(visit):
     """A figure on the sign-in page would be one too many."""
     client = visit(Door(TOKEN))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, insert, text, update
+from sqlalchemy import Connection, Engine, delete, insert, text, update
 from sqlalchemy.exc import DBAPIError
 
 from pipelines.flows.alert_rules import OF_SHOPS, Verdict
@@ -311,3 +311,12 @@ def test_a_site_without_events_has_nothing_to_tell(database: Connection) -> None
     found = judge(asking(database), AlertRules(), sites, NOW_MS / 1000)
 
     assert {v.rule for v in found} == {"run_failed", "run_late"}
+
+
+def test_a_shop_where_no_run_ever_came_is_late(database: Connection) -> None:
+    """The timer was never switched on: a page of no lines would say that all is well."""
+    database.execute(delete(Attempt))
+
+    (late,) = judge(asking(database), AlertRules(), {}, NOW_MS / 1000)
+
+    assert (late.rule, late.state, late.says) == ("run_late", "alert", "no run has ended well yet")
