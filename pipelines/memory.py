@@ -21,3 +21,10 @@ def keep_freed_memory() -> None:
         set_option(_TRIM_THRESHOLD, _KEPT_BYTES)
         set_option(_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
         pa.set_memory_pool(pa.system_memory_pool())
+
+
+def give_back_freed_memory() -> None:
+    """Gives back what is kept: gaps left by one stage's arrays do not fit those of the next."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
