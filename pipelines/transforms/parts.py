@@ -87,9 +87,9 @@ def by_number(answers: Iterable[tuple[int, Tables]]) -> Iterator[Tables]:
 def parts_for(rows: int, most: int) -> int:
     """In how many parts a shard comes that has so many rows of a dataset, and may have most.
 
-    Parts are half as large: of few rows they would cost more than they spare.
+    Parts are a quarter as large: of few rows they would cost more than they spare.
     """
-    return 1 if rows <= most else -(-rows * 2 // most)
+    return 1 if rows <= most else -(-rows * 4 // most)
 
 
 def read_keys(pieces: Iterable[Piece], routes: Mapping[str, Route]) -> Tables:

@@ -103,7 +103,8 @@ def changes_in_parts(
         ]
         if _is_first(Past(shuffle, stage, shard), pieces):
             given = ((part, _given(own, routes).added) for part, own in cut)
-            yield from _first_changes(step, shuffle, given)
+            for _, answer in step.step(given):  # each as it comes: even a few may be too much
+                yield Change(shuffle.conform(answer), {})
             return
         touched = _touched(_given(pieces, routes, read_keys))
         sides = (
@@ -128,14 +129,6 @@ def changes_in_parts(
 
 def _is_first(past: Past, pieces: Iterable[Piece]) -> bool:
     return not past and not any(piece.is_removal for piece in pieces)
-
-
-def _first_changes(
-    step: InParts, shuffle: Shuffle, parts: Iterable[tuple[Part, Tables]]
-) -> Iterator[Change]:
-    """What a step says where nothing was before, as it comes: all of it may be too much."""
-    for answer in together(step.step(parts)):
-        yield Change(shuffle.conform(answer), {})
 
 
 def _difference(shuffle: Shuffle, before: Tables, after: Tables) -> Change:
@@ -251,7 +244,8 @@ class _StageFn(beam.DoFn):
         if parts > 1:
             changes = changes_in_parts(*of_stage, shard, pieces, parts)
         elif isinstance(self._step, InParts) and _is_first(past, pieces):
-            changes = _first_changes(self._step, self._shuffle, [(Part(), given.added)])
+            answers = together(self._step.step([(Part(), given.added)]))
+            changes = (Change(self._shuffle.conform(answer), {}) for answer in answers)
         else:
             changes = iter([change_of(*of_stage, past, given)])
         del given  # its rows are in memory until then
