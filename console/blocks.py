@@ -21,7 +21,6 @@ class Figure:
       label: what it is, in a few words.
       value: None where there is no answer.
       kind: of KINDS.
-      currency: of money; the shop's, unless said.
       low: low end of its 95 % interval; None and None: no interval is shown.
       high: high end.
       note: what must be known before it is used, such as "overlapping: do not add".
@@ -32,7 +31,6 @@ class Figure:
     label: str
     value: Any
     kind: str = "count"
-    currency: str = ""
     low: float | None = None
     high: float | None = None
     note: str = ""

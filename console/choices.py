@@ -53,9 +53,9 @@ class Choices:
         return self.shop.currency
 
     @property
-    def window_days(self) -> float:
-        """The window of credit, which the run went by."""
-        return self.shop.window_days
+    def window(self) -> str:
+        """The window of credit, which the run went by, in days."""
+        return _window(self.shop)
 
     @property
     def is_whole(self) -> bool:
@@ -85,7 +85,7 @@ class Choices:
             "since": self.since,
             "until": self.until,
             "model": self.model,
-            "window": f"{self.window_days:g}",
+            "window": self.window,
             "currency": self.currency,
         }
         keys = {key: getattr(self, key) for key in KEYS}
@@ -150,20 +150,27 @@ def _day(name: str, value: str) -> str:
 
 
 def _key(name: str, value: str) -> str:
-    if len(value) > _LONGEST_KEY or not value.isprintable():
-        raise ChoiceError(f"{name}={value[:40]!r} is not 0 to {_LONGEST_KEY} printable characters")
+    # Ids are the shop's: any character may be in one, but NUL, which PostgreSQL has in no text.
+    if len(value) > _LONGEST_KEY or "\0" in value:
+        raise ChoiceError(
+            f"{name}={value[:40]!r} is not 0 to {_LONGEST_KEY} characters other than NUL"
+        )
     return value
 
 
+def _window(shop: Shop) -> str:
+    return f"{shop.window_days:g}"
+
+
 def _check_window(value: str, shop: Shop) -> None:
-    try:
-        is_same = not value or float(value) == shop.window_days
+    try:  # by what links show of it: a third of a day has too many places for an address
+        is_same = not value or f"{float(value):g}" == _window(shop)
     except ValueError:
         is_same = False
     if not is_same:
         raise ChoiceError(
             f"window={value!r} days is not how this run credited {shop.site_id}: it took"
-            f" {shop.window_days:g}. For another, set window_days in pinsphere.toml and run:"
+            f" {_window(shop)}. For another, set window_days in pinsphere.toml and run:"
             " pinsphere run --full"
         )
 

@@ -22,7 +22,6 @@ class Shop:
     currency: str
     time_zone: str
     window_days: float
-    half_life_days: float
     first_day: str | None
     last_day: str | None
 
@@ -51,7 +50,6 @@ def read_published(connection: Connection) -> Published | None:
             currency=site["currency"],
             time_zone=site["time_zone"],
             window_days=site["window_days"],
-            half_life_days=site["half_life_days"],
             first_day=days[site_id].first_day if site_id in days else None,
             last_day=days[site_id].last_day if site_id in days else None,
         )

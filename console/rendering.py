@@ -39,7 +39,7 @@ class Links(Protocol):
 
 
 @dataclass(frozen=True)
-class WebLinks:
+class WebLinks(Links):
     """Links of the console: all of them carry the reader's choices."""
 
     choices: Choices

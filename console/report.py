@@ -17,13 +17,13 @@ from console.database import Database
 from console.exports import sql_text
 from console.questions import Ask
 from console.reading import build_page, read
-from console.rendering import STATIC, render
+from console.rendering import STATIC, Links, render
 from schemas.durable import DurableFolder
 from schemas.settings import Home
 
 
 @dataclass(frozen=True)
-class ReportLinks:
+class ReportLinks(Links):
     """Links within the file: from a figure to the SQL that made it."""
 
     behind: str = "SQL behind it"

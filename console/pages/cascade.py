@@ -219,7 +219,7 @@ def _traced(ask: Ask, choices: Choices) -> list[Block]:
         return [
             Empty(
                 "No order came from this cascade yet.",
-                f"Orders show here once somebody buys within {choices.window_days:g} days of"
+                f"Orders show here once somebody buys within {choices.window} days of"
                 " landing from one of its pins, and a run has read it.",
             )
         ]

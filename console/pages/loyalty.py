@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from console.blocks import Block, Chart, Empty, Figure, Figures, Table
+from console.blocks import WHOLE, Block, Chart, Empty, Figure, Figures, Table
 from console.charts import curve, heat_map, height_of
 from console.choices import Choices
 from console.questions import Ask, Question, Row
@@ -13,9 +13,8 @@ _POPULATIONS = {
     "reached": "People reached, from their first landing from another's pin",
     "customers": "Customers who neither pinned nor landed before, from their first order",
 }
-_WHOLE = "Over all days there are, whatever days are chosen."
 _LIVES_NOTE = (
-    f"{_WHOLE} Were the part lost a month constant; lost is who is silent for lapse months."
+    f"{WHOLE} Were the part lost a month constant; lost is who is silent for lapse months."
     " No high end: no end in sight. No interval: too little data."
 )
 
@@ -97,7 +96,7 @@ ORDER BY ranked_by, top_percent""",
             "share_low": "share",
             "share_high": "share",
         },
-        f"{_WHOLE} Ranked by what is credited to them, and by their own orders: overlapping, do not"
+        f"{WHOLE} Ranked by what is credited to them, and by their own orders: overlapping, do not"
         " add.",
     ),
     Question(
@@ -118,7 +117,7 @@ ORDER BY ranked_by""",
             "gini_high": "number",
             "n_effective": "number",
         },
-        f"{_WHOLE} 0: all have equally much; near 1: one has all. The shorter the time, the higher:"
+        f"{WHOLE} 0: all have equally much; near 1: one has all. The shorter the time, the higher:"
         " compare equal times only.",
     ),
 )
@@ -232,7 +231,7 @@ def fan_club_blocks(ask: Ask, choices: Choices) -> list[Block]:
         )
         for row in ask("fan_club_gini")
     ]
-    note = f"{_WHOLE} The further above the line of equality, the more few pinners bring."
+    note = f"{WHOLE} The further above the line of equality, the more few pinners bring."
     if any(row["share_of_all"] > 1 for row in rows):
         note += " Above 100 %: the last ones have more refunds than orders."
     return [

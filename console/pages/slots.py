@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from console.blocks import Block, Chart, Empty, Page, Table
+from console.blocks import WHOLE, Block, Chart, Empty, Page, Table
 from console.charts import bars, dots_per_model, height_of
 from console.choices import Choices
 from console.questions import Ask, Question, Row
@@ -13,7 +13,6 @@ from schemas.money import MICROS
 
 _DRAWN = 20
 _WORD = re.compile("KEY|MODELS|NAME|TABLE")
-_WHOLE = "Over all days there are, whatever days are chosen."
 _COUNTED = (
     "Views, pins and visits by their own day, revenue by the day of the order, after refunds."
     " Direct: the product pinned is the product bought; assisted: the pin led to another one."
@@ -114,7 +113,7 @@ class _Dimension(NamedTuple):
                     "effective_customers": "number",
                     "data": "text",
                 },
-                _WHOLE,
+                WHOLE,
             ),
         )
 
@@ -174,7 +173,7 @@ class _Dimension(NamedTuple):
         if not rows:
             return []
         note = (
-            f"{_WHOLE} The interval (95 %, over customers) is what chance may do, least to most"
+            f"{WHOLE} The interval (95 %, over customers) is what chance may do, least to most"
             " what the choice of a model does. Below 30 effective customers: too little data."
         )
         return [Table(f"How sure the credit of {self.names} is", rows, self.ask("certainty"), note)]

@@ -45,7 +45,7 @@ def page_of(build: Build, reading: Reading) -> dict[str, Block]:
 
 def page_if(build: Build, rows: Mapping[str, list[Row]]) -> dict[str, Block]:
     """The page as it were if its questions had these answers, and all others none."""
-    shop = Shop("acme", "GBP", "UTC", 30, 7, "2024-01-01", "2024-12-31")
+    shop = Shop("acme", "GBP", "UTC", 30, "2024-01-01", "2024-12-31")
     choices = Choices(shop, "2024-01-01", "2024-12-31", "linear")
     return _by_title(build(lambda name: rows.get(name, []), choices))
 
