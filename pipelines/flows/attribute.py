@@ -30,6 +30,7 @@ from pipelines.io.quarantine import QUARANTINE, quarantine_files, rejects_table
 from pipelines.io.staging import ResultFile
 from pipelines.kernels.columns import Tables
 from pipelines.memory import keep_freed_memory
+from pipelines.transforms.answers import carry_answers
 from pipelines.transforms.cascades import attach_landings
 from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
@@ -151,6 +152,8 @@ def update(
         through=settings.shuffle,
         lanes=_lanes(said, max(work.shards.values())),
     )
+    if shuffle.is_kept:
+        carry_answers(shuffle)
     manifest = folder / "results.json"
     if shuffle.lanes == 1:  # the worker is this process
         keep_freed_memory()

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from pipelines.flows.attribute import update
 from pipelines.flows.options import check_options
 from pipelines.flows.plan import Plan, plan_run
-from pipelines.io.database import open_database, upgrade_database
+from pipelines.io.database import newest_revision, open_database, upgrade_database
 from pipelines.io.drain import Drained, drain_spool
 from pipelines.io.erasures import count_waiting
 from pipelines.io.items import items_digests, keep_items
@@ -45,6 +45,7 @@ from pipelines.io.state import (
     new_folder,
     save_state,
 )
+from pipelines.transforms.answers import drop_answers
 from schemas.errors import AuditError, BusyError, LakeError, PubSubError
 from schemas.lock import only_one
 from schemas.settings import Home, Settings
@@ -174,6 +175,7 @@ def run(
                 }
                 publish(engine, record, results, ledger=home.ledger)
             forget_states(home, but=left)
+            drop_answers(step.folder for step in (left.steps[:-1] if left else ()))
             try:
                 tidy(engine, home.ledger, settings.keep_runs)
             except OSError as error:
@@ -301,6 +303,7 @@ def _deciding(settings: Settings, items: dict[str, str]) -> str:
     """What of the settings decides results, as JSON; engine, keys, origins and limits do not.
 
     A catalog is like a setting: another one may change every row, so the run is a full one.
+    So may a migration: the tables that it adds are empty, and no difference would fill them.
     """
     sites = {
         name: {
@@ -326,7 +329,7 @@ def _deciding(settings: Settings, items: dict[str, str]) -> str:
         | {"items": items.get(name)}
         for name, site in sorted(settings.sites.items())
     }
-    return _json({"ledger": settings.ledger, "sites": sites})
+    return _json({"ledger": settings.ledger, "schema": newest_revision(), "sites": sites})
 
 
 @contextlib.contextmanager

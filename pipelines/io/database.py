@@ -66,15 +66,13 @@ def _begin_sqlite(connection: Connection) -> None:
 def upgrade_database(engine: Engine) -> None:
     """Brings tables and views to this release, in one transaction; idle when they are there."""
     with engine.begin() as connection:
-        config = alembic_config(connection)
-        head = ScriptDirectory.from_config(config).get_current_head()
         current = MigrationContext.configure(connection).get_current_revision()
         # Making views anew would wait for every reader: only when there is news.
-        if current == head and views_are_current(connection):
+        if current == newest_revision() and views_are_current(connection):
             return
         readers = view_readers(connection)
         drop_views(connection)
-        alembic.command.upgrade(config, "head")
+        alembic.command.upgrade(alembic_config(connection), "head")
         create_views(connection)
         for role in readers:
             grant(connection, role)
@@ -87,9 +85,19 @@ def downgrade_database(engine: Engine, revision: str) -> None:
         alembic.command.downgrade(alembic_config(connection), revision)
 
 
+def newest_revision() -> str | None:
+    """The last migration of this release: it says which tables there are to fill."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
 def alembic_config(connection: Connection) -> alembic.config.Config:
     """Alembic's configuration for one open connection."""
+    config = _config()
+    config.attributes["connection"] = connection
+    return config
+
+
+def _config() -> alembic.config.Config:
     config = alembic.config.Config()
     config.set_main_option("script_location", str(Path(schemas.migrations.__file__).parent))
-    config.attributes["connection"] = connection
     return config

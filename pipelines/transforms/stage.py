@@ -20,6 +20,7 @@ from apache_beam.pvalue import TaggedOutput
 from pipelines import progress
 from pipelines.kernels.columns import Ints, Tables, ints
 from pipelines.kernels.multisets import add_up, cancel, is_among, negated, without
+from pipelines.transforms.answers import Answers
 from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.parts import (
     InParts,
@@ -69,13 +70,21 @@ def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Chang
     Raises:
       ValueError: rows are taken back that are not there.
     """
+    answers = Answers(shuffle, stage)
     if not past and not any(map(len, given.removed.values())):
-        return Change(shuffle.conform(step(given.added)), {})
+        answer = shuffle.conform(step(given.added))
+        answers.keep(_touched(given), answer)
+        return Change(answer, {})
     routes = shuffle.given(stage)
     netted = _netted(routes, given)
     touched = _touched(netted)
     old, new = _affected(routes, past, netted, touched)
-    before, after = (shuffle.conform(_answer(step, tables)) for tables in (old, new))
+    before = answers.last(touched)
+    if before is None:
+        before = shuffle.conform(_answer(step, old))
+    del old
+    after = shuffle.conform(_answer(step, new))
+    answers.keep(touched, after)
     return _difference(shuffle, before, after)
 
 

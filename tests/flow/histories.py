@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipelines.flows.attribute import steps
+from pipelines.transforms.answers import carry_answers
 from pipelines.transforms.deduplicate import with_time
 from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import (
@@ -63,6 +64,7 @@ class House:
             stages=tuple(self.steps),
             earlier=tuple(self._runs),
         )
+        carry_answers(shuffle)
         given: dict[str, list[Reference]] = defaultdict(list)
         for tag, reference in self._changed(lake, shuffle):
             given[tag].append(reference)

@@ -128,14 +128,19 @@ def test_files_that_go_or_change_are_taken_back(
     assert tables(home) == truth
 
 
-@pytest.mark.parametrize("why", ["release", "settings", "deleted", "moved"])
+@pytest.mark.parametrize("why", ["release", "migration", "settings", "deleted", "moved"])
 def test_a_state_that_does_not_fit_is_not_continued(
-    home: Home, truth: dict[str, list[tuple[object, ...]]], why: str
+    home: Home,
+    truth: dict[str, list[tuple[object, ...]]],
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Rows computed under two rules in one table would be wrong without a trace."""
     code = "test"
     if why == "release":
         code = "next"
+    elif why == "migration":
+        monkeypatch.setattr("pipelines.flows.run.newest_revision", lambda: "next")
     elif why == "settings":
         home.settings_file.write_text(f"{SETTINGS}window_days = 31\n")
     elif why == "deleted":
@@ -162,6 +167,18 @@ def die(*args, **kwargs):
 setattr(flow, point, die)
 flow.run(Home(home), code_version="test")
 """
+
+
+def test_a_migration_is_followed_by_a_full_run(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables that it adds would stay empty for as long as no event comes that touches them."""
+    go(home)
+    monkeypatch.setattr("pipelines.flows.run.newest_revision", lambda: "next")
+
+    report = go(home)
+
+    assert (report.is_new, report.is_full) == (True, True)
 
 
 @pytest.mark.parametrize(
