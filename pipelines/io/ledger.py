@@ -5,6 +5,7 @@ sorted by key; `ledger/current` is the run that the views show. A month that a r
 is the file of the run before, linked. A folder is complete once its `_run.json` stands.
 """
 
+import bisect
 import os
 import shutil
 from collections import Counter
@@ -22,6 +23,7 @@ from sqlalchemy import Connection, Engine, select, text
 from pipelines.io.audit import TOUCHED_ORDERS, shown
 from pipelines.io.runs import PublishedRun, shown_run
 from pipelines.io.staging import ResultFile
+from pipelines.kernels.columns import flat
 from schemas.durable import DurableFolder
 from schemas.errors import AuditError
 from schemas.results import result_key, result_schema
@@ -91,7 +93,9 @@ def write_ledger(
         if continued is None:
             _scatter(_credits(results, is_removal=False), _orders(results), parts)
             places = sorted(_parts(parts))
-            months = {place: _place(durable, own, place, _part(parts, place)) for place in places}
+            months = {
+                place: _place(durable, own, place, _sorted(_part(parts, place))) for place in places
+            }
         else:
             earlier = _of(folder, continued.run_number)
             months = _update(connection, durable, earlier, own, run, results)
@@ -139,34 +143,49 @@ def _update(
     before = _manifest(earlier)
     months = {} if before is None else dict(before.months)
     now, left = _touched_orders(connection, run)
-    touched = {place: earlier / f"{place}.parquet" for place in _places(left) if place in months}
-    # Also credits that stand: their order may be of another month now, or of another buyer.
-    moving = _concat(
-        pq.read_table(path).join(left.select(_ORDER), _ORDER, join_type="left semi")
-        for path in touched.values()
-    ).select(_OWN.names)
-    going = _concat(_credits(results, is_removal=True)).select(_KEY)
-    staying = moving.join(going, _KEY, join_type="left anti")
-    if len(moving) - len(staying) != len(going):
-        raise AuditError(
-            f"run {run.run_id} is not published: the ledger had {len(moving) - len(staying)} of"
-            f" {len(going)} credits to take back"
-        )
+    going = pa.concat_tables([_OWN.empty_table(), *_credits(results, is_removal=True)]).select(_KEY)
     parts = own / _PARTS
-    _scatter([staying, *_credits(results, is_removal=False)], now, parts)
-    changed = touched.keys() | _parts(parts)
+    _scatter(_credits(results, is_removal=False), now, parts)
+    moving = _moving(left, now)
+    for number, place in enumerate(_places(moving)):
+        if place in months:
+            rows = pq.ParquetFile(earlier / f"{place}.parquet").read()
+            rows = rows.join(_at(place, moving).select(_ORDER), _ORDER, join_type="left semi")
+            _scatter([_without(rows, going)], now, parts, name=f"moved-{number}")
+    touched = {place for place in _places(left) if place in months}
+    changed = touched | _parts(parts)
     for place in sorted(months.keys() - changed):
         durable.link(earlier / f"{place}.parquet", own / f"{place}.parquet")
+    gone = 0
     for place in sorted(changed):
-        table = _part(parts, place)
+        table = _sorted(_part(parts, place))
         if place in months:
-            stood = pq.read_table(earlier / f"{place}.parquet")
-            stood = stood.join(left.select(_ORDER), _ORDER, join_type="left anti")
-            table = pa.concat_tables([stood.select(LEDGER_SCHEMA.names), table])
+            there = pq.ParquetFile(earlier / f"{place}.parquet").read()
+            orders = flat(_at(place, left)["order_id"])
+            is_touched = pc.is_in(there["order_id"], value_set=orders)
+            mine = there.filter(is_touched).select(_OWN.names)
+            standing = _without(mine, going)
+            gone += len(mine) - len(standing)
+            # Of another buyer now, perhaps.
+            here = _at(place, _with_orders(standing, now)).select(LEDGER_SCHEMA.names)
+            table = _sorted(pa.concat_tables([table, here.cast(LEDGER_SCHEMA)]))
+            table = _merged(there.filter(pc.invert(is_touched)), table)
         months.pop(place, None)
         if len(table):
             months[place] = _place(durable, own, place, table)
+    if gone != len(going):
+        raise AuditError(
+            f"run {run.run_id} is not published: the ledger had {gone} of {len(going)} credits to"
+            " take back"
+        )
     return months
+
+
+def _moving(left: pa.Table, now: pa.Table) -> pa.Table:
+    """Those of the orders that were there that are of another month now."""
+    key = [*_ORDER, "month"]
+    elsewhere = left.join(now.select(key), key, join_type="left anti")
+    return elsewhere.join(now.select(_ORDER), _ORDER, join_type="left semi")
 
 
 def _of(folder: Path, number: int) -> Path:
@@ -184,10 +203,6 @@ def _credits(results: Sequence[ResultFile], *, is_removal: bool) -> Iterator[pa.
     for file in results:
         if file.table == LEDGER and file.is_removal == is_removal:
             yield pq.read_table(file.path)
-
-
-def _concat(tables: Iterable[pa.Table]) -> pa.Table:
-    return pa.concat_tables([LEDGER_SCHEMA.empty_table(), *tables], promote_options="default")
 
 
 def _orders(results: Sequence[ResultFile]) -> pa.Table:
@@ -228,18 +243,35 @@ def _places(orders: pa.Table) -> list[str]:
     return sorted(f"site={row['site']}/month={row['month']}" for row in found)
 
 
-def _scatter(tables: Iterable[pa.Table], orders: pa.Table, parts: Path) -> None:
+def _at(place: str, rows: pa.Table) -> pa.Table:
+    """Those of the rows that lie in this place."""
+    site, month = (part.partition("=")[2] for part in place.split("/"))
+    return rows.filter(pc.and_(pc.equal(rows["site"], site), pc.equal(rows["month"], month)))
+
+
+def _without(credits: pa.Table, going: pa.Table) -> pa.Table:
+    return credits.select(_OWN.names).join(going, _KEY, join_type="left anti")
+
+
+def _with_orders(credits: pa.Table, orders: pa.Table) -> pa.Table:
+    """Credits with what is said of their orders, and their places."""
+    rows = credits.select(_OWN.names).join(orders, _ORDER, join_type="inner")
+    if len(rows) != len(credits):
+        raise AuditError(f"{len(credits) - len(rows)} credits have no order, or several")
+    return rows.select([*LEDGER_SCHEMA.names, "site", "month"])
+
+
+def _scatter(
+    tables: Iterable[pa.Table], orders: pa.Table, parts: Path, *, name: str = "part"
+) -> None:
     """Writes credits below the places of their orders' months."""
     for number, table in enumerate(tables):
-        rows = table.select(_OWN.names).join(orders, _ORDER, join_type="inner")
-        if len(rows) != len(table):
-            raise AuditError(f"{len(table) - len(rows)} credits have no order, or several")
         ds.write_dataset(
-            rows.select([*LEDGER_SCHEMA.names, "site", "month"]),
+            _with_orders(table, orders),
             parts,
             format="parquet",
             partitioning=_PLACES,
-            basename_template=f"{number}-{{i}}.parquet",
+            basename_template=f"{name}-{number}-{{i}}.parquet",
             existing_data_behavior="overwrite_or_ignore",
             max_partitions=_MANY,
         )
@@ -255,9 +287,35 @@ def _part(parts: Path, place: str) -> pa.Table:
     return pa.concat_tables([LEDGER_SCHEMA.empty_table(), *tables], promote_options="permissive")
 
 
+def _sorted(table: pa.Table) -> pa.Table:
+    return table.cast(LEDGER_SCHEMA).sort_by([(name, "ascending") for name in _KEY])
+
+
+def _merged(there: pa.Table, own: pa.Table) -> pa.Table:
+    """Credits of a site put among those of other orders; both are sorted, and so is the whole.
+
+    There are many of the others, and to sort them again would take longer than to read them.
+    """
+    (others, starts), (orders, edges) = (_runs(table["order_id"]) for table in (there, own))
+    parts, low = [], 0
+    for number, order in enumerate(orders):
+        high = starts[bisect.bisect(others, order)]
+        parts += [
+            there.slice(low, high - low),
+            own.slice(edges[number], edges[number + 1] - edges[number]),
+        ]
+        low = high
+    return pa.concat_tables([*parts, there.slice(low)])
+
+
+def _runs(column: pa.ChunkedArray) -> tuple[list[str], list[int]]:
+    """The texts of a sorted column, each once, and where each begins; and the end."""
+    runs = pc.run_end_encode(flat(column))
+    return runs.values.to_pylist(), [0, *runs.run_ends.to_pylist()]
+
+
 def _place(durable: DurableFolder, own: Path, place: str, table: pa.Table) -> _Month:
-    """Writes one file, sorted."""
-    table = table.cast(LEDGER_SCHEMA).sort_by([(name, "ascending") for name in _KEY])
+    """Writes one file."""
     path = own / f"{place}.parquet"
     durable.place(
         path,

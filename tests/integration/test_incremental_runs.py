@@ -169,9 +169,7 @@ flow.run(Home(home), code_version="test")
 """
 
 
-def test_a_migration_is_followed_by_a_full_run(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_migration_is_followed_by_a_full_run(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables that it adds would stay empty for as long as no event comes that touches them."""
     go(home)
     monkeypatch.setattr("pipelines.flows.run.newest_revision", lambda: "next")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
 
@@ -18,7 +19,7 @@ from pipelines.io.database import open_database
 from pipelines.io.ledger import LEDGER_SCHEMA, settle_ledger
 from pipelines.io.runs import restore_run
 from schemas.errors import AuditError
-from schemas.events import AnyEvent, Purchase
+from schemas.events import AnyEvent, OrderItem, Pin, PinVisit, Purchase
 from schemas.models import MODELS
 from schemas.results import result_schema
 from schemas.settings import Home
@@ -165,6 +166,49 @@ def test_months_without_news_are_the_same_files(tmp_path: Path) -> None:
     assert changed & before.keys()  # a month that goes on keeps the credits it had
     assert go(home, is_full=True).is_new
     assert not set(inodes(home).values()) & set(after.values())  # the control: written anew
+
+
+def in_files(home: Home) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each file as they lie there."""
+    own = (home.ledger / "current").resolve()
+    return {
+        file.relative_to(own).as_posix(): pq.ParquetFile(file).read().to_pylist()
+        for file in own.glob("*/*.parquet")
+    }
+
+
+def at(hours: int) -> dict[str, Any]:
+    """An envelope of acme at this hour of 2024; February begins at 744."""
+    when = 1_704_067_200_000 + hours * 3_600_000
+    return {"site_id": "acme", "event_time_ms": when, "received_time_ms": when}
+
+
+def bought(order: str, hours: int) -> Purchase:
+    """Bob's order, as the shop's server tells it."""
+    return Purchase(
+        event_id=f"{order}-{hours}", order_id=order, visitor_id="bob", currency="GBP",
+        source="server", is_signed=True, items=[OrderItem(item_id="mug", price="10")], **at(hours),
+    )  # fmt: skip
+
+
+def test_an_order_that_moves_to_another_month_takes_its_credits_along(tmp_path: Path) -> None:
+    """Its statement of January may be read after that of February; most credits stay the same."""
+    home = make_home(tmp_path)
+    story: list[AnyEvent] = [
+        Pin(event_id="e1", pin_id="p", visitor_id="ann", item_id="mug", **at(700)),
+        PinVisit(event_id="e2", pin_id="p", visitor_id="bob", **at(701)),
+        *(bought(order, 744 + number) for number, order in enumerate(("a", "b", "c"))),
+    ]
+    fill(home, story, "story")
+    go(home)
+    fill(home, [bought("b", 743)], "news")
+
+    assert not go(home).is_full
+
+    updated = in_files(home)
+    assert {row["order_id"] for row in updated["site=acme/month=2024-01.parquet"]} == {"b"}
+    assert go(home, is_full=True).is_new
+    assert updated == in_files(home)
 
 
 def test_current_follows_the_database_after_a_crash(
