@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 
 from pipelines.kernels.columns import Ints, Tables, ints, sort_by
 from pipelines.kernels.hashing import hash_rows
+from pipelines.transforms.wanted import MADE_OF
 
 Step = Callable[[Tables], Tables]
 Through = Literal["files", "runner"]
@@ -130,8 +131,17 @@ class Shuffle:
                 raise ValueError(f"{stage}: {self.shards[stage]} shards, not a power of two")
 
     def later(self, stage: str) -> tuple[str, ...]:
-        """The stages after one."""
-        return self.stages[self.stages.index(stage) + 1 :]
+        """The stages after one that may be given something by it: an output each."""
+        after = self.stages[self.stages.index(stage) + 1 :]
+        if stage == self.stages[0]:
+            return after
+        takes = self.given(stage)
+        fed = {
+            self.routes[name].stage
+            for name, sources in MADE_OF.items()
+            if name in self.routes and any(source.partition("/")[0] in takes for source in sources)
+        }
+        return tuple(each for each in after if each in fed)
 
     def given(self, stage: str) -> dict[str, Route]:
         """What a stage is given."""
