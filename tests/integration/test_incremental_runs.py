@@ -82,6 +82,8 @@ def test_news_are_all_that_a_run_reads(
     assert (report.is_full, report.events_read) == (False, len(WORLD.events) - EARLIER)
     assert tables(home) == truth
     assert not go(home).is_new
+    # Of two runs one copy of what was said of the whole site.
+    assert len(list(home.state.glob("*/answers"))) == 1
 
 
 def test_a_full_run_gives_the_same_tables(
