@@ -22,7 +22,7 @@ from pipelines.transforms.shuffle import (
     gather,
     scatter,
 )
-from pipelines.transforms.stage import _StageFn
+from pipelines.transforms.stage import MANIFEST_TAG, _StageFn
 from schemas.events import AnyEvent
 from schemas.results import result_key, result_schema
 from schemas.settings import Site
@@ -73,7 +73,10 @@ class House:
             pieces = [piece for _, own in given[stage] for piece in own]
             self.touched[stage] = sum(piece.rows for piece in pieces)
             for output in _StageFn(stage, step, shuffle).process((0, given[stage])):
-                given[output.tag].append(output.value)
+                # By lane; or for the manifest, with the tag that it stands under there.
+                _, value = output.value
+                tag, reference = value if output.tag == MANIFEST_TAG else (output.tag, value)
+                given[tag].append(reference)
         self._runs.append(PastRun(str(folder), shuffle.shards))
         self._apply([piece for _, own in given[RESULTS_TAG] for piece in own])
         return {
