@@ -31,8 +31,8 @@ def answers(engine: Engine) -> Answers:
     found: Answers = {}
     with engine.connect() as connection:
         # Half of pinner_sphere is of a later table; the other is current_pinner_spheres. Of
-        # attempts older releases know only what was published.
-        untold = {"pinner_sphere", "last_attempt"}
+        # attempts older releases know only what was published, and of a run no manifest.
+        untold = {"pinner_sphere", "last_attempt", "published_run"}
         for view in view_definitions(engine.dialect.name).keys() - untold:
             rows = connection.execute(text(f"SELECT * FROM {view}")).all()
             found[view] = sorted(map(str, rows))
