@@ -29,7 +29,6 @@ from pipelines.io.lake import LakeFile
 from pipelines.io.quarantine import QUARANTINE, quarantine_files, rejects_table
 from pipelines.io.staging import ResultFile
 from pipelines.kernels.columns import Tables
-from pipelines.memory import keep_freed_memory
 from pipelines.transforms.answers import carry_answers
 from pipelines.transforms.cascades import attach_landings
 from pipelines.transforms.credits import credit_shard
@@ -155,8 +154,6 @@ def update(
     if shuffle.is_kept:
         carry_answers(shuffle)
     manifest = folder / "results.json"
-    if shuffle.lanes == 1:  # the worker is this process
-        keep_freed_memory()
     with beam.Pipeline(runner=runner, options=beam_options) as pipeline:
         _build(pipeline, work, settings, shuffle, manifest)
     return _read_manifest(manifest)

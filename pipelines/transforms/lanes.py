@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from pipelines.memory import give_back_freed_memory
-
 In = TypeVar("In")
 Out = TypeVar("Out")
 # Each thread has a shard in memory; and what holds the interpreter's lock is not quicker on more.
@@ -25,4 +23,3 @@ def on_threads(work: Callable[[In], Out], elements: Iterable[In]) -> Iterator[Ou
     """
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
         yield from pool.map(work, elements)
-    give_back_freed_memory()

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import itertools
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -23,7 +22,6 @@ from pipelines.flows.cuts import shards_for
 from pipelines.io.lake import LakeFile
 from pipelines.kernels.columns import Tables
 from pipelines.kernels.hashing import hash_rows
-from pipelines.memory import keep_freed_memory
 from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.shuffle import (
     KEY,
@@ -314,11 +312,3 @@ def test_a_dataset_for_an_earlier_stage_is_refused() -> None:
 
     with shuffled(1) as shuffle, pytest.raises(Exception, match="to Count, not a later stage"):
         run_beam(shuffle, [{"words": words([Word("a", "x", 1)])}], give_back)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other C libraries keep their own habits")
-def test_arrays_of_numpy_and_arrow_share_the_memory_that_is_kept() -> None:
-    """Two pools that each keep what was freed would hold the memory of two shards, not of one."""
-    keep_freed_memory()
-
-    assert pa.default_memory_pool().backend_name == "system"
