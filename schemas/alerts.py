@@ -11,7 +11,7 @@ from msgspec import Meta
 from schemas.errors import SettingsError
 
 Share = Annotated[float, Meta(gt=0, le=1)]
-Times = Annotated[float, Meta(ge=1)]
+Times = Annotated[float, Meta(ge=1, le=1_000)]
 Hours = Annotated[float, Meta(ge=1, le=8_760)]
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}", re.ASCII)
 _VARIABLES = ("webhook_env", "webhook_secret_env")

@@ -39,12 +39,13 @@ def test_a_rule_is_switched_off_by_false() -> None:
         ("token_survival = true", "token_survival is a number, or false to switch it off"),
         ("unattributed = 10", "<= 1.0"),
         ("sphere_growth = 0.5", ">= 1.0"),
+        ("sphere_growth = inf", "<= 1000.0"),
         ("no_events = 0", ">= 1.0"),
         ("tokens = 0.1", "unknown field `tokens`"),
     ],
 )
 def test_a_threshold_that_makes_no_sense_is_refused(line: str, reason: str) -> None:
-    """10 is meant as per cent, and would never alarm."""
+    """10 is meant as per cent, and would never alarm; nor would infinity, or what is no number."""
     with pytest.raises(SettingsError, match=re.escape(reason)):
         parse(f"[alerts]\n{line}")
 
