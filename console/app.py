@@ -63,7 +63,7 @@ def build_app(home: Home, door: Door) -> ASGIApp:
             NoRunError: _refuse(200, "Nothing to show yet"),
             SettingsError: _refuse(503, "The database cannot be read"),
             DBAPIError: _refuse(503, "The database did not answer"),
-            HTTPException: _not_found,
+            HTTPException: _say_status,
         },
     )
     return Guard(app, door, render_sign_in)
@@ -160,6 +160,7 @@ def _refuse(status: int, title: str) -> Callable[[Request, Exception], Response]
     return answer
 
 
-def _not_found(_request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    return HTMLResponse(render_problem("There is no such page", "", "/"), status)
+def _say_status(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 (for mypy: only these come here)
+    words = "There is no such page" if error.status_code == 404 else error.detail
+    return HTMLResponse(render_problem(words, "", "/"), error.status_code, error.headers)

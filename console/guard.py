@@ -20,7 +20,6 @@ CONTENT_SECURITY_POLICY = (
     " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
     " frame-ancestors 'none'"
 )
-SIGN_IN = "/sign-in"
 STATIC = "/static/"
 PROXY_HEADER = "x-forwarded-user"
 _COOKIE = "pinsphere_console"
@@ -97,14 +96,14 @@ class Guard:
                 "The console is not known by this name. Its address, localhost, and the names given"
                 " by --allow-host are.",
             )
-        path = request.scope["path"]  # by which the app finds its way, too
-        if request.method == "POST" and path == SIGN_IN and self._door.token:
+        is_static = request.scope["path"].startswith(STATIC)  # by which the app finds its way, too
+        if request.method == "POST" and self._door.token and not is_static:
             return await self._signed_in(request)
         if request.method not in {"GET", "HEAD"}:
             answer = _text(405, "The console only reads: GET and HEAD.")
             answer.headers["allow"] = "GET, HEAD"
             return answer
-        if path.startswith(STATIC):
+        if is_static:
             return None
         if self._door.is_behind_proxy and not request.headers.get(PROXY_HEADER):
             return _text(401, "The proxy before the console names nobody in X-Forwarded-User.")
@@ -119,13 +118,12 @@ class Guard:
             return None
         if _is_same(request.query_params.get("token", ""), self._door.token):
             # No redirect: after a click in a mail, it would come without the strict cookie.
-            path = quote("/" + request.scope["path"].lstrip("/\\"))
-            rest = [pair for pair in parse_qsl(request.url.query) if pair[0] != "token"]
-            answer = HTMLResponse(self._sign_in("", f"{path}?{urlencode(rest)}"))
+            answer = HTMLResponse(self._sign_in("", _asked_for(request)))
             return self._with_cookie(request, answer)
         return HTMLResponse(self._sign_in("", ""), 401)
 
     async def _signed_in(self, request: Request) -> Response:
+        """The answer to the form, which stands in the place of any page that was asked for."""
         body = b""
         async for piece in request.stream():
             body += piece
@@ -134,7 +132,7 @@ class Guard:
         given = parse_qs(body.decode("latin-1")).get("token", [""])[0]
         if not _is_same(given, self._door.token):
             return HTMLResponse(self._sign_in("That is not the token.", ""), 401)
-        return self._with_cookie(request, RedirectResponse("/", 303))
+        return self._with_cookie(request, RedirectResponse(_asked_for(request), 303))
 
     def _with_cookie(self, request: Request, answer: Response) -> Response:
         is_secure = "https" in {request.url.scheme, request.headers.get("x-forwarded-proto")}
@@ -142,6 +140,13 @@ class Guard:
             _COOKIE, self._door.cookie, httponly=True, samesite="strict", secure=is_secure
         )
         return answer
+
+
+def _asked_for(request: Request) -> str:
+    """What was asked for, without the token: on this host, whatever the path looks like."""
+    path = quote("/" + request.scope["path"].lstrip("/\\"))
+    rest = [pair for pair in parse_qsl(request.url.query) if pair[0] != "token"]
+    return f"{path}?{urlencode(rest)}" if rest else path
 
 
 def _is_same(given: str, wanted: str) -> bool:

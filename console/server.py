@@ -3,6 +3,7 @@
 import errno
 import ipaddress
 import os
+import re
 import socket
 import sys
 
@@ -15,6 +16,7 @@ from schemas.settings import Home
 
 TOKEN_VARIABLE = "PINSPHERE_CONSOLE_TOKEN"
 SHORTEST_TOKEN = 16
+_TOKEN = re.compile(r"[!-~]*", re.ASCII)
 
 
 def serve(
@@ -24,7 +26,7 @@ def serve(
 
     Raises:
       UsageError: others could reach it, and nothing says who they are.
-      SettingsError: the token is too short, or the host is none.
+      SettingsError: the token is too short or cannot be sent, or the host is none.
       BusyError: another process listens at the address.
     """
     door = make_door(host, is_behind_proxy=is_behind_proxy, hosts=hosts)
@@ -52,13 +54,18 @@ def make_door(host: str, *, is_behind_proxy: bool, hosts: tuple[str, ...]) -> Do
 
     Raises:
       UsageError: others could reach it, and nothing says who they are.
-      SettingsError: the token is too short to keep anybody out.
+      SettingsError: the token is too short to keep anybody out, or no header could hold it.
     """
     token = os.environ.get(TOKEN_VARIABLE, "")
     if token and len(token) < SHORTEST_TOKEN:
         raise SettingsError(
             f"{TOKEN_VARIABLE} has less than {SHORTEST_TOKEN} characters: whoever guesses it reads"
             " everything; take a long random one"
+        )
+    if not _TOKEN.fullmatch(token):
+        raise SettingsError(
+            f"{TOKEN_VARIABLE} holds a blank or something beyond ASCII, which Authorization: Bearer"
+            " cannot bring; take letters and digits"
         )
     if not (_is_loopback(host) or token or is_behind_proxy):
         raise UsageError(
