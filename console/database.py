@@ -5,7 +5,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, event, inspect, make_url
@@ -18,6 +18,7 @@ from schemas.settings import Home
 from schemas.views import views_are_current
 
 STATEMENT_SECONDS = 30
+"""For the first rows of an answer, and for each part after: a large file takes longer in all."""
 _STEPS_BETWEEN_LOOKS = 100_000
 
 
@@ -79,7 +80,6 @@ class Database:
         # No pool: a database that was deleted and made anew is seen by the next page.
         engine = make_engine("sqlite://", self._shown, creator=self._connect, poolclass=NullPool)
         event.listen(engine, "begin", _begin)
-        event.listen(engine, "before_cursor_execute", _give_time)
         return engine
 
     def _connect(self) -> sqlite3.Connection:
@@ -90,6 +90,7 @@ class Database:
             isolation_level=None,  # the driver begins no transaction of its own for a SELECT
             check_same_thread=False,  # pages are built in threads, one after the other
             timeout=STATEMENT_SECONDS,
+            factory=_TimedConnection,
         )
         connection.execute("PRAGMA query_only = ON")
         return connection
@@ -106,6 +107,32 @@ class Database:
         return engine
 
 
+class _TimedCursor(sqlite3.Cursor):
+    """Ends what keeps its reader waiting, as PostgreSQL's statement_timeout does.
+
+    Counted is each part that is asked for, not what the reader does in between.
+    """
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
+        self._give_time()
+        return super().execute(sql, parameters)
+
+    def fetchmany(self, size: int | None = 1) -> list[Any]:
+        self._give_time()
+        return super().fetchmany(size)
+
+    def _give_time(self) -> None:
+        deadline = time.monotonic() + STATEMENT_SECONDS
+        self.connection.set_progress_handler(
+            lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS
+        )
+
+
+class _TimedConnection(sqlite3.Connection):
+    def cursor(self, factory: Any = _TimedCursor) -> Any:
+        return super().cursor(factory)
+
+
 def _sqlite_file(url: str) -> Path | None:
     """The file of a SQLite URL; None for another database's, or for none's."""
     try:
@@ -119,14 +146,6 @@ def _sqlite_file(url: str) -> Path | None:
 
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
-
-
-def _give_time(_connection: Connection, cursor: sqlite3.Cursor, *_statement: Any) -> None:
-    """Lets each statement run for so long: a report asks many in one snapshot."""
-    deadline = time.monotonic() + STATEMENT_SECONDS
-    cursor.connection.set_progress_handler(
-        lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS
-    )
 
 
 def _configure_server(connection: Any, _record: Any) -> None:

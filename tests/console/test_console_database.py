@@ -91,6 +91,21 @@ def test_each_statement_has_time_of_its_own(empty, monkeypatch):
             connection.execute(text(COUNTING.format("")))
 
 
+def test_each_part_of_an_answer_has_time_of_its_own(empty, monkeypatch):
+    """A large file is written while it is read; that is no reason to break it off."""
+    home, _ = empty
+    monkeypatch.setattr(console_database, "STATEMENT_SECONDS", 0.5)
+    endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+    with reading(home) as connection:
+        parts = connection.execute(text(endless)).partitions(20_000)
+        assert len(next(parts)) == 20_000
+        time.sleep(0.6)
+        assert next(parts)[-1][0] == 40_000
+        parts = connection.execute(text(f"{endless} WHERE i < 2")).partitions(20_000)
+        with pytest.raises(DBAPIError, match="interrupted"):
+            next(parts)
+
+
 def test_a_page_sees_one_run_while_another_is_published(owned):
     """Pins of one run beside revenue of the next would be a page that never was true."""
     home, engine = owned
