@@ -1,5 +1,7 @@
 """Products: which sell because they are pinned, directly or by leading to others."""
 
+from collections import defaultdict
+
 from console.blocks import Block, Chart, Empty, Page, Table
 from console.charts import dots_per_model, height_of
 from console.choices import Choices
@@ -22,7 +24,7 @@ SELECT item_id, SUM(views) AS views, SUM(clicks) AS clicks, SUM(pins) AS pins,
        SUM(pin_visits) AS pin_visits, SUM(orders) AS orders,
        SUM(credited_micros) AS credited_micros, SUM(direct_micros) AS direct_micros,
        SUM(credited_micros) - SUM(direct_micros) AS assisted_micros,
-       SUM(credited_micros) / NULLIF(SUM(pins), 0) AS credited_per_pin_micros
+       ROUND(SUM(credited_micros) * 1.0 / NULLIF(SUM(pins), 0)) AS credited_per_pin_micros
 FROM current_item_daily
 {_FOUND} AND model = :model
 GROUP BY item_id
@@ -47,7 +49,7 @@ ORDER BY SUM(credited_micros) DESC, item_id""",
         "How much does the credit of the leading products depend on the model?",
         f"""\
 WITH charted AS (
-  SELECT item_id
+  SELECT item_id, SUM(credited_micros) AS leading_micros
   FROM current_item_daily
   {_FOUND} AND model = :model
   GROUP BY item_id
@@ -58,8 +60,8 @@ SELECT d.item_id, d.model, SUM(d.credited_micros) AS credited_micros,
        SUM(d.direct_micros) AS direct_micros
 FROM current_item_daily d JOIN charted c ON c.item_id = d.item_id
 WHERE d.site_id = :site AND d.day BETWEEN :since AND :until
-GROUP BY d.item_id, d.model
-ORDER BY d.item_id, d.model""",
+GROUP BY c.leading_micros, d.item_id, d.model
+ORDER BY c.leading_micros DESC, d.item_id, d.model""",
         {
             "item_id": "link_item",
             "model": "text",
@@ -73,8 +75,9 @@ ORDER BY d.item_id, d.model""",
 
 def build(ask: Ask, choices: Choices) -> Page:
     """The products with most credit on lines with a dot a model, and all of them in a table."""
-    products = ask("products")
-    if not products:
+    title = f"Products with {choices.search!r} in their name" if choices.search else "All products"
+    products = Table.top(ask, "products", title, _LISTED, QUESTIONS[0].note)
+    if not products.rows:
         return Page(
             "Products",
             [
@@ -88,7 +91,7 @@ def build(ask: Ask, choices: Choices) -> Page:
             ],
         )
     blocks: list[Block] = []
-    if credit := _credit(ask("products_by_model"), [row["item_id"] for row in products]):
+    if credit := _credit(ask("products_by_model")):
         blocks.append(
             Chart(
                 "Where the models disagree",
@@ -99,17 +102,12 @@ def build(ask: Ask, choices: Choices) -> Page:
                 height=height_of(len(credit)),
             )
         )
-    note = QUESTIONS[0].note
-    if len(products) > _LISTED:
-        note = f"The first {_LISTED} of {len(products):,}; the files have all. {note}"
-    blocks.append(Table("All products", products[:_LISTED], "products", note))
-    return Page("Products", blocks)
+    return Page("Products", [*blocks, products])
 
 
-def _credit(rows: list[Row], items: list[str]) -> dict[str, dict[str, float]]:
-    """Credit in units of the currency, by product in the given order, then by model."""
-    charted = {row["item_id"] for row in rows}
-    credit: dict[str, dict[str, float]] = {item: {} for item in items if item in charted}
+def _credit(rows: list[Row]) -> dict[str, dict[str, float]]:
+    """Credit in units of the currency, by product in the order of the rows, then by model."""
+    credit: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for row in rows:
         credit[row["item_id"]][row["model"]] = row["credited_micros"] / MICROS
     return credit
