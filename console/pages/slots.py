@@ -1,6 +1,5 @@
 """Slots and recommenders: which earn their place on the page, and how much the model decides it."""
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,13 +11,12 @@ from schemas.models import MODELS
 from schemas.money import MICROS
 
 _DRAWN = 20
-_WORD = re.compile("KEY|MODELS|NAME|TABLE")
 _COUNTED = (
     "Views, pins and visits by their own day, revenue by the day of the order, after refunds."
     " Direct: the product pinned is the product bought; assisted: the pin led to another one."
 )
 _ACTIVITY = """\
-SELECT KEY AS NAME, SUM(views) AS views, SUM(pins) AS pins,
+SELECT {key} AS {name}, SUM(views) AS views, SUM(pins) AS pins,
        SUM(pins) * 1.0 / NULLIF(SUM(views), 0) AS pin_rate,
        SUM(pin_visits) AS pin_visits,
        SUM(pin_visits) * 1.0 / NULLIF(SUM(pins), 0) AS visits_per_pin,
@@ -26,23 +24,23 @@ SELECT KEY AS NAME, SUM(views) AS views, SUM(pins) AS pins,
        SUM(direct_micros) AS direct_micros,
        SUM(credited_micros) - SUM(direct_micros) AS assisted_micros,
        ROUND(1000.0 * SUM(credited_micros) / NULLIF(SUM(views), 0)) AS per_1000_views_micros
-FROM TABLE
+FROM {table}
 WHERE site_id = :site AND model = :model AND day BETWEEN :since AND :until
-GROUP BY KEY
-ORDER BY SUM(credited_micros) DESC, KEY"""
+GROUP BY {key}
+ORDER BY SUM(credited_micros) DESC, {key}"""
 _BY_MODEL = """\
-SELECT KEY AS NAME, model, SUM(credited_micros) AS credited_micros
-FROM TABLE
+SELECT {key} AS {name}, model, SUM(credited_micros) AS credited_micros
+FROM {table}
 WHERE site_id = :site AND day BETWEEN :since AND :until
-GROUP BY KEY, model
-ORDER BY KEY, model"""
+GROUP BY {key}, model
+ORDER BY {key}, model"""
 # As model_comparison has it; but that one weighs all pinners and products, to show a few slots.
 _CERTAINTY = """\
-SELECT key AS NAME,
+SELECT key AS {name},
        SUM(CASE WHEN model = :model THEN credited_micros ELSE 0 END) AS credited_micros,
-       CASE WHEN COUNT(*) < MODELS AND MIN(credited_micros) > 0 THEN 0
+       CASE WHEN COUNT(*) < {models} AND MIN(credited_micros) > 0 THEN 0
          ELSE MIN(credited_micros) END AS least_of_models_micros,
-       CASE WHEN COUNT(*) < MODELS AND MAX(credited_micros) < 0 THEN 0
+       CASE WHEN COUNT(*) < {models} AND MAX(credited_micros) < 0 THEN 0
          ELSE MAX(credited_micros) END AS most_of_models_micros,
        MAX(CASE WHEN model = :model THEN ci_low_micros END) AS interval_low_micros,
        MAX(CASE WHEN model = :model THEN ci_high_micros END) AS interval_high_micros,
@@ -51,7 +49,7 @@ SELECT key AS NAME,
        CASE WHEN MAX(CASE WHEN model = :model THEN ci_low_micros END) IS NULL
          THEN 'too little data' ELSE 'enough' END AS data
 FROM current_model_credits
-WHERE site_id = :site AND dimension = 'NAME'
+WHERE site_id = :site AND dimension = '{name}'
 GROUP BY key
 ORDER BY 2 DESC, key"""
 
@@ -118,13 +116,7 @@ class _Dimension(NamedTuple):
         )
 
     def _sql(self, text: str) -> str:
-        words = {
-            "KEY": self.key,
-            "MODELS": str(len(MODELS)),
-            "NAME": self.name,
-            "TABLE": self.table,
-        }
-        return _WORD.sub(lambda found: words[found[0]], text)
+        return text.format(key=self.key, models=len(MODELS), name=self.name, table=self.table)
 
     def blocks(self, ask: Ask, choices: Choices) -> list[Block]:
         """What there is to see of it."""
