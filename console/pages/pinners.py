@@ -82,8 +82,8 @@ ORDER BY CASE WHEN number IS NULL AND word IS NULL THEN 1 ELSE 0 END,
             "reproduction_high": "number",
             "community_id": "text",
         },
-        note="over the whole history; credited adds up over pinners, influenced overlaps: do not"
-        " add; no interval: too little data",
+        f"{WHOLE} Credited adds up over pinners, influenced overlaps: do not add. No interval: too"
+        " little data.",
     ),
     Question(
         "pinners_found",

@@ -13,7 +13,7 @@ from console.questions import Ask, Question, Row
 
 # What differs between two records refused for one reason: texts in quotes, and figures.
 _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\d[\d.:T-]*")
-_COUNTS = ("received", "duplicates", "late", "bots", "quarantined")
+_COUNTS = dict.fromkeys(("received", "duplicates", "late", "bots", "quarantined"), "count")
 _EVENTS_NOTE = (
     "Duplicates and bots are counted and never used. Late: received more than a day after it"
     " happened, and used; imported history always is. What was refused as it came is called"
@@ -40,11 +40,7 @@ GROUP BY event_name
 ORDER BY event_name""",
         {
             "event_name": "text",
-            "received": "count",
-            "duplicates": "count",
-            "late": "count",
-            "bots": "count",
-            "quarantined": "count",
+            **_COUNTS,
             "token_survival": "share",
         },
         _EVENTS_NOTE,
@@ -57,15 +53,7 @@ SELECT day, event_name, received, duplicates, late, bots, quarantined
 FROM current_data_quality_daily
 WHERE site_id = :site AND day BETWEEN :since AND :until
 ORDER BY day, event_name""",
-        {
-            "day": "day",
-            "event_name": "text",
-            "received": "count",
-            "duplicates": "count",
-            "late": "count",
-            "bots": "count",
-            "quarantined": "count",
-        },
+        {"day": "day", "event_name": "text", **_COUNTS},
         "By the day of the event, in the shop's time zone; what was refused by the day it came.",
     ),
     Question(
