@@ -1,16 +1,23 @@
 """Overview: what pins bring, at one look."""
 
 from collections import defaultdict
-from datetime import date, timedelta
 
-from console.blocks import Block, Chart, Empty, Figure, Figures, Page
+from console.blocks import WHOLE, Block, Chart, Empty, Figure, Figures, Page
 from console.charts import line_with_greys
 from console.choices import Choices
+from console.days import every_day, monday_of
 from console.questions import Ask, Question, Row
 from schemas.models import MODELS
 from schemas.money import MICROS
 
-_WHOLE = "over all days there are, whatever days are chosen"
+_SALES = {
+    "model": "text",
+    "orders": "count",
+    "credited_orders": "count",
+    "net_micros": "money",
+    "credited_micros": "money",
+    "unattributed_micros": "money",
+}
 
 QUESTIONS = (
     Question(
@@ -24,14 +31,7 @@ FROM current_sales_daily
 WHERE site_id = :site AND day BETWEEN :since AND :until
 GROUP BY model
 ORDER BY model""",
-        {
-            "model": "text",
-            "orders": "count",
-            "credited_orders": "count",
-            "net_micros": "money",
-            "credited_micros": "money",
-            "unattributed_micros": "money",
-        },
+        _SALES,
         "Orders and net sales repeat for each model. Credit is not cause.",
     ),
     Question(
@@ -42,15 +42,7 @@ SELECT day, model, orders, credited_orders, net_micros, credited_micros, unattri
 FROM current_sales_daily
 WHERE site_id = :site AND day BETWEEN :since AND :until
 ORDER BY day, model""",
-        {
-            "day": "day",
-            "model": "text",
-            "orders": "count",
-            "credited_orders": "count",
-            "net_micros": "money",
-            "credited_micros": "money",
-            "unattributed_micros": "money",
-        },
+        {"day": "day", **_SALES},
         "Orders and net sales repeat for each model.",
     ),
     Question(
@@ -60,6 +52,7 @@ ORDER BY day, model""",
 SELECT day, model, SUM(credited_micros) AS credited_micros, SUM(direct_micros) AS direct_micros
 FROM current_item_daily
 WHERE site_id = :site AND day BETWEEN :since AND :until
+  AND (credited_micros <> 0 OR direct_micros <> 0)
 GROUP BY day, model
 ORDER BY day, model""",
         {"day": "day", "model": "text", "credited_micros": "money", "direct_micros": "money"},
@@ -81,7 +74,7 @@ ORDER BY model""",
             "n_customers": "count",
             "n_effective": "number",
         },
-        f"95 % interval over customers, {_WHOLE}. None: too little data.",
+        f"{WHOLE} 95 % interval over customers. None: too little data.",
     ),
     Question(
         "overview_pins",
@@ -122,7 +115,7 @@ ORDER BY top_percent""",
             "share_low": "share",
             "share_high": "share",
         },
-        f"Under the default model, time_decay, {_WHOLE}. No interval: too little data.",
+        f"{WHOLE} Under the default model, time_decay. No interval: too little data.",
     ),
 )
 
@@ -135,7 +128,7 @@ def build(ask: Ask, choices: Choices) -> Page:
     pins = ask("overview_pins")[0]
     revenue = [
         _credited(sales, interval if choices.is_whole else {}, choices),
-        _direct(direct, choices),
+        _direct(direct, sales, choices),
         *_shares(sales.get(choices.model), pins),
     ]
     blocks: list[Block] = [
@@ -177,16 +170,16 @@ def _credited(sales: dict[str, Row], interval: Row, choices: Choices) -> Figure:
     )
 
 
-def _direct(direct: list[Row], choices: Choices) -> Figure:
+def _direct(direct: list[Row], sales: dict[str, Row], choices: Choices) -> Figure:
     sums = {
         model: sum(row["direct_micros"] for row in direct if row["model"] == model)
         for model in MODELS
     }
     return Figure(
         "Of it, direct",
-        sums[choices.model] if direct else None,
+        sums[choices.model] if sales else None,
         "money",
-        band=(min(sums.values()), max(sums.values())) if direct else None,
+        band=(min(sums.values()), max(sums.values())) if sales else None,
         note="the product pinned was the one bought",
         question="overview_direct",
     )
@@ -251,22 +244,23 @@ def _fan_club(rows: list[Row]) -> list[Figure]:
 
 def _charts(days: list[Row], direct: list[Row], choices: Choices) -> list[Chart]:
     """Two lines of weeks: what all models agree on, and what they do not."""
-    charts = []
-    if days:
-        charts.append(
-            Chart(
-                "Credited revenue by week",
-                line_with_greys(*_weeks(days, "credited_micros"), choices.model),
-                "overview_days",
-                "By the day of the order, weeks begin on Monday. The models lie on one line: each"
-                " shares out the whole order, and they differ in who gets it.",
-            )
+    if not days:
+        return []
+    weeks = every_day(monday_of(days[0]["day"]), days[-1]["day"])[::7]
+    charts = [
+        Chart(
+            "Credited revenue by week",
+            line_with_greys(weeks, _by_week(days, "credited_micros", weeks), choices.model),
+            "overview_days",
+            "By the day of the order, weeks begin on Monday. The models lie on one line: each"
+            " shares out the whole order, and they differ in who gets it.",
         )
+    ]
     if direct:
         charts.append(
             Chart(
                 "Of it, direct, by week",
-                line_with_greys(*_weeks(direct, "direct_micros"), choices.model),
+                line_with_greys(weeks, _by_week(direct, "direct_micros", weeks), choices.model),
                 "overview_direct",
                 f"The product pinned was the one bought. {choices.model} in colour, the other"
                 " models in grey: where they part, the answer depends on the model.",
@@ -275,20 +269,9 @@ def _charts(days: list[Row], direct: list[Row], choices: Choices) -> list[Chart]
     return charts
 
 
-def _weeks(days: list[Row], column: str) -> tuple[list[str], dict[str, list[float | None]]]:
-    """Sums by week and model, in units of the currency; weeks without any are 0."""
+def _by_week(rows: list[Row], column: str, weeks: list[str]) -> dict[str, list[float | None]]:
+    """Sums of each model, in units of the currency; weeks without any are 0."""
     sums: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for row in days:
-        sums[row["model"], _monday(row["day"])] += row[column]
-    weeks = _mondays(min(week for _, week in sums), max(week for _, week in sums))
-    return weeks, {model: [sums[model, week] / MICROS for week in weeks] for model in MODELS}
-
-
-def _monday(day: str) -> str:
-    found = date.fromisoformat(day)
-    return (found - timedelta(days=found.weekday())).isoformat()
-
-
-def _mondays(first: str, last: str) -> list[str]:
-    begin, end = date.fromisoformat(first), date.fromisoformat(last)
-    return [(begin + timedelta(weeks=n)).isoformat() for n in range((end - begin).days // 7 + 1)]
+    for row in rows:
+        sums[row["model"], monday_of(row["day"])] += row[column]
+    return {model: [sums[model, week] / MICROS for week in weeks] for model in MODELS}
