@@ -58,8 +58,8 @@ def build_app(home: Home, door: Door) -> ASGIApp:
         routes=routes,
         lifespan=lifespan,
         exception_handlers={
-            UnknownError: _refuse(404, "That is not in this run"),
-            ChoiceError: _refuse(400, "That address cannot be answered"),
+            UnknownError: _refuse(404, "That is not in this run", "/"),
+            ChoiceError: _refuse(400, "That address cannot be answered", "/"),
             NoRunError: _refuse(200, "Nothing to show yet"),
             SettingsError: _refuse(503, "The database cannot be read"),
             DBAPIError: _refuse(503, "The database did not answer"),
@@ -149,13 +149,13 @@ def _sent(file: tempfile.SpooledTemporaryFile[bytes], name: str, kind: str) -> R
     return StreamingResponse(pieces(), media_type=kind, headers=headers)
 
 
-def _refuse(status: int, title: str) -> Callable[[Request, Exception], Response]:
+def _refuse(status: int, title: str, way_out: str = "") -> Callable[[Request, Exception], Response]:
     def answer(_request: Request, error: Exception) -> Response:
         text = str(error)
         if isinstance(error, DBAPIError):
             text = str(error.orig)  # without the statement and its values
             _LOG.error("database: %s", text.strip())
-        return HTMLResponse(render_problem(title, text), status)
+        return HTMLResponse(render_problem(title, text, way_out), status)
 
     return answer
 

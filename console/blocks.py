@@ -76,12 +76,20 @@ class Table:
     template: ClassVar[str] = "table"
 
     @classmethod
-    def top(cls, ask: Ask, question: str, title: str, most: int, note: str = "") -> "Table":
+    def top(
+        cls,
+        ask: Ask,
+        question: str,
+        title: str,
+        most: int,
+        note: str = "",
+        columns: Sequence[str] = (),
+    ) -> "Table":
         """The first rows of an answer that may be long; all are behind the table's link."""
         rows = ask.first(question, most + 1)
         if len(rows) > most:
             note = f"The first {most}; all are behind the link. {note}"
-        return cls(title, rows[:most], question, note)
+        return cls(title, rows[:most], question, note, columns)
 
 
 @dataclass(frozen=True)

@@ -239,6 +239,7 @@ def heat_map(
             "textStyle": {"color": INK},
             # Over the page's own ground, so that it is pale by day and dark by night.
             "inRange": {"color": [PALETTE[0]], "colorAlpha": [0.06, 0.6]},
+            "outOfRange": {"color": "rgba(0,0,0,0)"},  # lies below the scale, pale even by night
         },
         "series": [
             {

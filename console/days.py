@@ -13,3 +13,8 @@ def monday_of(day: str) -> str:
     """The Monday that begins the day's week."""
     found = date.fromisoformat(day)
     return (found - timedelta(days=found.weekday())).isoformat()
+
+
+def month_name(month: str) -> str:
+    """`2026-11` as November 2026."""
+    return f"{date.fromisoformat(month + '-01'):%B %Y}"

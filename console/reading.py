@@ -53,5 +53,7 @@ def build_page(entry: Entry, choices: Choices, ask: Ask) -> Page:
         )
         return Page(entry.label, [nothing])
     if entry.key and not getattr(choices, entry.key):
-        raise ChoiceError(f"{entry.key} is missing: this page is about one {entry.key}")
+        raise ChoiceError(
+            f"{entry.key} is missing: this page is about one {entry.key}, choose it in Pinners"
+        )
     return entry.build(ask, choices)

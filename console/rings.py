@@ -194,8 +194,8 @@ def draw(rings: Rings, pinner_id: str, currency: str) -> str:
     marks = "".join(f'<g class="{kind}">{"".join(each)}</g>' for kind, each in groups.items())
     size = rings.extent
     parts = (
-        *_outlines(rings),
         f'<path class="fans" d="{"".join(_fans(rings))}"/>',
+        *_outlines(rings),
         f'<g class="marks">{marks}</g>',
         svg.mark(0, 0, LARGEST - 1, pinner_id, "pinner"),
     )

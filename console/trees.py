@@ -170,12 +170,15 @@ def _link(start: tuple[float, float], end: tuple[float, float]) -> str:
 
 
 def _name(node: Node, at: tuple[float, float], letters: int) -> str:
-    """Who pinned it, cut to the room there is; nothing where there is none."""
+    """Who pinned it, cut to the room there is; nothing where there is none.
+
+    The end stays, since ids differ there.
+    """
     if node.pin is None:
         text, kind = f"+ {node.more:,} more", ' class="more"'
     else:
         text, kind = node.pin.person_id or "unknown", ""
-        text = text if len(text) <= letters else f"{text[: letters - 1]}…"
+        text = text if len(text) <= letters else f"…{text[1 - letters :]}"
     if node.pin is not None and letters < 4:
         return ""
     x, y = at[0] + _LARGEST + 3, at[1] - 5 if node.pin and letters < 20 else at[1] + 4

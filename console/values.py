@@ -11,6 +11,7 @@ from markupsafe import Markup
 from schemas.money import MICROS, format_money
 
 _NUMBERS = {"count": "{:,.0f}", "number": "{:,.2f}", "share": "{:.1%}"}
+_LABELS = {"item_id": "Product", "re_pins": "Re-pins", "reach_total": "Reach"}
 NONE = Markup('<span class="none" aria-label="no value">&ndash;</span>')
 
 
@@ -61,7 +62,10 @@ def shown(value: Any, kind: str, currency: str = "") -> Markup:
 
 
 def label_of(column: str) -> str:
-    """What stands above a column: `credited_micros` is Credited."""
+    """What stands above a column: `credited_micros` is Credited, `is_self` is Self."""
+    if column in _LABELS:
+        return _LABELS[column]
+    column = column.removeprefix("is_")
     for ending in ("_micros", "_at", "_id"):
         column = column.removesuffix(ending)
     return column.replace("_", " ").capitalize()

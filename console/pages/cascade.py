@@ -35,7 +35,7 @@ _TRACED = {
     "line_id": "text",
     "item_id": "link_item",
     "credit_micros": "money",
-    "in_micros": "count",
+    "micros": "count",
     "pin_id": "link_pin",
     "pinner_id": "link_pinner",
     "distance": "count",
@@ -50,7 +50,7 @@ _TRACED = {
 
 def _trace(condition: str) -> str:
     return f"""\
-{_CREDITS}SELECT c.order_id, c.line_id, l.item_id, c.credit_micros, c.credit_micros AS in_micros,
+{_CREDITS}SELECT c.order_id, c.line_id, l.item_id, c.credit_micros, c.credit_micros AS micros,
        c.pin_id, c.pinner_id, c.distance, c.touched_at, c.touch_id, c.is_self, c.is_same_item,
        c.refunded_micros, c.model
 FROM credits c
@@ -226,11 +226,12 @@ def _traced(ask: Ask, choices: Choices) -> list[Block]:
     question, whose = (
         ("pin_credits", "this pin's") if credited["pin_credits"] else ("cascade_credits", "its")
     )
-    note = "These rows add up to the figure above."
+    note = "All of them add up to the figure above, to the micro (a millionth)."
+    columns = [name for name in _TRACED if name not in {"touch_id", "model"}]
     return [
         Figures(_credit(credited, choices.model), "Credit"),
         Table.top(ask, "cascade_orders", "Orders it led to", SHOWN),
-        Table.top(ask, question, f"Each micro of {whose} credit", SHOWN, note),
+        Table.top(ask, question, f"Each micro of {whose} credit", SHOWN, note, columns),
     ]
 
 

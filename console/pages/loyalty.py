@@ -225,7 +225,8 @@ def fan_club_blocks(ask: Ask, choices: Choices) -> list[Block]:
             "number",
             low=row["gini_low"],
             high=row["gini_high"],
-            note=f"{row['pinners_above_zero']:,} of {row['pinners']:,} pinners have any"
+            note="0: all have equally much, 1: one has all;"
+            f" {row['pinners_above_zero']:,} of {row['pinners']:,} pinners have any"
             + ("" if row["gini_low"] is not None else "; no interval: too little data"),
             question="fan_club_gini",
         )

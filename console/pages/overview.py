@@ -252,14 +252,15 @@ def _charts(days: list[Row], direct: list[Row], choices: Choices) -> list[Chart]
             "Credited revenue by week",
             line_with_greys(weeks, _by_week(days, "credited_micros", weeks), choices.model),
             "overview_days",
-            "By the day of the order, weeks begin on Monday. The models lie on one line: each"
-            " shares out the whole order, and they differ in who gets it.",
+            "By the day of the order, weeks begin on Monday; the first and the last may be"
+            " cut off by the days chosen. The models lie on one line: each shares out the whole"
+            " order, and they differ in who gets it.",
         )
     ]
     if direct:
         charts.append(
             Chart(
-                "Of it, direct, by week",
+                "Direct part of it by week",
                 line_with_greys(weeks, _by_week(direct, "direct_micros", weeks), choices.model),
                 "overview_direct",
                 f"The product pinned was the one bought. {choices.model} in colour, the other"

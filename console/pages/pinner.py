@@ -2,9 +2,15 @@
 
 from console.blocks import WHOLE, Figure, Figures, Page, Table
 from console.choices import Choices, UnknownError
+from console.days import month_name
 from console.pages import sphere
 from console.pages.sphere import SHOWN
 from console.questions import Ask, Question, Row
+
+_PINS_NOTE = "Hop 0 began its cascade. Confirmed: somebody followed it, or Pinterest did."
+_STAGES_NOTE = (
+    "Left: the month at whose end she no longer is, or will no longer be if nothing else happens."
+)
 
 QUESTIONS = (
     *sphere.QUESTIONS,
@@ -74,7 +80,7 @@ ORDER BY p.visitors DESC, COALESCE(r.re_pins, 0) DESC, p.pinned_at, p.pin_id""",
             "re_pins": "count",
             "is_confirmed": "yes_no",
         },
-        f"{WHOLE} Hop 0 began its cascade. Confirmed: somebody followed it, or Pinterest did.",
+        f"{WHOLE} {_PINS_NOTE}",
     ),
     Question(
         "pinner_stages",
@@ -96,8 +102,7 @@ ORDER BY s.month""",
             "reciprocity": "count",
             "purchases": "count",
         },
-        "Left: the month at whose end she no longer is, or will no longer be if nothing else"
-        " happens.",
+        _STAGES_NOTE,
     ),
 )
 
@@ -122,8 +127,8 @@ def build(ask: Ask, choices: Choices) -> Page:
         [
             Figures(_figures(pinner, choices.model)),
             *sphere.sphere(ask, choices, pinner["reach_total"]),
-            Table.top(ask, "pinner_pins", "Her pins", SHOWN),
-            Table("Her stages", ask("pinner_stages"), "pinner_stages"),
+            Table.top(ask, "pinner_pins", "Her pins", SHOWN, _PINS_NOTE),
+            Table("Her stages", ask("pinner_stages"), "pinner_stages", _STAGES_NOTE),
         ],
         WHOLE,
     )
@@ -135,6 +140,7 @@ def _figures(pinner: Row, model: str) -> list[Figure]:
 
     few = "" if pinner["ci_low_micros"] is not None else "; no interval: too little data"
     mature = pinner["reproduction_number"] is not None
+    since = pinner["since_month"]
     hops = (pinner[f"reach_hop_{hop}"] for hop in ("1", "2", "3_plus"))
     return [
         figure("Reach", "reach_total", note="hop 1: {:,}, hop 2: {:,}, beyond: {:,}".format(*hops)),
@@ -162,6 +168,6 @@ def _figures(pinner: Row, model: str) -> list[Figure]:
         ),
         figure("Influence rank", "influence_rank", note="1 is the highest"),
         figure("Community", "community_id", "text", "named after its highest-ranking pinner"),
-        figure("Stage", "stage", "text", f"since {pinner['since_month'] or 'never'}"),
+        figure("Stage", "stage", "text", f"since {month_name(since)}" if since else "none yet"),
         figure("Median time to reach", "median_hours_to_reach", "number", "hours"),
     ]

@@ -75,7 +75,10 @@ ORDER BY c.leading_micros DESC, d.item_id, d.model""",
 
 def build(ask: Ask, choices: Choices) -> Page:
     """The products with most credit on lines with a dot a model, and all of them in a table."""
-    title = f"Products with {choices.search!r} in their name" if choices.search else "All products"
+    title, note = "All products", ""
+    if choices.search:
+        title = f"Products with {choices.search!r} in their name"
+        note = "What was looked for, alone. Products, above, has all."
     products = Table.top(ask, "products", title, _LISTED, QUESTIONS[0].note)
     if not products.rows:
         return Page(
@@ -85,8 +88,10 @@ def build(ask: Ask, choices: Choices) -> Page:
                     f"No product has {choices.search!r} in its name."
                     if choices.search
                     else "No product was shown or pinned in these days.",
-                    "Choose other days. If there never was any: are lists marked, and does every"
-                    " pin name its product? pinsphere doctor looks.",
+                    "Look for a part of the name, or choose other days. Products, above, has all."
+                    if choices.search
+                    else "Choose other days. If there never was any: are lists marked, and does"
+                    " every pin name its product? pinsphere doctor looks.",
                 )
             ],
         )
@@ -97,12 +102,12 @@ def build(ask: Ask, choices: Choices) -> Page:
                 "Where the models disagree",
                 dots_per_model(credit, choices.model, "money", "Credit of products by model"),
                 "products_by_model",
-                f"The {len(credit)} products with most credit, a dot for each model,"
-                f" {choices.model} in colour. A long line: the answer depends on the model.",
+                f"A line for each product, at most {_CHARTED} with most credit; a dot for each"
+                f" model, {choices.model} in colour. A long line: the answer depends on the model.",
                 height=height_of(len(credit)),
             )
         )
-    return Page("Products", [*blocks, products])
+    return Page("Products", [*blocks, products], note)
 
 
 def _credit(rows: list[Row]) -> dict[str, dict[str, float]]:

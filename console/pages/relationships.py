@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from console.blocks import Block, Chart, Empty, Figure, Figures, Page, Table
 from console.charts import sankey, stacked_bars
 from console.choices import Choices
-from console.days import every_day
+from console.days import every_day, month_name
 from console.pages import loyalty
 from console.questions import Ask, Question, Row
 from schemas.ladder import NEW, RUNGS
@@ -196,7 +196,7 @@ def _stage_values(rows: Sequence[Row]) -> list[Block]:
     state = "" if told["is_final"] else ", which are not over: what is still to come is missing"
     return [
         Table(
-            f"What a stage is worth, {told['month']}",
+            f"What a stage is worth, {month_name(told['month'])}",
             [row for row in rows if row["month"] == told["month"]],
             "stage_worth",
             f"{_NEXT_90}{state}. Overlapping: do not add up.",

@@ -23,7 +23,8 @@ SELECT {key} AS {name}, SUM(views) AS views, SUM(pins) AS pins,
        SUM(orders) AS orders, SUM(credited_micros) AS credited_micros,
        SUM(direct_micros) AS direct_micros,
        SUM(credited_micros) - SUM(direct_micros) AS assisted_micros,
-       ROUND(1000.0 * SUM(credited_micros) / NULLIF(SUM(views), 0)) AS per_1000_views_micros
+       ROUND(1000.0 * SUM(credited_micros) / NULLIF(SUM(views), 0))
+         AS credited_per_1000_views_micros
 FROM {table}
 WHERE site_id = :site AND model = :model AND day BETWEEN :since AND :until
 GROUP BY {key}
@@ -85,7 +86,7 @@ class _Dimension(NamedTuple):
                     "credited_micros": "money",
                     "direct_micros": "money",
                     "assisted_micros": "money",
-                    "per_1000_views_micros": "money",
+                    "credited_per_1000_views_micros": "money",
                 },
                 _COUNTED,
             ),

@@ -20,7 +20,7 @@ from tests.console.known_answers import (
 )
 from tests.oracle_sums import daily_of_credit
 
-CREDITED, DIRECT = "Credited revenue by week", "Of it, direct, by week"
+CREDITED, DIRECT = "Credited revenue by week", "Direct part of it by week"
 
 
 def days_of_orders() -> list[str]:

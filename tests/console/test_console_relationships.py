@@ -68,7 +68,7 @@ def test_a_span_within_the_month_at_work_shows_its_moves(reading: Read) -> None:
 
 def test_a_stage_is_worth_what_its_pinners_brought(reading: Read) -> None:
     """The value of a stage is the mean over all who are in it, those without revenue too."""
-    rows = rows_of(page_of(build, reading(site="acme")), "What a stage is worth, 2024-01")
+    rows = rows_of(page_of(build, reading(site="acme")), "What a stage is worth, January 2024")
 
     known = {
         row["to_stage"]: (
@@ -226,7 +226,7 @@ def test_the_newest_final_month_goes_before_a_newer_one() -> None:
 
     blocks = page_if(build, {"stage_moves_counted": [move], "stage_worth": worth})
 
-    assert "What a stage is worth, 2024-02" in blocks
+    assert "What a stage is worth, February 2024" in blocks
 
 
 def test_days_without_anybody_say_what_to_do(reading: Read) -> None:

@@ -113,9 +113,9 @@ def test_every_micro_of_a_cascade_is_traced(console: TestClient, model: str) -> 
         traced, orders = (rows(console, q, **choices) for q in ("pin_credits", "cascade_orders"))
 
         assert f"{model}: {amount:,} micros in {len(traced):,} rows" in page
-        assert sum(int(row["in_micros"]) for row in traced) == amount
+        assert sum(int(row["micros"]) for row in traced) == amount
         assert sum(micros(row, "pin_credit") for row in orders) == amount
-        of_all = sum(int(row["in_micros"]) for row in rows(console, "cascade_credits", **choices))
+        of_all = sum(int(row["micros"]) for row in rows(console, "cascade_credits", **choices))
         assert sum(micros(row, "cascade_credit") for row in orders) == of_all
         assert of_all == by_root[root_of[pin_id]]
 
