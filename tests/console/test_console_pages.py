@@ -10,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from console.contents import PAGES, QUESTIONS
+from console.values import label_of
 from schemas.models import MODELS
 from schemas.views import view_definitions
 from tests.known_home import known_world
@@ -116,6 +117,36 @@ def test_sql_in_an_address_stays_a_value(console: TestClient, search: str) -> No
     assert page.status_code == 200
     assert "No product has" in page.text
     assert search.replace("'", "''") in sql
+
+
+@pytest.mark.parametrize(
+    ("column", "label"),
+    [
+        ("credited_micros", "Credited"),
+        ("is_self", "Self"),
+        ("item_id", "Product"),
+        ("credited_per_1000_views_micros", "Credited per 1000 views"),
+    ],
+)
+def test_columns_are_named_for_people(column: str, label: str) -> None:
+    """The names of the views are for who writes SQL."""
+    assert label_of(column) == label
+
+
+def test_no_two_columns_of_a_table_share_a_name() -> None:
+    """An amount in micros stood under In, and a reader asked in what."""
+    for question in QUESTIONS.values():
+        labels = [label_of(column) for column in question.columns]
+        assert len(set(labels)) == len(labels), question.name
+
+
+@pytest.mark.parametrize("path", ["/?since=tomorrow", "/pinner", "/pinner?pinner=nobody", "/none"])
+def test_what_is_refused_has_a_way_out(console: TestClient, path: str) -> None:
+    """An old link in a mail must not end in a corner."""
+    answer = console.get(path)
+
+    assert answer.status_code in {400, 404}
+    assert '<a href="/">' in answer.text
 
 
 def micros(console: TestClient, question: str, column: str, **chosen: str) -> int:

@@ -4,7 +4,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 
-from console.blocks import Table
+from console.blocks import Empty, Table
 from console.pages import products
 from console.pages.products import build
 from tests.console.known_answers import Read, answers, option_of, page_of, rows_of
@@ -48,6 +48,14 @@ def test_a_search_does_not_call_its_findings_all_products(reading: Read) -> None
     rows = rows_of(blocks, "Products with 'PINNED' in their name")
     assert [row["item_id"] for row in rows] == [SCRIPT_ITEM]
     assert "All products" not in blocks
+
+
+def test_a_search_without_a_hit_says_how_to_go_on(reading: Read) -> None:
+    """Other days do not help who mistyped a name."""
+    (empty,) = page_of(build, reading(site="acme", search="no such")).values()
+
+    assert isinstance(empty, Empty)
+    assert empty.what_to_do.startswith("Look for a part of the name")
 
 
 def test_a_long_list_is_cut_and_says_so(reading: Read, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,3 +116,15 @@ def test_names_stay_text() -> None:
 
     title = ElementTree.fromstring(svg).findtext(f".//{SVG}circle[@class='asked']/{SVG}title")
     assert title == f"pin {name} of {name} by {name}, 3 visits, 12.50 GBP"
+
+
+def test_a_name_is_cut_where_ids_are_alike() -> None:
+    """A tree of ten times "customer-…" names nobody."""
+    ids = [f"{'customer-' * 20}{n}" for n in range(3)]
+    pins = [Pin(one, ids[n - 1] if n else None, one, None, n, 0, None) for n, one in enumerate(ids)]
+
+    svg = draw(lay_out(pins), "GBP", asked=ids[0])
+
+    names = [each.text or "" for each in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+    assert {name[0] for name in names} == {"\N{HORIZONTAL ELLIPSIS}"}
+    assert [name[-2:] for name in names] == ["-0", "-1", "-2"]
