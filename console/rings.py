@@ -192,10 +192,12 @@ def draw(rings: Rings, pinner_id: str, currency: str) -> str:
         ]
         groups[" ".join(kinds) or "seen"].append(_circle(mark, currency))
     marks = "".join(f'<g class="{kind}">{"".join(each)}</g>' for kind, each in groups.items())
+    circles, numbers = _outlines(rings)
     size = rings.extent
     parts = (
+        *circles,
         f'<path class="fans" d="{"".join(_fans(rings))}"/>',
-        *_outlines(rings),
+        *numbers,
         f'<g class="marks">{marks}</g>',
         svg.mark(0, 0, LARGEST - 1, pinner_id, "pinner"),
     )
@@ -243,14 +245,15 @@ def _point(angle: float, distance: float) -> str:
     return f"{svg.number(x)} {svg.number(y)}"
 
 
-def _outlines(rings: Rings) -> Iterator[str]:
-    """A circle around each hop, with its number at the top; of very many hops some."""
+def _outlines(rings: Rings) -> tuple[list[str], list[str]]:
+    """A circle around each hop, and its number for the top of it; of very many hops some."""
     every = math.ceil(len(rings.rings) / _OUTLINES) or 1
     letters = svg.number(rings.extent / 24)
-    for ring in rings.rings[every - 1 :: every]:
-        radius = ring.outer + 1.2
-        yield f'<circle class="ring" r="{svg.number(radius)}"/>'
-        yield (
-            f'<text class="hop" y="{svg.number(-radius)}" font-size="{letters}"'
-            f' text-anchor="middle">{ring.hop}</text>'
-        )
+    radii = {ring.hop: ring.outer + 1.2 for ring in rings.rings[every - 1 :: every]}
+    circles = [f'<circle class="ring" r="{svg.number(radius)}"/>' for radius in radii.values()]
+    numbers = [
+        f'<text class="hop" y="{svg.number(-radius)}" font-size="{letters}"'
+        f' text-anchor="middle">{hop}</text>'
+        for hop, radius in radii.items()
+    ]
+    return circles, numbers
