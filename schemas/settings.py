@@ -110,7 +110,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=
     ledger: Literal["auto", "sql", "lake"] = "auto"
     spool_keep_days: Annotated[float, Meta(ge=0, le=3650)] = 7.0
     metrics_file: str | None = None
-    retention: dict[str, Annotated[float, Meta(gt=0)]] = {}
+    retention: dict[str, Annotated[float, Meta(gt=0, le=36_500)]] = {}
     alerts: AlertRules = AlertRules()
 
     def site(self, site_id: str) -> Site:

@@ -73,6 +73,7 @@ max_event_age_days = 0.5
         (SITE + "shopify_secret = 'hush'", "name here, as `shopify_secret_env`"),
         (SITE + "woocommerce_secret = 'hush'", "name here, as `woocommerce_secret_env`"),
         (SITE + "secret = 'hush'", "name here, as `secret_env`"),
+        ("[retention]\npin = inf", "<= 36500.0"),
         ("[sites.shop]\nkey = 'a-public-key'\ncurrency = 'gbp'", "sites.shop: currency 'gbp'"),
         (SITE.replace("shop", "Shop"), "site id 'Shop' is not 1-63 characters of a-z 0-9 - _"),
         (SITE.replace("shop", "-shop"), "site id '-shop'"),
