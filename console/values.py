@@ -11,7 +11,13 @@ from markupsafe import Markup
 from schemas.money import MICROS, format_money
 
 _NUMBERS = {"count": "{:,.0f}", "number": "{:,.2f}", "share": "{:.1%}"}
-_LABELS = {"item_id": "Product", "re_pins": "Re-pins", "reach_total": "Reach"}
+_LABELS = {
+    "item_id": "Product",
+    "re_pins": "Re-pins",
+    "reach_total": "Reach",
+    "credited_next_90_micros": "Credited in the next 90 days",
+    "own_next_90_micros": "Own orders in the next 90 days",
+}
 NONE = Markup('<span class="none" aria-label="no value">&ndash;</span>')
 
 

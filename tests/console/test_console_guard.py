@@ -68,6 +68,15 @@ def test_nothing_but_reading_is_let_through(visit, method, path):
     assert answer.headers["allow"] == "GET, HEAD"
 
 
+def test_a_form_is_read_for_its_token_and_nothing_else(visit):
+    """The form stands in the place of every page; what is posted never reaches the page."""
+    client = visit(Door(TOKEN))
+
+    assert client.post("/rows/products.csv", data={"search": "x"}).status_code == 401
+    assert client.post("/static/console.css", data={"token": TOKEN}).status_code == 405
+    assert client.put("/", data={"token": TOKEN}).status_code == 405
+
+
 @pytest.mark.parametrize("path", ["/", "/static/console.css", "/no-such-page", "/rows/none.csv"])
 @pytest.mark.parametrize("door", [Door(), Door(TOKEN), Door(is_behind_proxy=True)])
 def test_every_answer_tells_browsers_what_they_may_do(visit, path, door):
