@@ -64,17 +64,7 @@ def places(needles: Any, haystack: Any) -> Ints:
 
 def key_places(needles: Ints, haystack: Ints) -> Ints:
     """[needles] index of each key's first occurrence in the haystack, -1 where missing."""
-    if len(haystack) == 0:
-        return np.full(len(needles), -1, dtype=np.int64)
-    order = np.argsort(haystack, kind="stable")
-    ranked = haystack[order]
-    # Sorted needles walk the haystack once, in step with the cache.
-    by_key = np.argsort(needles)
-    wanted = needles[by_key]
-    place = np.minimum(np.searchsorted(ranked, wanted), len(ranked) - 1)
-    found = np.empty(len(needles), dtype=np.int64)
-    found[by_key] = np.where(ranked[place] == wanted, order[place], -1)
-    return found
+    return places(pa.array(needles, pa.int64()), pa.array(haystack, pa.int64()))
 
 
 def group_starts(sorted_codes: Ints) -> Ints:

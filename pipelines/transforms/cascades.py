@@ -1,44 +1,69 @@
 """Pins and landings put together."""
 
+from collections.abc import Mapping
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.columns import (
     Bools,
+    Ints,
     Tables,
+    bools,
     codes,
     group_starts,
     ints,
     sort_by,
     take,
 )
+from pipelines.kernels.hashing import hash_rows
 from pipelines.kernels.multisets import is_repeated
+from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.touches import list_touches, pin_of
 from pipelines.transforms.wanted import EVERYTHING, Wanted
-from schemas.batches import LANDINGS_BY_ROOT
+from schemas.settings import Site
 
 
-def attach_landings(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
+def attach_landings(
+    tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVERYTHING
+) -> Tables:
     """Keeps of each pin id the pin that came first, and gives landings their pin's root.
 
     Takes pins and landings of whole pin ids; gives the visits table, both by root, and touches.
     """
     pins = _first_pins(tables["pins_by_person"])
-    root = pc.coalesce(pins["root_pin_id"], pins["parent_pin_id"], pins["pin_id"])
-    place = pins.schema.get_field_index("root_pin_id")
-    pins = pins.set_column(place, "root_pin_id", root)
-
     landings = tables["landings_by_person"]
     row = pin_of(landings, pins)
-    found = landings.append_column("root_pin_id", take(pins["root_pin_id"], row))
-    found = found.filter(pa.array(row >= 0))
+    found, row_found = landings.filter(pa.array(row >= 0)), row[row >= 0]
+    pins = _by_root(pins)
+
+    def landings_by_root() -> pa.Table:
+        root = pins.select(["root_pin_id", KEY]).take(pa.array(row_found))
+        return (
+            found.drop_columns([KEY])
+            .append_column("root_pin_id", root["root_pin_id"])
+            .append_column(KEY, root[KEY])
+        )
+
     return wanted.made(
         visits=lambda: _visits(landings, row >= 0),
         pins_by_root=lambda: pins,
-        landings_by_root=lambda: found.select(LANDINGS_BY_ROOT.names),
-        touches=lambda: list_touches(pins, found),
+        landings_by_root=landings_by_root,
+        pins_to_chain=lambda: pins,
+        touches=lambda: list_touches(pins, found, row_found),
+        daily_parts=lambda: _daily(pins, found, row_found, sites, wanted),
     )
+
+
+def _by_root(pins: pa.Table) -> pa.Table:
+    """The pins with the root that they claim, and the key of it."""
+    root = pc.coalesce(pins["root_pin_id"], pins["parent_pin_id"], pins["pin_id"])
+    key = pa.array(hash_rows(pins["site_id"], root).view(np.int64))
+    for name, column in (("root_pin_id", root), (KEY, key)):
+        pins = pins.set_column(pins.schema.get_field_index(name), name, column)
+    return pins
 
 
 def _first_pins(pins: pa.Table) -> pa.Table:
@@ -63,3 +88,32 @@ def _visits(landings: pa.Table, is_known_pin: Bools) -> pa.Table:
         }
     )
     return table.filter(pc.invert(landings["is_crawler"]))
+
+
+def _daily(
+    pins: pa.Table, landings: pa.Table, pin: Ints, sites: Mapping[str, Site], wanted: Wanted
+) -> pa.Table:
+    """DAILY_PARTS of pins, and of landings by others than the pinner.
+
+    Args:
+      pins: each once.
+      landings: on these pins.
+      pin: [landings] row of the pin landed on.
+      sites: say when a day begins.
+      wanted: which dimensions.
+    """
+    dimensions = wanted.keys("daily_parts", DIMENSIONS)
+    owner = take(pins["person_id"], pin)
+    by_others = bools(pc.fill_null(pc.not_equal(landings["person_id"], owner), fill_value=True))
+    by_others &= ~bools(landings["is_crawler"])
+    visited = pins.select(["site_id", *dimensions.values()]).take(pa.array(pin[by_others]))
+    visits = landings.select(["site_id", "at"]).filter(pa.array(by_others))
+    kinds = {
+        "pins": pins.append_column("day", days_of(pins, sites)),
+        "pin_visits": visited.append_column("day", days_of(visits, sites)),
+    }
+    return pa.concat_tables(
+        daily_part(rows, dimension, rows[column], count)
+        for count, rows in kinds.items()
+        for dimension, column in dimensions.items()
+    )

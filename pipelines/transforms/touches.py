@@ -1,7 +1,7 @@
-"""Touches that an order may owe something to, and the chains of pins above them.
+"""Touches, and those of them that an order may owe something to.
 
 Most touches come before no order at all, so a touch carries no more than its pin until an order
-asks for it: then it meets its pin's chain.
+asks for it: then it meets its pin's chain (`pipelines.transforms.chains`).
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.cascade import Forest, chains, necessity_shares
 from pipelines.kernels.columns import (
     Bools,
     Ints,
@@ -20,25 +19,32 @@ from pipelines.kernels.columns import (
     ints,
     is_set,
     joint_key,
-    key_places,
     places,
     take,
 )
 from pipelines.kernels.multisets import is_among
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
-from schemas.batches import CHAINED_TOUCHES, PIN_CHAINS, TOUCHES
+from schemas.batches import TOUCHES
 from schemas.settings import Site
 
 
-def list_touches(pins: pa.Table, landings: pa.Table) -> pa.Table:
-    """TOUCHES: known people's landings on known pins, and their own pins."""
-    landings = landings.filter(pc.invert(landings["is_crawler"]))
-    rows = pa.concat_tables(
+def list_touches(pins: pa.Table, landings: pa.Table, pin: Ints) -> pa.Table:
+    """TOUCHES: known people's landings on known pins, and their own pins.
+
+    Args:
+      pins: with the key of their root.
+      landings: on these pins.
+      pin: [landings] row of the pin landed on.
+    """
+    root = ints(pins[KEY])
+    landings = landings.append_column("root_key", pa.array(root[pin]))
+    counted = pc.and_not(pc.is_valid(landings["person_id"]), landings["is_crawler"])
+    own = pins.append_column("root_key", pa.array(root)).filter(pc.is_valid(pins["person_id"]))
+    return pa.concat_tables(
         each.rename_columns({"event_id": "touch_id"}).select(TOUCHES.names)
-        for each in (landings, pins)
+        for each in (landings.filter(counted), own)
     )
-    return rows.filter(pc.is_valid(rows["person_id"]))
 
 
 def select_touches(
@@ -51,7 +57,7 @@ def select_touches(
     """
     touches, orders = tables["touches"], tables["orders_by_person"]
     return wanted.made(
-        order_touches=lambda: touches.filter(pa.array(_is_followed(touches, orders, sites))),
+        order_touches=lambda: _by_root(touches.filter(pa.array(_followed(touches, orders, sites)))),
         orders_to_credit=lambda: orders,
     )
 
@@ -63,7 +69,7 @@ def pin_of(landings: pa.Table, pins: pa.Table) -> Ints:
       landings: or touches; rows with `site_id` and `pin_id` that met their pins by these.
       pins: or what is known of them, each once.
     """
-    row = key_places(ints(landings[KEY]), ints(pins[KEY]))
+    row = places(landings[KEY], pins[KEY])
     is_right = np.ones(len(row), dtype=np.bool_)
     for name in ("site_id", "pin_id"):
         is_right &= bools(pc.equal(landings[name], take(pins[name], row)))
@@ -73,58 +79,11 @@ def pin_of(landings: pa.Table, pins: pa.Table) -> Ints:
     return np.where(wrong, -1, row)
 
 
-def list_chains(
-    pins: pa.Table, forest: Forest, owner: Ints, chosen: Ints, sites: Mapping[str, Site]
-) -> pa.Table:
-    """PIN_CHAINS: some pins' way up to their roots.
-
-    Args:
-      pins: with `person_id`.
-      forest: the pins.
-      owner: [pins] person codes, -1 unknown.
-      chosen: rows of the pins asked for.
-      sites: say how necessary the next pin up is.
-    """
-    chain = chains(forest, chosen)
-    player = np.where(owner >= 0, owner, owner.max(initial=0) + 1 + np.arange(len(owner)))
-    site_id, pin_id = (take(pins[name], chosen) for name in ("site_id", "pin_id"))
-    necessity = np.array([sites[site].necessity for site in site_id.to_pylist()])
-    offsets = pa.array(chain.start, pa.int32())
-
-    def lists(column: pa.Array) -> pa.Array:
-        return pa.ListArray.from_arrays(offsets, take(column, chain.ancestor))
-
-    shares = necessity_shares(chain, player, necessity)
-    return pa.table(
-        {
-            "site_id": site_id,
-            "pin_id": pin_id,
-            "pin_ids": lists(pins["pin_id"]),
-            "pinner_ids": lists(pins["person_id"]),
-            "item_ids": lists(pins["item_id"]),
-            "item_list_ids": lists(pins["item_list_id"]),
-            "recommender_ids": lists(pins["recommender_id"]),
-            "shares": pa.ListArray.from_arrays(offsets, pa.array(shares)),
-        }
-    )
+def _by_root(touches: pa.Table) -> pa.Table:
+    return touches.drop_columns([KEY]).rename_columns({"root_key": KEY})
 
 
-def chain_touches(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
-    """Gives each touch the chain of its pin. Takes touches and chains of whole pins."""
-    touches, above = tables["order_touches"], tables["pin_chains"]
-    row = pin_of(touches, above)
-
-    def chained() -> pa.Table:
-        rows = touches.filter(pa.array(row >= 0))
-        of_pin = above.take(pa.array(row[row >= 0]))
-        for name in PIN_CHAINS.names[2:]:
-            rows = rows.append_column(name, of_pin[name])
-        return rows.select(CHAINED_TOUCHES.names)
-
-    return wanted.made(chained_touches=chained)
-
-
-def _is_followed(touches: pa.Table, orders: pa.Table, sites: Mapping[str, Site]) -> Bools:
+def _followed(touches: pa.Table, orders: pa.Table, sites: Mapping[str, Site]) -> Bools:
     creditable = orders.filter(orders["is_creditable"])
     chosen = np.zeros(len(touches), dtype=np.bool_)
     # Most people never buy.

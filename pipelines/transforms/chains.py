@@ -1,0 +1,86 @@
+"""The chains of pins above touches, with layer 2's shares."""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.kernels.cascade import chains, grow_forest, necessity_shares
+from pipelines.kernels.columns import (
+    Ints,
+    Tables,
+    codes,
+    expand,
+    ints,
+    joint_key,
+    places,
+    take,
+)
+from pipelines.kernels.multisets import is_among
+from pipelines.transforms.parts import Part
+from pipelines.transforms.shuffle import KEY
+from pipelines.transforms.wanted import EVERYTHING, Wanted
+from schemas.batches import CHAINED_TOUCHES
+from schemas.settings import Site
+
+# The lists of CHAINED_TOUCHES, and the columns of pins that fill them.
+_LISTS = {
+    "pin_ids": "pin_id",
+    "pinner_ids": "person_id",
+    "item_ids": "item_id",
+    "item_list_ids": "item_list_id",
+    "recommender_ids": "recommender_id",
+}
+
+
+def chain_touches(
+    parts: Iterable[tuple[Part, Tables]], sites: Mapping[str, Site], wanted: Wanted = EVERYTHING
+) -> Iterator[tuple[int, Tables]]:
+    """Gives each touch the chain of its pin.
+
+    Takes pins and touches of whole roots, the touches in parts by people: of a cascade that
+    everybody landed on there may be very many.
+    """
+    parts = iter(parts)
+    first, tables = next(parts)
+    pins = tables["pins_to_chain"]
+    for part, given in itertools.chain([(first, tables)], parts):
+        chained = functools.partial(_chained, given["order_touches"], pins, sites)
+        yield part.number, wanted.made(chained_touches=chained)
+    yield first.of, {}
+
+
+def parents_of(pins: pa.Table) -> Ints:
+    """[pins] row of each pin's parent, -1 where it is not among the pins of the same root."""
+    root = pins["site_id"], pins["root_pin_id"]
+    return places(joint_key(*root, pins["parent_pin_id"]), joint_key(*root, pins["pin_id"]))
+
+
+def _chained(touches: pa.Table, pins: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
+    """CHAINED_TOUCHES."""
+    # Few cascades have a touch that an order follows.
+    pins = pins.filter(pa.array(is_among(ints(pins[KEY]), np.unique(ints(touches[KEY])))))
+    row = places(*(joint_key(table["site_id"], table["pin_id"]) for table in (touches, pins)))
+    touches = touches.filter(pa.array(row >= 0))
+    touched, which = np.unique(row[row >= 0], return_inverse=True)
+    chain = chains(grow_forest(parents_of(pins)), touched)
+    necessity = [sites[site].necessity for site in take(pins["site_id"], touched).to_pylist()]
+    shares = necessity_shares(chain, _players(pins), np.array(necessity))
+    # A pin's chain once more for each of its touches.
+    length = np.diff(chain.start)[which]
+    touch, place = expand(length)
+    link = chain.start[which][touch] + place
+    offsets = pa.array(np.concatenate(([0], np.cumsum(length))), pa.int32())
+    lists = {name: take(pins[of_pin], chain.ancestor[link]) for name, of_pin in _LISTS.items()}
+    lists["shares"] = pa.array(shares[link])
+    for name, values in lists.items():
+        touches = touches.append_column(name, pa.ListArray.from_arrays(offsets, values))
+    return touches.select(CHAINED_TOUCHES.names)
+
+
+def _players(pins: pa.Table) -> Ints:
+    """[pins] a code of whose it is; a pin of nobody has one of its own."""
+    (owner,) = codes([pins["site_id"], pins["person_id"]])
+    return np.where(owner >= 0, owner, owner.max(initial=0) + 1 + np.arange(len(owner)))
