@@ -111,9 +111,8 @@ def daily_credit(shard: Shard, credits: Credits, dues: Dues, wanted: Wanted) -> 
         key = key[links.pin]
         pairs = group_by(links.order, key)
         order = links.order[pairs.one]
-        pair = pairs.of_rows(len(key))
         units = units_of(
-            credits, pair, order, shard.line_order, ints(shard.lines["quantity"]), len(models)
+            credits, pairs.code, order, shard.line_order, ints(shard.lines["quantity"]), len(models)
         )
         days = group_by(day[order], key[pairs.one])
         orders = days.sums((pairs.sums(dues.credits) > 0).astype(np.int64))
