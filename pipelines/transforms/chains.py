@@ -21,6 +21,7 @@ from pipelines.kernels.columns import (
 from pipelines.kernels.multisets import is_among
 from pipelines.transforms.parts import Part
 from pipelines.transforms.shuffle import KEY
+from pipelines.transforms.sites import of_sites
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import CHAINED_TOUCHES
 from schemas.settings import Site
@@ -66,8 +67,8 @@ def _chained(touches: pa.Table, pins: pa.Table, sites: Mapping[str, Site]) -> pa
     touches = touches.filter(pa.array(row >= 0))
     touched, which = np.unique(row[row >= 0], return_inverse=True)
     chain = chains(grow_forest(parents_of(pins)), touched)
-    necessity = [sites[site].necessity for site in take(pins["site_id"], touched).to_pylist()]
-    shares = necessity_shares(chain, _players(pins), np.array(necessity))
+    necessity = of_sites(take(pins["site_id"], touched), sites, "necessity")
+    shares = necessity_shares(chain, _players(pins), necessity)
     # A pin's chain once more for each of its touches.
     length = np.diff(chain.start)[which]
     touch, place = expand(length)

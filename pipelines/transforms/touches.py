@@ -24,6 +24,7 @@ from pipelines.kernels.columns import (
 )
 from pipelines.kernels.multisets import is_among
 from pipelines.transforms.shuffle import KEY
+from pipelines.transforms.sites import of_sites
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import TOUCHES
 from schemas.settings import Site
@@ -92,13 +93,13 @@ def _followed(touches: pa.Table, orders: pa.Table, sites: Mapping[str, Site]) ->
     touch_person, order_person = codes(
         *([table["site_id"], table["person_id"]] for table in (of_buyers, creditable))
     )
-    window = [sites[site].window_ms for site in creditable["site_id"].to_pylist()]
+    window = of_sites(creditable["site_id"], sites, "window_ms").astype(np.int64)
     chosen[rows] = has_order(
         touch_person,
         ints(of_buyers["at"]),
         order_person,
         ints(creditable["at"]),
-        np.array(window, dtype=np.int64),
+        window,
     )
     return chosen
 
