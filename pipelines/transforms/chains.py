@@ -6,19 +6,21 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.kernels.cascade import chains, grow_forest, necessity_shares
 from pipelines.kernels.columns import (
     Ints,
     Tables,
+    bools,
     codes,
     expand,
-    ints,
+    flat,
+    is_set,
     joint_key,
     places,
     take,
 )
-from pipelines.kernels.multisets import is_among
 from pipelines.transforms.parts import Part
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.sites import of_sites
@@ -54,18 +56,32 @@ def chain_touches(
 
 
 def parents_of(pins: pa.Table) -> Ints:
-    """[pins] row of each pin's parent, -1 where it is not among the pins of the same root."""
-    root = pins["site_id"], pins["root_pin_id"]
-    return places(joint_key(*root, pins["parent_pin_id"]), joint_key(*root, pins["pin_id"]))
+    """[pins] row of each pin's parent, -1 where it is not among the pins of the same root.
+
+    Args:
+      pins: of whole roots, each id of a site once.
+    """
+    row = np.flatnonzero(is_set(pins["parent_pin_id"]))
+    repins = pins.select(["site_id", "parent_pin_id", "root_pin_id"]).take(pa.array(row))
+    above = places(
+        joint_key(repins["site_id"], repins["parent_pin_id"]),
+        joint_key(pins["site_id"], pins["pin_id"]),
+    )
+    is_same_root = bools(pc.equal(repins["root_pin_id"], take(pins["root_pin_id"], above)))
+    parent = np.full(len(pins), -1, dtype=np.int64)
+    parent[row[is_same_root]] = above[is_same_root]
+    return parent
 
 
 def _chained(touches: pa.Table, pins: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
     """CHAINED_TOUCHES."""
-    # Few cascades have a touch that an order follows.
-    pins = pins.filter(pa.array(is_among(ints(pins[KEY]), np.unique(ints(touches[KEY])))))
+    # Not every cascade has a touch that an order follows.
+    pins = pins.filter(pc.is_in(pins[KEY], value_set=flat(touches[KEY])))
     row = places(*(joint_key(table["site_id"], table["pin_id"]) for table in (touches, pins)))
-    touches = touches.filter(pa.array(row >= 0))
-    touched, which = np.unique(row[row >= 0], return_inverse=True)
+    touches, row = touches.filter(pa.array(row >= 0)), row[row >= 0]
+    is_touched = np.zeros(len(pins), dtype=np.bool_)
+    is_touched[row] = True
+    touched, which = np.flatnonzero(is_touched), (np.cumsum(is_touched) - 1)[row]
     chain = chains(grow_forest(parents_of(pins)), touched)
     necessity = of_sites(take(pins["site_id"], touched), sites, "necessity")
     shares = necessity_shares(chain, _players(pins), necessity)
@@ -82,6 +98,9 @@ def _chained(touches: pa.Table, pins: pa.Table, sites: Mapping[str, Site]) -> pa
 
 
 def _players(pins: pa.Table) -> Ints:
-    """[pins] a code of whose it is; a pin of nobody has one of its own."""
-    (owner,) = codes([pins["site_id"], pins["person_id"]])
+    """[pins] a code of whose it is; a pin of nobody has one of its own.
+
+    People of two sites may share a code: they stand on no chain together.
+    """
+    (owner,) = codes([pins["person_id"]])
     return np.where(owner >= 0, owner, owner.max(initial=0) + 1 + np.arange(len(owner)))
