@@ -23,6 +23,7 @@ from pipelines.kernels.columns import (
     take,
 )
 from pipelines.kernels.multisets import is_among
+from pipelines.kernels.spans import time_key
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.sites import of_sites
 from pipelines.transforms.wanted import EVERYTHING, Wanted
@@ -88,7 +89,7 @@ def _followed(touches: pa.Table, orders: pa.Table, sites: Mapping[str, Site]) ->
     creditable = orders.filter(orders["is_creditable"])
     chosen = np.zeros(len(touches), dtype=np.bool_)
     # Most people never buy.
-    rows = np.flatnonzero(is_among(ints(touches[KEY]), np.unique(ints(creditable[KEY]))))
+    rows = np.flatnonzero(is_among(ints(touches[KEY]), ints(creditable[KEY])))
     of_buyers = touches.select(["site_id", "person_id", "at"]).take(pa.array(rows))
     touch_person, order_person = codes(
         *([table["site_id"], table["person_id"]] for table in (of_buyers, creditable))
@@ -120,18 +121,16 @@ def has_order(
     Returns:
       [touches] whether `0 <= order_at - touch_at <= window` for an order of the same person.
     """
-    count = len(touch_at)
-    person = np.concatenate((touch_person, order_person))
-    at = np.concatenate((touch_at, order_at))
-    is_order = np.arange(len(at)) >= count
-    by_time = np.lexsort((is_order, at, person))  # a touch before the order of its moment
-    last = len(at)
-    place = np.where(is_order[by_time], np.arange(last), last)
-    following = np.minimum.accumulate(place[::-1])[::-1]
-    touch = np.flatnonzero(~is_order[by_time] & (following < last))
-    row, order = by_time[touch], by_time[following[touch]]
-    found = (person[row] == person[order]) & (person[row] >= 0)
-    found &= at[order] - at[row] <= window[order - count]
-    chosen = np.zeros(count, dtype=np.bool_)
-    chosen[row[found]] = True
-    return chosen
+    order = np.flatnonzero(order_person >= 0)
+    if len(order) == 0 or len(touch_at) == 0:
+        return np.zeros(len(touch_at), dtype=np.bool_)
+    origin = min(int(touch_at.min()), int(order_at.min()))
+    key = time_key(order_person[order], order_at[order], origin)
+    by_time = np.argsort(key)
+    key, order = key[by_time], order[by_time]
+    # Of a person's orders the first that is not before the touch.
+    wanted = time_key(np.maximum(touch_person, 0), touch_at, origin)
+    following = order[np.minimum(np.searchsorted(key, wanted), len(order) - 1)]
+    wait = order_at[following] - touch_at
+    is_hers = (order_person[following] == touch_person) & (wait >= 0)
+    return np.asarray(is_hers & (wait <= window[following]))
