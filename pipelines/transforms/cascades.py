@@ -36,24 +36,14 @@ def attach_landings(
     pins = _first_pins(tables["pins_by_person"])
     landings = tables["landings_by_person"]
     row = pin_of(landings, pins)
-    found, row_found = landings.filter(pa.array(row >= 0)), row[row >= 0]
     pins = _by_root(pins)
-
-    def landings_by_root() -> pa.Table:
-        root = pins.select(["root_pin_id", KEY]).take(pa.array(row_found))
-        return (
-            found.drop_columns([KEY])
-            .append_column("root_pin_id", root["root_pin_id"])
-            .append_column(KEY, root[KEY])
-        )
-
     return wanted.made(
         visits=lambda: _visits(landings, row >= 0),
         pins_by_root=lambda: pins,
-        landings_by_root=landings_by_root,
+        landings_by_root=lambda: _landings_by_root(landings, pins, row),
         pins_to_chain=lambda: pins,
-        touches=lambda: list_touches(pins, found, row_found),
-        daily_parts=lambda: _daily(pins, found, row_found, sites, wanted),
+        touches=lambda: list_touches(pins, landings, row),
+        daily_parts=lambda: _daily(pins, landings, row, sites, wanted),
     )
 
 
@@ -73,6 +63,15 @@ def _first_pins(pins: pa.Table) -> pa.Table:
     (pin,) = codes([more["site_id"], more["pin_id"]])
     first = more.take(pa.array(group_starts(pin)))
     return pa.concat_tables([pins.filter(pa.array(~again)), first]).combine_chunks()
+
+
+def _landings_by_root(landings: pa.Table, pins: pa.Table, pin: Ints) -> pa.Table:
+    """Landings that found their pin, with its root and the key of it."""
+    root = pins.select(["root_pin_id", KEY]).take(pa.array(pin[pin >= 0]))
+    found = landings.drop_columns([KEY]).filter(pa.array(pin >= 0))
+    for name in root.column_names:
+        found = found.append_column(name, root[name])
+    return found
 
 
 def _visits(landings: pa.Table, is_known_pin: Bools) -> pa.Table:
@@ -97,15 +96,15 @@ def _daily(
 
     Args:
       pins: each once.
-      landings: on these pins.
-      pin: [landings] row of the pin landed on.
+      landings: all of them.
+      pin: [landings] row of the pin landed on, -1 unknown.
       sites: say when a day begins.
       wanted: which dimensions.
     """
     dimensions = wanted.keys("daily_parts", DIMENSIONS)
     owner = take(pins["person_id"], pin)
     by_others = bools(pc.fill_null(pc.not_equal(landings["person_id"], owner), fill_value=True))
-    by_others &= ~bools(landings["is_crawler"])
+    by_others &= (pin >= 0) & ~bools(landings["is_crawler"])
     visited = pins.select(["site_id", *dimensions.values()]).take(pa.array(pin[by_others]))
     visits = landings.select(["site_id", "at"]).filter(pa.array(by_others))
     kinds = {

@@ -36,16 +36,15 @@ def list_touches(pins: pa.Table, landings: pa.Table, pin: Ints) -> pa.Table:
 
     Args:
       pins: with the key of their root.
-      landings: on these pins.
-      pin: [landings] row of the pin landed on.
+      landings: all of them.
+      pin: [landings] row of the pin landed on, -1 unknown.
     """
-    root = ints(pins[KEY])
-    landings = landings.append_column("root_key", pa.array(root[pin]))
-    counted = pc.and_not(pc.is_valid(landings["person_id"]), landings["is_crawler"])
-    own = pins.append_column("root_key", pa.array(root)).filter(pc.is_valid(pins["person_id"]))
+    is_counted = is_set(landings["person_id"]) & ~bools(landings["is_crawler"]) & (pin >= 0)
+    landings = landings.append_column("root_key", take(pins[KEY], pin))
+    own = pins.append_column("root_key", pins[KEY])
     return pa.concat_tables(
-        each.rename_columns({"event_id": "touch_id"}).select(TOUCHES.names)
-        for each in (landings.filter(counted), own)
+        each.rename_columns({"event_id": "touch_id"}).select(TOUCHES.names).filter(pa.array(which))
+        for each, which in ((landings, is_counted), (own, is_set(pins["person_id"])))
     )
 
 
