@@ -17,8 +17,7 @@ from pipelines.kernels.columns import (
     expand,
     flat,
     is_set,
-    joint_key,
-    places,
+    joint_places,
     take,
 )
 from pipelines.transforms.parts import Part
@@ -63,9 +62,8 @@ def parents_of(pins: pa.Table) -> Ints:
     """
     row = np.flatnonzero(is_set(pins["parent_pin_id"]))
     repins = pins.select(["site_id", "parent_pin_id", "root_pin_id"]).take(pa.array(row))
-    above = places(
-        joint_key(repins["site_id"], repins["parent_pin_id"]),
-        joint_key(pins["site_id"], pins["pin_id"]),
+    above = joint_places(
+        [repins["site_id"], repins["parent_pin_id"]], [pins["site_id"], pins["pin_id"]]
     )
     is_same_root = bools(pc.equal(repins["root_pin_id"], take(pins["root_pin_id"], above)))
     parent = np.full(len(pins), -1, dtype=np.int64)
@@ -77,7 +75,7 @@ def _chained(touches: pa.Table, pins: pa.Table, sites: Mapping[str, Site]) -> pa
     """CHAINED_TOUCHES."""
     # Not every cascade has a touch that an order follows.
     pins = pins.filter(pc.is_in(pins[KEY], value_set=flat(touches[KEY])))
-    row = places(*(joint_key(table["site_id"], table["pin_id"]) for table in (touches, pins)))
+    row = joint_places(*([table["site_id"], table["pin_id"]] for table in (touches, pins)))
     touches, row = touches.filter(pa.array(row >= 0)), row[row >= 0]
     is_touched = np.zeros(len(pins), dtype=np.bool_)
     is_touched[row] = True

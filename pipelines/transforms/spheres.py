@@ -18,8 +18,7 @@ from pipelines.kernels.columns import (
     codes,
     ints,
     is_set,
-    joint_key,
-    places,
+    joint_places,
     sort_by,
     take,
 )
@@ -95,7 +94,7 @@ class _Landed(NamedTuple):
 
 
 def _land(grown: _Grown, landed: pa.Table) -> _Landed:
-    pin = places(*(joint_key(table["site_id"], table["pin_id"]) for table in (landed, grown.pins)))
+    pin = joint_places(*([each["site_id"], each["pin_id"]] for each in (landed, grown.pins)))
     is_crawler = bools(landed["is_crawler"])
     visits = landed.filter(pa.array(~is_crawler))
     people = visits.select(["site_id", "person_id"])

@@ -18,8 +18,8 @@ from pipelines.kernels.columns import (
     codes,
     ints,
     is_set,
-    joint_key,
-    places,
+    joint_places,
+    key_places,
     take,
 )
 from pipelines.kernels.multisets import is_among
@@ -70,13 +70,13 @@ def pin_of(landings: pa.Table, pins: pa.Table) -> Ints:
       landings: or touches; rows with `site_id` and `pin_id` that met their pins by these.
       pins: or what is known of them, each once.
     """
-    row = places(landings[KEY], pins[KEY])
+    row = key_places(ints(landings[KEY]), ints(pins[KEY]))
     is_right = np.ones(len(row), dtype=np.bool_)
     for name in ("site_id", "pin_id"):
         is_right &= bools(pc.equal(landings[name], take(pins[name], row)))
     wrong = (row >= 0) & ~is_right
     if (wrong & is_set(landings["pin_id"])).any():  # two ids have one key: once in 2**64 pairs
-        return places(*(joint_key(t["site_id"], t["pin_id"]) for t in (landings, pins)))
+        return joint_places(*([t["site_id"], t["pin_id"]] for t in (landings, pins)))
     return np.where(wrong, -1, row)
 
 

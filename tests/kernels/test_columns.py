@@ -12,9 +12,8 @@ from pipelines.kernels.columns import (
     group_starts,
     ints,
     is_set,
-    joint_key,
+    joint_places,
     key_places,
-    places,
     sort_by,
     take,
 )
@@ -57,10 +56,8 @@ def test_codes_of_tables_without_rows_or_chunks() -> None:
 
 def test_joint_keys_do_not_run_into_each_other() -> None:
     """Key (a, bc) is another than (ab, c)."""
-    first, second = joint_key(pa.array(["a", "ab"]), pa.array(["bc", "c"])).to_pylist()
-
-    assert first != second
-    assert joint_key(pa.array(["a", None]), pa.array([None, "b"])).to_pylist() == [None, None]
+    assert codes([pa.array(["a", "ab"]), pa.array(["bc", "c"])])[0].tolist() == [0, 1]
+    assert codes([pa.array(["a", None]), pa.array([None, "b"])])[0].tolist() == [-1, -1]
 
 
 @given(KEYS, KEYS)
@@ -73,7 +70,7 @@ def test_places_are_first_occurrences(
         for needle in needles
     ]
 
-    found = places(joint_key(*key_columns(needles)), joint_key(*key_columns(haystack)))
+    found = joint_places(key_columns(needles), key_columns(haystack))
 
     assert found.tolist() == wanted
 
