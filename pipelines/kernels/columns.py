@@ -72,6 +72,12 @@ def codes(*tables: Sequence[Any]) -> list[Ints]:
     return [indices[low:high] for low, high in itertools.pairwise(edges)]
 
 
+def first_rows(codes: Ints, known: int = 0) -> Ints:
+    """[codes] first row of each code but the first known ones, of codes as `codes` gives them."""
+    before = np.append(known - 1, codes[:-1])
+    return np.flatnonzero(codes > np.maximum.accumulate(before)[: len(codes)])
+
+
 def places(needles: Any, haystack: Any) -> Ints:
     """[needles] index of each needle's first occurrence in the haystack, -1 where missing."""
     return ints(pc.index_in(flat(needles), value_set=flat(haystack), skip_nulls=True), -1)

@@ -16,6 +16,8 @@ from pipelines.kernels.columns import (
     Tables,
     bools,
     codes,
+    first_rows,
+    group_starts,
     ints,
     is_set,
     joint_places,
@@ -29,6 +31,7 @@ from pipelines.transforms.acts import acts_of_pins, acts_of_visits
 from pipelines.transforms.chains import parents_of
 from pipelines.transforms.graph import lineage
 from pipelines.transforms.parts import Part
+from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 
 ENGINES: Mapping[str, Any] = {"vector": sphere.Spheres, "networkx": sphere_networkx.Spheres}
@@ -61,7 +64,7 @@ class _Grown:
     """The pins of a shard as cascades."""
 
     def __init__(self, pins: pa.Table, engine: str) -> None:
-        self.pins = sort_by(pins, "site_id", "root_pin_id", "at", "event_id")
+        self.pins = sort_by(pins, KEY)  # cascades whole
         parent = parents_of(self.pins)
         self.forest = grow_forest(parent)
         is_missing = is_set(self.pins["parent_pin_id"]) & (parent < 0)
@@ -69,8 +72,7 @@ class _Grown:
         self._engine = engine
         people = self.pins.select(["site_id", "person_id"])
         (self.owner,) = codes(people.columns)  # [pins]
-        code, row = np.unique(self.owner, return_index=True)
-        self.pinners = people.take(pa.array(row[code >= 0]))  # [codes]
+        self.pinners = people.take(pa.array(first_rows(self.owner)))  # [codes]
 
     @functools.cached_property
     def spheres(self) -> Any:
@@ -99,8 +101,7 @@ def _land(grown: _Grown, landed: pa.Table) -> _Landed:
     visits = landed.filter(pa.array(~is_crawler))
     people = visits.select(["site_id", "person_id"])
     _, person = codes(grown.pinners.columns, people.columns)
-    code, row = np.unique(person, return_index=True)
-    others = people.take(pa.array(row[code >= len(grown.pinners)]))
+    others = people.take(pa.array(first_rows(person, len(grown.pinners))))
     landings = Landings(pin[~is_crawler], person, ints(visits["at"]))
     by_others = (person < 0) | (person != grown.owner[landings.pin])
     everybody = pa.concat_tables([grown.pinners, others])
@@ -190,8 +191,8 @@ def _distinct(person: Ints, group: Ints, count: int) -> Ints:
     """[groups] distinct known people among rows of each group."""
     known = person >= 0
     width = int(person.max(initial=0)) + 1
-    pairs = np.unique(group[known] * width + person[known])
-    return np.bincount(pairs // width, minlength=count)
+    pairs = np.sort(group[known] * width + person[known])
+    return np.bincount(pairs[group_starts(pairs)] // width, minlength=count)
 
 
 def _own_pins(owner: Ints, is_confirmed: Bools, measured: Measured) -> dict[str, Ints]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pipelines.kernels.columns import (
     codes,
     expand,
+    first_rows,
     group_starts,
     ints,
     is_set,
@@ -44,6 +45,21 @@ def test_codes_are_equal_where_keys_are_and_grow_by_first_appearance(
     ]
 
     assert [column.tolist() for column in codes(*map(key_columns, tables))] == wanted
+
+
+@given(KEYS, KEYS)
+def test_first_rows_are_where_a_key_is_new(
+    known: list[tuple[str, str | None]], others: list[tuple[str, str | None]]
+) -> None:
+    """A person is named by the row in which she comes first; one already known has a name."""
+    of_known, of_others = codes(key_columns(known), key_columns(others))
+    new = [
+        row
+        for row, key in enumerate(others)
+        if key[1] is not None and key not in known and key not in others[:row]
+    ]
+
+    assert first_rows(of_others, int(of_known.max(initial=-1)) + 1).tolist() == new
 
 
 def test_codes_of_tables_without_rows_or_chunks() -> None:
