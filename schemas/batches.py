@@ -112,18 +112,24 @@ ORDERS_BY_PERSON = _schema(**_ORDER, person_id=TEXT)
 
 # A known person's landing on a pin, or her own pin.
 _TOUCH = {"site_id": TEXT, "person_id": TEXT, "touch_id": TEXT, "pin_id": TEXT, "at": INT}
-TOUCHES = _schema(**_TOUCH)
-# The pins from a pin up to its root, nearest first, with layer 2's shares (sum 1).
-_CHAIN = {
-    "pin_ids": pa.list_(TEXT),
-    "pinner_ids": pa.list_(TEXT),
-    "item_ids": pa.list_(TEXT),
-    "item_list_ids": pa.list_(TEXT),
-    "recommender_ids": pa.list_(TEXT),
-    "shares": pa.list_(FLOAT),
-}
-PIN_CHAINS = _schema(site_id=TEXT, pin_id=TEXT, **_CHAIN)
-CHAINED_TOUCHES = _schema(**_TOUCH, **_CHAIN)
+# `root_key` is the hash by which the pin meets its cascade.
+TOUCHES = _schema(**_TOUCH, root_key=INT)
+ORDER_TOUCHES = _schema(**_TOUCH)
+# Of pins what a chain tells of them, and how it is found.
+PINS_TO_CHAIN = _schema(
+    **{name: _PIN[name] for name in _PIN if name not in ("event_id", "precedence", "at")},
+    person_id=TEXT,
+)
+# Touches with the pins from theirs up to its root, nearest first, and layer 2's shares (sum 1).
+CHAINED_TOUCHES = _schema(
+    **_TOUCH,
+    pin_ids=pa.list_(TEXT),
+    pinner_ids=pa.list_(TEXT),
+    item_ids=pa.list_(TEXT),
+    item_list_ids=pa.list_(TEXT),
+    recommender_ids=pa.list_(TEXT),
+    shares=pa.list_(FLOAT),
+)
 
 # The catalog: items that have a category.
 ITEMS = _schema(item_id=TEXT, item_category=TEXT)

@@ -31,6 +31,7 @@ from pipelines.io.staging import ResultFile
 from pipelines.kernels.columns import Tables
 from pipelines.transforms.answers import carry_answers
 from pipelines.transforms.cascades import attach_landings
+from pipelines.transforms.chains import chain_touches
 from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
 from pipelines.transforms.follow import follow_people
@@ -55,7 +56,7 @@ from pipelines.transforms.shuffle import (
 from pipelines.transforms.spheres import measure_cascades
 from pipelines.transforms.stage import MANIFEST_TAG, RunStage, dealt
 from pipelines.transforms.summaries import summarize
-from pipelines.transforms.touches import chain_touches, select_touches
+from pipelines.transforms.touches import select_touches
 from pipelines.transforms.wanted import EVERYTHING, Wanted, wanted
 from schemas import batches
 from schemas.errors import AuditError, LakeError
@@ -178,10 +179,10 @@ def steps(
         "DropDuplicates": of_sites(drop_duplicates),
         "SettleOrders": of_sites(settle_shard),
         "StitchVisitors": of_run(stitch_visitors),
-        "AttachLandings": of_run(attach_landings),
-        "MeasureSpheres": InParts(of_sites(measure_cascades, engine=engine)),
+        "AttachLandings": of_sites(attach_landings),
+        "MeasureSpheres": InParts(of_run(measure_cascades, engine=engine)),
         "SelectTouches": of_sites(select_touches),
-        "ChainTouches": of_run(chain_touches),
+        "ChainTouches": InParts(of_sites(chain_touches)),
         "CreditPins": of_sites(credit_shard),
         "FollowPeople": of_sites(follow_people, items=dict(items)),
         "Summarize": InParts(of_sites(summarize)),

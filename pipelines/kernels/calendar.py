@@ -13,13 +13,28 @@ from pipelines.kernels.columns import Ints, ints
 
 # Every IANA offset since 1980 is whole quarters of an hour; earlier times are wrong clocks.
 _QUARTER_MS = 900_000
+_MOST_FLAGS = 2**20
 
 
 def local_days(at: Ints, time_zone: str) -> pa.Array:
     """[rows] ``YYYY-MM-DD`` of UTC epoch milliseconds in an IANA time zone."""
-    quarters, place = np.unique(at // _QUARTER_MS, return_inverse=True)
+    quarters, place = _distinct(at // _QUARTER_MS)
     days = [_day(quarter, time_zone) for quarter in quarters.tolist()]
     return pa.array(days, pa.string()).take(pa.array(place))
+
+
+def _distinct(values: Ints) -> tuple[Ints, Ints]:
+    """Distinct values in ascending order, and [rows] the place of each row's among them."""
+    if len(values) == 0:
+        return values, values
+    low = int(values.min())
+    width = int(values.max()) - low + 1
+    if width > _MOST_FLAGS:
+        return np.unique(values, return_inverse=True)
+    # A flag for each value that might be: quarters of some years are few, and rows many.
+    is_there = np.zeros(width, dtype=np.bool_)
+    is_there[values - low] = True
+    return np.flatnonzero(is_there) + low, (np.cumsum(is_there) - 1)[values - low]
 
 
 @functools.lru_cache(maxsize=2**17)

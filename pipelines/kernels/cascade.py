@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.kernels.columns import Bools, Floats, Ints, expand, group_starts
+from pipelines.kernels.groups import group_by
 from schemas.ids import MAX_HOP
 
 
@@ -178,13 +179,10 @@ def necessity_shares(chain: Chains, player: Ints, necessity: Floats) -> Floats:
     if len(chain.pin) == 0:
         return np.zeros(0)
     who = player[chain.ancestor]
-    order = np.lexsort((np.arange(len(who)), who, chain.pin))
-    first = group_starts(_pair_codes(chain.pin[order], who[order]))
-    size = np.diff(np.append(first, len(order)))
-    first_link = np.empty(len(who), dtype=np.int64)
-    first_link[order] = np.repeat(order[first], size)
-    pins_of_player = np.empty(len(who), dtype=np.int64)
-    pins_of_player[order] = np.repeat(size, size)
+    players_of_pins = group_by(chain.pin, who)
+    first_link = np.minimum.reduceat(players_of_pins.rows, players_of_pins.start)
+    first_link = first_link[players_of_pins.code]
+    pins_of_player = players_of_pins.size[players_of_pins.code]
     is_first = first_link == np.arange(len(who))
     seen = np.cumsum(is_first)
     before_chain = seen[chain.start[:-1]] - 1
@@ -208,9 +206,3 @@ def _share_table(necessity: float, players: int) -> Floats:
         weights = np.append(necessity**k * (1 - necessity) / (k + 1), necessity**h / (h + 1))
         table[h, : h + 1] = np.cumsum(weights[::-1])[::-1]
     return table
-
-
-def _pair_codes(first: Ints, second: Ints) -> Ints:
-    """[rows] a code that changes wherever one of two sorted columns does."""
-    changes = (np.diff(first) != 0) | (np.diff(second) != 0)
-    return np.concatenate(([0], np.cumsum(changes))).astype(np.int64)

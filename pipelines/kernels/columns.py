@@ -34,11 +34,26 @@ def is_set(column: Any) -> Bools:
     return np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
-def joint_key(*columns: Any) -> Any:
-    """[rows] text columns joined into one key; null where any of them is null."""
-    if len(columns) == 1:
-        return columns[0]
-    return pc.binary_join_element_wise(*columns, _SEPARATOR)
+def _joint_keys(*tables: Sequence[Any]) -> list[Any]:
+    """For each table [rows] its key columns in one text; null where any of them is null.
+
+    A column that says the same in all rows of all tables, as the site most often does, tells
+    no keys apart and is left out.
+    """
+    columns = list(zip(*tables, strict=True))
+    told = [parts for parts in columns if not _is_one_value(parts)] or columns[:1]
+    return [
+        flat(parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, _SEPARATOR))
+        for parts in zip(*told, strict=True)
+    ]
+
+
+def _is_one_value(parts: Sequence[Any]) -> bool:
+    first = next((part[0] for part in parts if len(part)), None)
+    return first is not None and all(
+        part.null_count == 0 and pc.all(pc.equal(part, first), min_count=0).as_py()
+        for part in parts
+    )
 
 
 def codes(*tables: Sequence[Any]) -> list[Ints]:
@@ -50,11 +65,17 @@ def codes(*tables: Sequence[Any]) -> list[Ints]:
     Returns:
       For each table [rows] codes from 0 in order of first appearance; -1 for a null key.
     """
-    keys = [flat(joint_key(*columns)) for columns in tables]
-    encoded = pa.concat_arrays(keys)
+    keys = _joint_keys(*tables)
+    encoded = pa.concat_arrays(keys) if len(keys) > 1 else keys[0]
     indices = ints(encoded.dictionary_encode().indices, missing=-1)
     edges = np.cumsum([0, *(len(key) for key in keys)])
     return [indices[low:high] for low, high in itertools.pairwise(edges)]
+
+
+def first_rows(codes: Ints, known: int = 0) -> Ints:
+    """[codes] first row of each code but the first known ones, of codes as `codes` gives them."""
+    before = np.append(known - 1, codes[:-1])
+    return np.flatnonzero(codes > np.maximum.accumulate(before)[: len(codes)])
 
 
 def places(needles: Any, haystack: Any) -> Ints:
@@ -62,19 +83,14 @@ def places(needles: Any, haystack: Any) -> Ints:
     return ints(pc.index_in(flat(needles), value_set=flat(haystack), skip_nulls=True), -1)
 
 
+def joint_places(needles: Sequence[Any], haystack: Sequence[Any]) -> Ints:
+    """As `places`, of key columns together: as many of the needles as of the haystack."""
+    return places(*_joint_keys(needles, haystack))
+
+
 def key_places(needles: Ints, haystack: Ints) -> Ints:
     """[needles] index of each key's first occurrence in the haystack, -1 where missing."""
-    if len(haystack) == 0:
-        return np.full(len(needles), -1, dtype=np.int64)
-    order = np.argsort(haystack, kind="stable")
-    ranked = haystack[order]
-    # Sorted needles walk the haystack once, in step with the cache.
-    by_key = np.argsort(needles)
-    wanted = needles[by_key]
-    place = np.minimum(np.searchsorted(ranked, wanted), len(ranked) - 1)
-    found = np.empty(len(needles), dtype=np.int64)
-    found[by_key] = np.where(ranked[place] == wanted, order[place], -1)
-    return found
+    return places(pa.array(needles), pa.array(haystack))
 
 
 def group_starts(sorted_codes: Ints) -> Ints:

@@ -29,15 +29,16 @@ def dues_of_links(credits: Credits, is_direct: Bools, links: int, models: int) -
       links: how many.
       models: how many.
     """
-    cell = credits.link * models + credits.model
+    # A model's amounts lie together: they are added up model by model.
+    cell = credits.model * links + credits.link
 
     def total(amount: Ints) -> Ints:
-        sums = np.zeros(links * models, dtype=np.int64)
+        sums = np.zeros(models * links, dtype=np.int64)
         np.add.at(sums, cell, amount)
-        return sums.reshape(links, models)
+        return sums.reshape(models, links).T
 
     return Dues(
-        np.bincount(cell, minlength=links * models).reshape(links, models),
+        np.bincount(cell, minlength=models * links).reshape(models, links).T,
         total(credits.net),
         total(credits.gross - credits.net),
         total(credits.net * is_direct),

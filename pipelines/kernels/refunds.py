@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Bools, Ints, expand, ints, joint_key, places, take
+from pipelines.kernels.columns import Bools, Ints, expand, ints, joint_places, take
 from pipelines.kernels.money import split_micros
 
 
@@ -108,13 +108,9 @@ def spread(lines: Lines, order: Ints, amount: Ints) -> tuple[Ints, Ints]:
 def _line_of(lines: Lines, back: RefundLines) -> Ints:
     """[refund lines] row of the line meant: by line id, else the first with the item; or -1."""
     site, order_id = lines.table["site_id"], lines.table["order_id"]
-    by_line = places(
-        joint_key(back.site_id, back.order_id, back.line_id),
-        joint_key(site, order_id, lines.table["line_id"]),
-    )
-    by_item = places(
-        joint_key(back.site_id, back.order_id, back.item_id),
-        joint_key(site, order_id, lines.table["item_id"]),
+    by_line, by_item = (
+        joint_places([back.site_id, back.order_id, of_back], [site, order_id, lines.table[name]])
+        for name, of_back in (("line_id", back.line_id), ("item_id", back.item_id))
     )
     return np.where(by_line >= 0, by_line, by_item)
 

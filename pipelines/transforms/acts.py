@@ -115,7 +115,7 @@ def acts_of_orders(orders: pa.Table, dues: pa.Table) -> pa.Table:
 
 
 def _all(rows: pa.Table, act: str) -> pa.Array:
-    return pa.array([act] * len(rows), pa.string())
+    return pa.repeat(act, len(rows))
 
 
 def _acts(rows: pa.Table, act: Any, micros: Any = None, **ids: Any) -> pa.Table:

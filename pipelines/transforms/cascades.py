@@ -1,44 +1,59 @@
 """Pins and landings put together."""
 
+from collections.abc import Mapping
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.columns import (
     Bools,
+    Ints,
     Tables,
+    bools,
     codes,
     group_starts,
     ints,
     sort_by,
     take,
 )
+from pipelines.kernels.hashing import hash_rows
 from pipelines.kernels.multisets import is_repeated
+from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.touches import list_touches, pin_of
 from pipelines.transforms.wanted import EVERYTHING, Wanted
-from schemas.batches import LANDINGS_BY_ROOT
+from schemas.settings import Site
 
 
-def attach_landings(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
+def attach_landings(
+    tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVERYTHING
+) -> Tables:
     """Keeps of each pin id the pin that came first, and gives landings their pin's root.
 
     Takes pins and landings of whole pin ids; gives the visits table, both by root, and touches.
     """
     pins = _first_pins(tables["pins_by_person"])
-    root = pc.coalesce(pins["root_pin_id"], pins["parent_pin_id"], pins["pin_id"])
-    place = pins.schema.get_field_index("root_pin_id")
-    pins = pins.set_column(place, "root_pin_id", root)
-
     landings = tables["landings_by_person"]
     row = pin_of(landings, pins)
-    found = landings.append_column("root_pin_id", take(pins["root_pin_id"], row))
-    found = found.filter(pa.array(row >= 0))
+    pins = _by_root(pins)
     return wanted.made(
         visits=lambda: _visits(landings, row >= 0),
         pins_by_root=lambda: pins,
-        landings_by_root=lambda: found.select(LANDINGS_BY_ROOT.names),
-        touches=lambda: list_touches(pins, found),
+        landings_by_root=lambda: _landings_by_root(landings, pins, row),
+        pins_to_chain=lambda: pins,
+        touches=lambda: list_touches(pins, landings, row),
+        daily_parts=lambda: _daily(pins, landings, row, sites, wanted),
     )
+
+
+def _by_root(pins: pa.Table) -> pa.Table:
+    """The pins with the root that they claim, and the key of it."""
+    root = pc.coalesce(pins["root_pin_id"], pins["parent_pin_id"], pins["pin_id"])
+    key = pa.array(hash_rows(pins["site_id"], root).view(np.int64))
+    for name, column in (("root_pin_id", root), (KEY, key)):
+        pins = pins.set_column(pins.schema.get_field_index(name), name, column)
+    return pins
 
 
 def _first_pins(pins: pa.Table) -> pa.Table:
@@ -48,6 +63,15 @@ def _first_pins(pins: pa.Table) -> pa.Table:
     (pin,) = codes([more["site_id"], more["pin_id"]])
     first = more.take(pa.array(group_starts(pin)))
     return pa.concat_tables([pins.filter(pa.array(~again)), first]).combine_chunks()
+
+
+def _landings_by_root(landings: pa.Table, pins: pa.Table, pin: Ints) -> pa.Table:
+    """Landings that found their pin, with its root and the key of it."""
+    root = pins.select(["root_pin_id", KEY]).take(pa.array(pin[pin >= 0]))
+    found = landings.drop_columns([KEY]).filter(pa.array(pin >= 0))
+    for name in root.column_names:
+        found = found.append_column(name, root[name])
+    return found
 
 
 def _visits(landings: pa.Table, is_known_pin: Bools) -> pa.Table:
@@ -63,3 +87,32 @@ def _visits(landings: pa.Table, is_known_pin: Bools) -> pa.Table:
         }
     )
     return table.filter(pc.invert(landings["is_crawler"]))
+
+
+def _daily(
+    pins: pa.Table, landings: pa.Table, pin: Ints, sites: Mapping[str, Site], wanted: Wanted
+) -> pa.Table:
+    """DAILY_PARTS of pins, and of landings by others than the pinner.
+
+    Args:
+      pins: each once.
+      landings: all of them.
+      pin: [landings] row of the pin landed on, -1 unknown.
+      sites: say when a day begins.
+      wanted: which dimensions.
+    """
+    dimensions = wanted.keys("daily_parts", DIMENSIONS)
+    owner = take(pins["person_id"], pin)
+    by_others = bools(pc.fill_null(pc.not_equal(landings["person_id"], owner), fill_value=True))
+    by_others &= (pin >= 0) & ~bools(landings["is_crawler"])
+    visited = pins.select(["site_id", *dimensions.values()]).take(pa.array(pin[by_others]))
+    visits = landings.select(["site_id", "at"]).filter(pa.array(by_others))
+    kinds = {
+        "pins": pins.append_column("day", days_of(pins, sites)),
+        "pin_visits": visited.append_column("day", days_of(visits, sites)),
+    }
+    return pa.concat_tables(
+        daily_part(rows, dimension, rows[column], count)
+        for count, rows in kinds.items()
+        for dimension, column in dimensions.items()
+    )

@@ -58,7 +58,7 @@ def influence(shard: Shard, net: Ints) -> pa.Table:
 def dues_to_pinners(shard: Shard, dues: Dues, models: tuple[str, ...]) -> pa.Table:
     """What each order owes to each pinner under the default model."""
     default = models.index(DEFAULT_MODEL)
-    (pinner,) = codes([shard.pins["pinner_id"]])
+    pinner = shard.key("pinner_id")
     owed = dues.credits[:, default] > 0
     pairs = group_by(shard.links.order, np.where(owed, pinner[shard.links.pin], -1))
     return pa.table(
@@ -77,7 +77,7 @@ def credit_by_customer(shard: Shard, dues: Dues, wanted: Wanted) -> pa.Table:
     dimensions = {"pinner": "pinner_id", "cascade": "root_pin_id", "site": "site_id", **DIMENSIONS}
     for dimension, column in wanted.keys("credit_sums", dimensions).items():
         models = (DEFAULT_MODEL,) if dimension == "cascade" else wanted.models
-        (key,) = codes([shard.pins[column]])
+        key = shard.key(column)
         sums = group_by(shard.buyer[links.order], key[links.pin])
         owed, net = sums.sums(dues.credits) > 0, sums.sums(dues.net)
         of = [wanted.models.index(model) for model in models]
@@ -107,13 +107,12 @@ def daily_credit(shard: Shard, credits: Credits, dues: Dues, wanted: Wanted) -> 
     links, models = shard.links, wanted.models
     (day,) = codes([shard.orders["site_id"], shard.day])
     for dimension, column in wanted.keys("daily_parts", DIMENSIONS).items():
-        (key,) = codes([shard.pins[column]])
+        key = shard.key(column)
         key = key[links.pin]
         pairs = group_by(links.order, key)
         order = links.order[pairs.one]
-        pair = pairs.of_rows(len(key))
         units = units_of(
-            credits, pair, order, shard.line_order, ints(shard.lines["quantity"]), len(models)
+            credits, pairs.code, order, shard.line_order, ints(shard.lines["quantity"]), len(models)
         )
         days = group_by(day[order], key[pairs.one])
         orders = days.sums((pairs.sums(dues.credits) > 0).astype(np.int64))

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Bools, Floats, Ints, Tables, codes, ints, take
+from pipelines.kernels.columns import Bools, Floats, Ints, Tables, bools, codes, ints, take
 from pipelines.kernels.credit import Credits, credit_lines, weigh_touches
 from pipelines.kernels.dues import Dues, dues_of_links
 from pipelines.transforms.acts import acts_of_orders
@@ -19,6 +20,7 @@ from pipelines.transforms.credit_sums import (
     sales,
 )
 from pipelines.transforms.order_links import Shard, link_orders
+from pipelines.transforms.sites import of_sites
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.errors import AuditError
 from schemas.settings import Site
@@ -67,7 +69,7 @@ def _weights(shard: Shard, sites: Mapping[str, Site], models: tuple[str, ...]) -
     """[models, links] both layers together."""
     paths, links, orders, touches = shard.paths, shard.links, shard.orders, shard.touches
     age = ints(orders["at"])[paths.order] - ints(touches["at"])[paths.touch]
-    half_life = np.array([sites[site].half_life_days for site in orders["site_id"].to_pylist()])
+    half_life = of_sites(orders["site_id"], sites, "half_life_days")
     half_life_ms = (half_life * 86_400_000.0)[paths.order]
     (pin,) = codes([touches["pin_id"]])
     weights = np.empty((len(models), len(links.order)))
@@ -98,9 +100,8 @@ def _check_conserved(shard: Shard, credits: Credits, models: tuple[str, ...]) ->
 
 def _is_same_item(shard: Shard, credits: Credits) -> Bools:
     """[credits] whether the product pinned is the product bought."""
-    pinned, bought = codes([shard.pins["item_id"]], [shard.lines["item_id"]])
-    pinned = pinned[shard.links.pin][credits.link]
-    return (pinned >= 0) & (pinned == bought[credits.line])
+    pinned = take(shard.pins["item_id"], shard.links.pin[credits.link])
+    return bools(pc.equal(pinned, take(shard.lines["item_id"], credits.line)))
 
 
 def _credit_rows(shard: Shard, credits: Credits, models: tuple[str, ...]) -> pa.Table:

@@ -3,7 +3,8 @@
 Texts become integer codes once for the shard; all models share one order of rows.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,9 @@ import pyarrow.compute as pc
 
 from pipelines.kernels.columns import Floats, Ints, Tables, bools, codes, expand, ints, take
 from pipelines.kernels.credit import Paths, build_paths
+from pipelines.kernels.spans import time_key
 from pipelines.transforms.daily import days_of
+from pipelines.transforms.sites import of_sites
 from schemas.settings import Site
 
 
@@ -30,6 +33,8 @@ class Links(NamedTuple):
 class Shard(NamedTuple):
     """The orders of some people, and the pins on their way."""
 
+    key: Callable[[str], Ints]  # [chain pins] codes of a column, -1 where it is null
+
     orders: pa.Table
     buyer: Ints  # [orders] code of site and person, -1 for an order that takes no credit
     day: Any  # [orders] text
@@ -46,25 +51,39 @@ def link_orders(tables: Tables, sites: Mapping[str, Site]) -> Shard:
     orders, touches = tables["orders_to_credit"], tables["chained_touches"]
     person, buyer = codes(*([t["site_id"], t["person_id"]] for t in (touches, orders)))
     buyer = np.where(bools(orders["is_creditable"]), buyer, -1)
-    by = pa.table({"person": person, "at": touches["at"], "touch_id": touches["touch_id"]})
-    row = pc.sort_indices(by, sort_keys=[(name, "ascending") for name in by.column_names])
-    touches, person = touches.take(row), person[row]
-    window = np.array([sites[site].window_ms for site in orders["site_id"].to_pylist()], np.int64)
-    paths = build_paths(person, ints(touches["at"]), buyer, ints(orders["at"]), window)
+    at = ints(touches["at"])
+    row = _by_time(person, at, touches["touch_id"])
+    window = of_sites(orders["site_id"], sites, "window_ms").astype(np.int64)
+    paths = build_paths(person[row], at[row], buyer, ints(orders["at"]), window)
+    paths = paths._replace(touch=row[paths.touch])
+    pins = _chain_pins(touches)
     lists = orders["lines"].combine_chunks()
     lines = pa.Table.from_struct_array(pc.list_flatten(lists))
     net = ints(lines["gross_micros"]) - ints(lines["refunded_micros"])
     return Shard(
+        functools.cache(lambda column: codes([pins[column]])[0]),
         orders,
         buyer,
         days_of(orders, sites),
         lines.append_column("net_micros", pa.array(net)),
         ints(pc.list_parent_indices(lists)),
         touches,
-        _chain_pins(touches),
+        pins,
         paths,
         _links(paths, touches),
     )
+
+
+def _by_time(person: Ints, at: Ints, touch_id: Any) -> Ints:
+    """The order of touches by person, time and then id: few come at the same moment."""
+    key = time_key(person, at, int(at.min(initial=np.iinfo(np.int64).max)))
+    order = np.argsort(key)
+    is_tie = key[order[1:]] == key[order[:-1]]
+    place = np.flatnonzero(np.append(is_tie, False) | np.append(False, is_tie))
+    ties = pa.table({"key": key[order[place]], "touch_id": take(touch_id, order[place])})
+    sort_keys = [("key", "ascending"), ("touch_id", "ascending")]
+    order[place] = order[place[ints(pc.sort_indices(ties, sort_keys=sort_keys))]]
+    return order
 
 
 def _chain_pins(touches: pa.Table) -> pa.Table:

@@ -19,7 +19,7 @@ def routes() -> dict[str, Route]:
 def _routes() -> dict[str, Route]:
     by_key = ("site_id", "shard_key")
     by_pinner = ("site_id", "pinner_id")
-    as_it_came = (KEY,)
+    as_it_came = by_root = (KEY,)
     routes = {
         name: Route(
             "DropDuplicates",
@@ -51,21 +51,22 @@ def _routes() -> dict[str, Route]:
         "landings_by_person": Route(
             "AttachLandings", by_key, batches.LANDINGS_BY_PERSON, is_row_wise=True
         ),
-        "pins_by_root": Route("MeasureSpheres", ("site_id", "root_pin_id"), batches.PINS_BY_PERSON),
+        "pins_by_root": Route("MeasureSpheres", by_root, batches.PINS_BY_PERSON),
         "landings_by_root": Route(
-            "MeasureSpheres",
-            ("site_id", "root_pin_id"),
-            batches.LANDINGS_BY_ROOT,
-            most_rows=1 << 18,
+            "MeasureSpheres", by_root, batches.LANDINGS_BY_ROOT, most_rows=1 << 18
         ),
         "touches": Route(
             "SelectTouches", ("site_id", "person_id"), batches.TOUCHES, is_row_wise=True
         ),
         "orders_by_person": Route("SelectTouches", by_key, batches.ORDERS_BY_PERSON),
         "order_touches": Route(
-            "ChainTouches", ("site_id", "pin_id"), batches.TOUCHES, is_row_wise=True
+            "ChainTouches",
+            as_it_came,
+            batches.ORDER_TOUCHES,
+            is_row_wise=True,
+            most_rows=1 << 18,
         ),
-        "pin_chains": Route("ChainTouches", ("site_id", "pin_id"), batches.PIN_CHAINS),
+        "pins_to_chain": Route("ChainTouches", by_root, batches.PINS_TO_CHAIN),
         "chained_touches": Route("CreditPins", ("site_id", "person_id"), batches.CHAINED_TOUCHES),
         "orders_to_credit": Route("CreditPins", as_it_came, batches.ORDERS_BY_PERSON),
         "acts": Route("FollowPeople", ("site_id", "person_id"), batches.ACTS),

@@ -1,4 +1,4 @@
-"""Cascades grown, spheres measured, and the chains of pins listed."""
+"""Cascades grown, and spheres measured."""
 
 import functools
 import itertools
@@ -16,10 +16,11 @@ from pipelines.kernels.columns import (
     Tables,
     bools,
     codes,
+    first_rows,
+    group_starts,
     ints,
     is_set,
-    joint_key,
-    places,
+    joint_places,
     sort_by,
     take,
 )
@@ -27,12 +28,11 @@ from pipelines.kernels.landings import Landings
 from pipelines.kernels.sphere import Measured
 from pipelines.kernels.stretches import reduced, run_starts
 from pipelines.transforms.acts import acts_of_pins, acts_of_visits
-from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
+from pipelines.transforms.chains import parents_of
 from pipelines.transforms.graph import lineage
 from pipelines.transforms.parts import Part
-from pipelines.transforms.touches import list_chains
+from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
-from schemas.settings import Site
 
 ENGINES: Mapping[str, Any] = {"vector": sphere.Spheres, "networkx": sphere_networkx.Spheres}
 # So many pairs of pinner and person are written at a time.
@@ -40,12 +40,9 @@ _PAIRS = 1 << 20
 
 
 def measure_cascades(
-    parts: Iterable[tuple[Part, Tables]],
-    sites: Mapping[str, Site],
-    wanted: Wanted = EVERYTHING,
-    engine: str = "vector",
+    parts: Iterable[tuple[Part, Tables]], wanted: Wanted = EVERYTHING, engine: str = "vector"
 ) -> Iterator[tuple[int, Tables]]:
-    """Grows the cascades of a shard, measures spheres, and lists the chains of pins.
+    """Grows the cascades of a shard, and measures spheres.
 
     Takes pins and landings of whole roots, the landings in parts by people: what a part holds
     is told at once, and of it only counts by pin are kept.
@@ -59,26 +56,23 @@ def measure_cascades(
         counts.add(landed, grown.forest.root)
         for told in _of_people(grown, landed, part, wanted):
             yield part.number, told
-        yield part.number, _of_part(grown, landed, part, sites, wanted)
-    yield first.of, _of_all(grown, counts, sites, wanted)
+        yield part.number, _of_part(grown, landed, wanted)
+    yield first.of, _of_all(grown, counts, wanted)
 
 
 class _Grown:
     """The pins of a shard as cascades."""
 
     def __init__(self, pins: pa.Table, engine: str) -> None:
-        self.pins = sort_by(pins, "site_id", "root_pin_id", "at", "event_id")
-        self.key = joint_key(*(self.pins[name] for name in ("site_id", "root_pin_id", "pin_id")))
-        above = [self.pins[name] for name in ("site_id", "root_pin_id", "parent_pin_id")]
-        parent = places(joint_key(*above), self.key)
+        self.pins = sort_by(pins, KEY)  # cascades whole
+        parent = parents_of(self.pins)
         self.forest = grow_forest(parent)
         is_missing = is_set(self.pins["parent_pin_id"]) & (parent < 0)
         self.is_parent_missing = is_missing | self.forest.is_cut
         self._engine = engine
         people = self.pins.select(["site_id", "person_id"])
         (self.owner,) = codes(people.columns)  # [pins]
-        code, row = np.unique(self.owner, return_index=True)
-        self.pinners = people.take(pa.array(row[code >= 0]))  # [codes]
+        self.pinners = people.take(pa.array(first_rows(self.owner)))  # [codes]
 
     @functools.cached_property
     def spheres(self) -> Any:
@@ -102,13 +96,12 @@ class _Landed(NamedTuple):
 
 
 def _land(grown: _Grown, landed: pa.Table) -> _Landed:
-    key = joint_key(*(landed[name] for name in ("site_id", "root_pin_id", "pin_id")))
-    pin, is_crawler = places(key, grown.key), bools(landed["is_crawler"])
+    pin = joint_places(*([each["site_id"], each["pin_id"]] for each in (landed, grown.pins)))
+    is_crawler = bools(landed["is_crawler"])
     visits = landed.filter(pa.array(~is_crawler))
     people = visits.select(["site_id", "person_id"])
     _, person = codes(grown.pinners.columns, people.columns)
-    code, row = np.unique(person, return_index=True)
-    others = people.take(pa.array(row[code >= len(grown.pinners)]))
+    others = people.take(pa.array(first_rows(person, len(grown.pinners))))
     landings = Landings(pin[~is_crawler], person, ints(visits["at"]))
     by_others = (person < 0) | (person != grown.owner[landings.pin])
     everybody = pa.concat_tables([grown.pinners, others])
@@ -157,23 +150,13 @@ def _together(parts: Iterable[Measured]) -> Iterator[Measured]:
     yield sphere.joined(iter(some))
 
 
-def _of_part(
-    grown: _Grown, landed: _Landed, part: Part, sites: Mapping[str, Site], wanted: Wanted
-) -> Tables:
-    """What else a part's landings say, and chains of some pins."""
+def _of_part(grown: _Grown, landed: _Landed, wanted: Wanted) -> Tables:
+    """What else a part's landings say."""
     pins, (visits, landings, by_others, *_) = grown.pins, landed
-    return wanted.made(
-        acts=lambda: acts_of_visits(visits, pins, landings.pin, by_others),
-        pin_chains=lambda: list_chains(
-            pins, grown.forest, grown.owner, np.flatnonzero(part.holds(pins["pin_id"])), sites
-        ),
-        daily_parts=lambda: _daily(
-            _visited_pins(pins, visits, landings, by_others, sites), "pin_visits", wanted
-        ),
-    )
+    return wanted.made(acts=lambda: acts_of_visits(visits, pins, landings.pin, by_others))
 
 
-def _of_all(grown: _Grown, counts: _Counts, sites: Mapping[str, Site], wanted: Wanted) -> Tables:
+def _of_all(grown: _Grown, counts: _Counts, wanted: Wanted) -> Tables:
     """What pins are, all landings on them counted."""
     pins, forest, owner = grown.pins, grown.forest, grown.owner
     is_confirmed = (counts.crawlers > 0) | (counts.visits > 0)
@@ -201,14 +184,6 @@ def _of_all(grown: _Grown, counts: _Counts, sites: Mapping[str, Site], wanted: W
         own_pins=lambda: _with_ids(grown.pinners, _own_pins(owner, is_confirmed, alone())),
         cascade_shapes=lambda: _shapes(grown, counts, alone()),
         acts=lambda: acts_of_pins(pins, forest.parent),
-        daily_parts=lambda: _daily(pins.append_column("day", days_of(pins, sites)), "pins", wanted),
-    )
-
-
-def _daily(rows: pa.Table, count: str, wanted: Wanted) -> pa.Table:
-    return pa.concat_tables(
-        daily_part(rows, dimension, rows[column], count)
-        for dimension, column in wanted.keys("daily_parts", DIMENSIONS).items()
     )
 
 
@@ -216,8 +191,8 @@ def _distinct(person: Ints, group: Ints, count: int) -> Ints:
     """[groups] distinct known people among rows of each group."""
     known = person >= 0
     width = int(person.max(initial=0)) + 1
-    pairs = np.unique(group[known] * width + person[known])
-    return np.bincount(pairs // width, minlength=count)
+    pairs = np.sort(group[known] * width + person[known])
+    return np.bincount(pairs[group_starts(pairs)] // width, minlength=count)
 
 
 def _own_pins(owner: Ints, is_confirmed: Bools, measured: Measured) -> dict[str, Ints]:
@@ -278,16 +253,3 @@ def _shapes(grown: _Grown, counts: _Counts, measured: Measured) -> pa.Table:
             **built,
         }
     )
-
-
-def _visited_pins(
-    pins: pa.Table,
-    visits: pa.Table,
-    landings: Landings,
-    by_others: Bools,
-    sites: Mapping[str, Site],
-) -> pa.Table:
-    """The pin of each landing by another, with the landing's day."""
-    columns = ["site_id", "item_id", "item_list_id", "recommender_id"]
-    visited = pins.select(columns).take(pa.array(landings.pin))
-    return visited.append_column("day", days_of(visits, sites)).filter(pa.array(by_others))

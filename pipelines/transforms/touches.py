@@ -1,7 +1,7 @@
-"""Touches that an order may owe something to, and the chains of pins above them.
+"""Touches, and those of them that an order may owe something to.
 
 Most touches come before no order at all, so a touch carries no more than its pin until an order
-asks for it: then it meets its pin's chain.
+asks for it: then it meets its pin's chain (`pipelines.transforms.chains`).
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.cascade import Forest, chains, necessity_shares
 from pipelines.kernels.columns import (
     Bools,
     Ints,
@@ -19,26 +18,34 @@ from pipelines.kernels.columns import (
     codes,
     ints,
     is_set,
-    joint_key,
+    joint_places,
     key_places,
-    places,
     take,
 )
 from pipelines.kernels.multisets import is_among
+from pipelines.kernels.spans import time_key
 from pipelines.transforms.shuffle import KEY
+from pipelines.transforms.sites import of_sites
 from pipelines.transforms.wanted import EVERYTHING, Wanted
-from schemas.batches import CHAINED_TOUCHES, PIN_CHAINS, TOUCHES
+from schemas.batches import TOUCHES
 from schemas.settings import Site
 
 
-def list_touches(pins: pa.Table, landings: pa.Table) -> pa.Table:
-    """TOUCHES: known people's landings on known pins, and their own pins."""
-    landings = landings.filter(pc.invert(landings["is_crawler"]))
-    rows = pa.concat_tables(
-        each.rename_columns({"event_id": "touch_id"}).select(TOUCHES.names)
-        for each in (landings, pins)
+def list_touches(pins: pa.Table, landings: pa.Table, pin: Ints) -> pa.Table:
+    """TOUCHES: known people's landings on known pins, and their own pins.
+
+    Args:
+      pins: with the key of their root.
+      landings: all of them.
+      pin: [landings] row of the pin landed on, -1 unknown.
+    """
+    is_counted = is_set(landings["person_id"]) & ~bools(landings["is_crawler"]) & (pin >= 0)
+    landings = landings.append_column("root_key", take(pins[KEY], pin))
+    own = pins.append_column("root_key", pins[KEY])
+    return pa.concat_tables(
+        each.rename_columns({"event_id": "touch_id"}).select(TOUCHES.names).filter(pa.array(which))
+        for each, which in ((landings, is_counted), (own, is_set(pins["person_id"])))
     )
-    return rows.filter(pc.is_valid(rows["person_id"]))
 
 
 def select_touches(
@@ -51,7 +58,7 @@ def select_touches(
     """
     touches, orders = tables["touches"], tables["orders_by_person"]
     return wanted.made(
-        order_touches=lambda: touches.filter(pa.array(_is_followed(touches, orders, sites))),
+        order_touches=lambda: _by_root(touches.filter(pa.array(_followed(touches, orders, sites)))),
         orders_to_credit=lambda: orders,
     )
 
@@ -69,77 +76,30 @@ def pin_of(landings: pa.Table, pins: pa.Table) -> Ints:
         is_right &= bools(pc.equal(landings[name], take(pins[name], row)))
     wrong = (row >= 0) & ~is_right
     if (wrong & is_set(landings["pin_id"])).any():  # two ids have one key: once in 2**64 pairs
-        return places(*(joint_key(t["site_id"], t["pin_id"]) for t in (landings, pins)))
+        return joint_places(*([t["site_id"], t["pin_id"]] for t in (landings, pins)))
     return np.where(wrong, -1, row)
 
 
-def list_chains(
-    pins: pa.Table, forest: Forest, owner: Ints, chosen: Ints, sites: Mapping[str, Site]
-) -> pa.Table:
-    """PIN_CHAINS: some pins' way up to their roots.
-
-    Args:
-      pins: with `person_id`.
-      forest: the pins.
-      owner: [pins] person codes, -1 unknown.
-      chosen: rows of the pins asked for.
-      sites: say how necessary the next pin up is.
-    """
-    chain = chains(forest, chosen)
-    player = np.where(owner >= 0, owner, owner.max(initial=0) + 1 + np.arange(len(owner)))
-    site_id, pin_id = (take(pins[name], chosen) for name in ("site_id", "pin_id"))
-    necessity = np.array([sites[site].necessity for site in site_id.to_pylist()])
-    offsets = pa.array(chain.start, pa.int32())
-
-    def lists(column: pa.Array) -> pa.Array:
-        return pa.ListArray.from_arrays(offsets, take(column, chain.ancestor))
-
-    shares = necessity_shares(chain, player, necessity)
-    return pa.table(
-        {
-            "site_id": site_id,
-            "pin_id": pin_id,
-            "pin_ids": lists(pins["pin_id"]),
-            "pinner_ids": lists(pins["person_id"]),
-            "item_ids": lists(pins["item_id"]),
-            "item_list_ids": lists(pins["item_list_id"]),
-            "recommender_ids": lists(pins["recommender_id"]),
-            "shares": pa.ListArray.from_arrays(offsets, pa.array(shares)),
-        }
-    )
+def _by_root(touches: pa.Table) -> pa.Table:
+    return touches.drop_columns([KEY]).rename_columns({"root_key": KEY})
 
 
-def chain_touches(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
-    """Gives each touch the chain of its pin. Takes touches and chains of whole pins."""
-    touches, above = tables["order_touches"], tables["pin_chains"]
-    row = pin_of(touches, above)
-
-    def chained() -> pa.Table:
-        rows = touches.filter(pa.array(row >= 0))
-        of_pin = above.take(pa.array(row[row >= 0]))
-        for name in PIN_CHAINS.names[2:]:
-            rows = rows.append_column(name, of_pin[name])
-        return rows.select(CHAINED_TOUCHES.names)
-
-    return wanted.made(chained_touches=chained)
-
-
-def _is_followed(touches: pa.Table, orders: pa.Table, sites: Mapping[str, Site]) -> Bools:
+def _followed(touches: pa.Table, orders: pa.Table, sites: Mapping[str, Site]) -> Bools:
     creditable = orders.filter(orders["is_creditable"])
     chosen = np.zeros(len(touches), dtype=np.bool_)
     # Most people never buy.
-    rows = np.flatnonzero(is_among(ints(touches[KEY]), np.unique(ints(creditable[KEY]))))
+    rows = np.flatnonzero(is_among(ints(touches[KEY]), ints(creditable[KEY])))
     of_buyers = touches.select(["site_id", "person_id", "at"]).take(pa.array(rows))
     touch_person, order_person = codes(
         *([table["site_id"], table["person_id"]] for table in (of_buyers, creditable))
     )
-    window = [sites[site].window_ms for site in creditable["site_id"].to_pylist()]
+    window = of_sites(creditable["site_id"], sites, "window_ms").astype(np.int64)
     chosen[rows] = has_order(
         touch_person,
         ints(of_buyers["at"]),
         order_person,
         ints(creditable["at"]),
-        np.array(window, dtype=np.int64),
+        window,
     )
     return chosen
 
@@ -160,18 +120,16 @@ def has_order(
     Returns:
       [touches] whether `0 <= order_at - touch_at <= window` for an order of the same person.
     """
-    count = len(touch_at)
-    person = np.concatenate((touch_person, order_person))
-    at = np.concatenate((touch_at, order_at))
-    is_order = np.arange(len(at)) >= count
-    by_time = np.lexsort((is_order, at, person))  # a touch before the order of its moment
-    last = len(at)
-    place = np.where(is_order[by_time], np.arange(last), last)
-    following = np.minimum.accumulate(place[::-1])[::-1]
-    touch = np.flatnonzero(~is_order[by_time] & (following < last))
-    row, order = by_time[touch], by_time[following[touch]]
-    found = (person[row] == person[order]) & (person[row] >= 0)
-    found &= at[order] - at[row] <= window[order - count]
-    chosen = np.zeros(count, dtype=np.bool_)
-    chosen[row[found]] = True
-    return chosen
+    order = np.flatnonzero(order_person >= 0)
+    if len(order) == 0 or len(touch_at) == 0:
+        return np.zeros(len(touch_at), dtype=np.bool_)
+    origin = min(int(touch_at.min()), int(order_at.min()))
+    key = time_key(order_person[order], order_at[order], origin)
+    by_time = np.argsort(key)
+    key, order = key[by_time], order[by_time]
+    # Of a person's orders the first that is not before the touch.
+    wanted = time_key(np.maximum(touch_person, 0), touch_at, origin)
+    following = order[np.minimum(np.searchsorted(key, wanted), len(order) - 1)]
+    wait = order_at[following] - touch_at
+    is_hers = (order_person[following] == touch_person) & (wait >= 0)
+    return np.asarray(is_hers & (wait <= window[following]))

@@ -8,7 +8,7 @@ from pipelines.flows.attribute import steps
 from pipelines.kernels.columns import Tables
 from pipelines.transforms import stage
 from pipelines.transforms.parts import InParts, Part, joined, parts_for
-from schemas.events import Pin, PinVisit
+from schemas.events import AnyEvent, OrderItem, Pin, PinVisit, Purchase
 from tests.flow.histories import large_from
 from tests.flow.test_incremental import SITES, at
 from tests.flow.test_purity import ROUTES, signed, stages
@@ -45,8 +45,8 @@ def test_parts_say_together_what_the_whole_says(world: TinyWorld, engine: str) -
                 assert sorted({number for number, _ in answers}) == list(range(parts + 1))
 
 
-def viral(people: int) -> list[Pin | PinVisit]:
-    """A chain of pins by different people, and landings of everybody on each."""
+def viral(people: int) -> list[AnyEvent]:
+    """A chain of pins by different people, landings of everybody on each, and their orders."""
     pins = [
         Pin(
             event_id=f"p{n}", pin_id=f"p{n}", parent_pin_id=f"p{n - 1}" if n else None,
@@ -58,7 +58,15 @@ def viral(people: int) -> list[Pin | PinVisit]:
         PinVisit(event_id=f"e{n}", pin_id=f"p{n % 4}", visitor_id=f"v{n % people}", **at(n))
         for n in range(2 * people)
     ]
-    return [*pins, *visits]
+    orders = [
+        Purchase(
+            event_id=f"o{n}", order_id=f"o{n}", visitor_id=f"v{n}", currency="GBP",
+            source="server", is_signed=True, items=[OrderItem(item_id="mug", price="10")],
+            **at(2 * people),
+        )
+        for n in range(people)
+    ]  # fmt: skip
+    return [*pins, *visits, *orders]
 
 
 def test_the_flow_takes_a_viral_cascade_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

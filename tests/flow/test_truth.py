@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.kernels.hashing import hash_rows
-from pipelines.transforms import shuffle
+from pipelines.transforms import cascades, shuffle
 from tests.flow.truth import as_truth, run_beam, run_steps
 from tests.oracle import SALES_SUMS, truth
 from tests.strategies import TinyWorld, tiny_worlds
@@ -125,6 +125,7 @@ def test_different_ids_with_one_key_stay_apart(monkeypatch: pytest.MonkeyPatch) 
     def few(*columns: pa.Array) -> np.ndarray:
         return hash_rows(*columns) % np.uint64(3)
 
-    monkeypatch.setattr(shuffle, "hash_rows", few)
+    for module in (shuffle, cascades):
+        monkeypatch.setattr(module, "hash_rows", few)
 
     assert run_steps(world.events, world.sites) == wanted

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from pipelines.kernels.columns import (
     codes,
     expand,
+    first_rows,
     group_starts,
     ints,
     is_set,
-    joint_key,
+    joint_places,
     key_places,
-    places,
     sort_by,
     take,
 )
@@ -47,6 +47,21 @@ def test_codes_are_equal_where_keys_are_and_grow_by_first_appearance(
     assert [column.tolist() for column in codes(*map(key_columns, tables))] == wanted
 
 
+@given(KEYS, KEYS)
+def test_first_rows_are_where_a_key_is_new(
+    known: list[tuple[str, str | None]], others: list[tuple[str, str | None]]
+) -> None:
+    """A person is named by the row in which she comes first; one already known has a name."""
+    of_known, of_others = codes(key_columns(known), key_columns(others))
+    new = [
+        row
+        for row, key in enumerate(others)
+        if key[1] is not None and key not in known and key not in others[:row]
+    ]
+
+    assert first_rows(of_others, int(of_known.max(initial=-1)) + 1).tolist() == new
+
+
 def test_codes_of_tables_without_rows_or_chunks() -> None:
     """Most shards lack one dataset or another."""
     empty = pa.chunked_array([], pa.string())
@@ -57,10 +72,8 @@ def test_codes_of_tables_without_rows_or_chunks() -> None:
 
 def test_joint_keys_do_not_run_into_each_other() -> None:
     """Key (a, bc) is another than (ab, c)."""
-    first, second = joint_key(pa.array(["a", "ab"]), pa.array(["bc", "c"])).to_pylist()
-
-    assert first != second
-    assert joint_key(pa.array(["a", None]), pa.array([None, "b"])).to_pylist() == [None, None]
+    assert codes([pa.array(["a", "ab"]), pa.array(["bc", "c"])])[0].tolist() == [0, 1]
+    assert codes([pa.array(["a", None]), pa.array([None, "b"])])[0].tolist() == [-1, -1]
 
 
 @given(KEYS, KEYS)
@@ -73,7 +86,7 @@ def test_places_are_first_occurrences(
         for needle in needles
     ]
 
-    found = places(joint_key(*key_columns(needles)), joint_key(*key_columns(haystack)))
+    found = joint_places(key_columns(needles), key_columns(haystack))
 
     assert found.tolist() == wanted
 

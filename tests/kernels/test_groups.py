@@ -42,16 +42,14 @@ def test_sums_sizes_and_rows_agree(codes: list[tuple[int, int]]) -> None:
     groups = group_by(code)
     values = np.arange(2 * len(codes)).reshape(-1, 2)
 
-    of_rows = groups.of_rows(len(codes))
-
     assert groups.size.tolist() == [len(each) for each in members(groups)]
     assert groups.sums(values).tolist() == [
         values[each].sum(axis=0).tolist() for each in members(groups)
     ]
-    assert [of_rows[each].tolist() for each in members(groups)] == [
+    assert [groups.code[each].tolist() for each in members(groups)] == [
         [number] * size for number, size in enumerate(groups.size)
     ]
-    assert (of_rows[code < 0] == -1).all()
+    assert (groups.code[code < 0] == -1).all()
 
 
 def test_a_null_is_a_value_like_another() -> None:
