@@ -41,6 +41,7 @@ from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.loyalty import measure_loyalty
 from pipelines.transforms.parts import InParts
 from pipelines.transforms.people import settle_shard, stitch_visitors
+from pipelines.transforms.routes import results as result_tables
 from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import (
     RESULTS_TAG,
@@ -63,7 +64,6 @@ from schemas.errors import AuditError, LakeError
 from schemas.events import EVENTS
 from schemas.lake import ADDED_COLUMNS, lake_schema
 from schemas.models import MODELS
-from schemas.results import result_key, result_schema
 from schemas.settings import Home, Settings, Site
 from schemas.tables import RESULTS
 
@@ -145,7 +145,7 @@ def update(
         results_folder=os.fspath(results),
         shards=work.shards,
         routes=routes(),
-        results={name: (result_schema(name), result_key(name)) for name in RESULTS},
+        results=result_tables(),
         stages=tuple(steps({}, work.wanted)),
         earlier=work.earlier,
         is_kept=work.is_kept,

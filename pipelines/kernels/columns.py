@@ -16,12 +16,17 @@ Bools = npt.NDArray[np.bool_]
 Tables = dict[str, pa.Table]
 # No id may hold it: the event contract refuses it.
 _SEPARATOR = "\x1f"
+_INT = pa.int64()
 
 
 def ints(column: Any, missing: int = 0) -> Ints:
     """[rows] an integer or boolean column as int64, nulls as `missing`."""
-    filled = pc.fill_null(pc.cast(column, pa.int64()), missing)
-    return np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.int64)
+    # Most are as they should be, and a call into Arrow costs as much as a few hundred rows.
+    if column.type != _INT:
+        column = pc.cast(column, _INT)
+    if column.null_count:
+        column = pc.fill_null(column, missing)
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def bools(column: Any) -> Bools:

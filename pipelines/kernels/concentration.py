@@ -147,14 +147,16 @@ def _money(rows: Rows, rank: Ints, customers: int) -> Interval:
     """[percents] gamma interval of what the top has, were its members fixed beforehand."""
     order = np.argsort(rank[rows.member], kind="stable")
     edges = np.searchsorted(rank[rows.member][order], top_counts(len(rank)))
+    # Of few members several percents are the same ones.
+    ends, place = np.unique(edges, return_inverse=True)
     amount, found = np.zeros(customers, dtype=np.int64), []
-    for low, high in zip((0, *edges[:-1]), edges, strict=True):
+    for low, high in zip((0, *ends[:-1]), ends, strict=True):
         here = order[low:high]
         np.add.at(amount, rows.customer[here], rows.amount[here])
         paid = np.sort(amount[amount != 0])
         paid = paid if len(paid) else np.zeros(1, dtype=np.int64)
         found.append(gamma_interval(paid, np.array([0, len(paid)])))
-    return Interval(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    return Interval(*(np.concatenate(parts)[place] for parts in zip(*found, strict=True)))
 
 
 def _table(rows: Rows, customers: int) -> sparse.csr_array:

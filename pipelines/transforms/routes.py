@@ -1,19 +1,56 @@
-"""Which stage takes which dataset, by which key, in which columns."""
+"""Which stage takes which dataset, by which key, in which columns; and which results there are."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from pipelines.transforms.shuffle import KEY, Route
+from pipelines.transforms.shuffle import KEY, Result, Route
 from schemas import batches
 from schemas.events import EVENTS
-from schemas.results import result_schema
+from schemas.results import result_key, result_schema
+from schemas.tables import RESULTS
+
+Value = TypeVar("Value")
 
 
-def routes() -> dict[str, Route]:
+class _Told(Mapping[str, Value]):
+    """What a function of this release tells; a pickle names the function.
+
+    Beam copies every stage's function several times a run: the schemas would be most of that.
+    """
+
+    def __init__(self, told_by: Callable[[], Any], content: Mapping[str, Value]) -> None:
+        self._told_by, self._content = told_by, content
+
+    def __getitem__(self, name: str) -> Value:
+        return self._content[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._content)
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def __reduce__(self) -> tuple[Callable[[], Any], tuple[()]]:
+        return self._told_by, ()
+
+
+@functools.cache
+def results() -> Mapping[str, Result]:
+    """The columns and the key of each result table."""
+    return _Told(results, {name: (result_schema(name), result_key(name)) for name in RESULTS})
+
+
+@functools.cache
+def routes() -> Mapping[str, Route]:
     """Which stage takes which dataset, sharded by which columns; all columns and their key."""
-    return {
+    content = {
         name: route._replace(schema=route.schema.append(pa.field(KEY, pa.int64())))
         for name, route in _routes().items()
     }
+    return _Told(routes, content)
 
 
 def _routes() -> dict[str, Route]:

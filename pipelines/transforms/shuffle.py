@@ -34,6 +34,8 @@ from pipelines.kernels.hashing import hash_rows
 from pipelines.transforms.wanted import MADE_OF
 
 Step = Callable[[Tables], Tables]
+# Columns and key of a result table.
+Result = tuple[pa.Schema, tuple[str, ...]]
 Through = Literal["files", "runner"]
 RESULTS_TAG, TALLY_TAG = "results", "tally"
 # What is kept, or sent, takes half of the bytes; what is read at once and thrown away would
@@ -117,7 +119,7 @@ class Shuffle:
     results_folder: str
     shards: Mapping[str, int]
     routes: Mapping[str, Route]
-    results: Mapping[str, tuple[pa.Schema, tuple[str, ...]]]
+    results: Mapping[str, Result]
     stages: tuple[str, ...]
     earlier: tuple[PastRun, ...] = ()
     is_kept: bool = True

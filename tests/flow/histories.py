@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pipelines.flows.attribute import steps
 from pipelines.transforms.answers import carry_answers
 from pipelines.transforms.deduplicate import with_time
-from pipelines.transforms.routes import routes
+from pipelines.transforms.routes import results, routes
 from pipelines.transforms.shuffle import (
     RESULTS_TAG,
     PastRun,
@@ -24,7 +24,7 @@ from pipelines.transforms.shuffle import (
 )
 from pipelines.transforms.stage import MANIFEST_TAG, _StageFn
 from schemas.events import AnyEvent
-from schemas.results import result_key, result_schema
+from schemas.results import result_key
 from schemas.settings import Site
 from schemas.tables import RESULTS
 from tests.flow.truth import Rows, by_name
@@ -42,7 +42,7 @@ class House:
     ) -> None:
         self.sites, self.shards = sites, shards
         self.steps: dict[str, Step] = steps(sites)
-        self.routes = routes()
+        self.routes = dict(routes())
         self.tables: dict[str, dict[Any, dict[str, Any]]] = {name: {} for name in RESULTS}
         self.touched: dict[str, int] = {}
         self._folder = folder
@@ -60,7 +60,7 @@ class House:
             # Every other stage has one shard only.
             shards={stage: (number, 1)[place % 2] for place, stage in enumerate(self.steps)},
             routes=self.routes,
-            results={name: (result_schema(name), result_key(name)) for name in RESULTS},
+            results=results(),
             stages=tuple(self.steps),
             earlier=tuple(self._runs),
         )

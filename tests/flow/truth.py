@@ -104,8 +104,9 @@ def to_rows(name: str, tables: Sequence[pa.Table]) -> list[dict[str, Any]]:
     schema = result_schema(name)
     parts = [table.select(schema.names).cast(schema) for table in tables]
     table = pa.concat_tables(parts or [schema.empty_table()])
-    order = [(key, "ascending") for key in result_key(name)]
-    rows: list[dict[str, Any]] = table.sort_by(order).to_pylist()
+    if len(table) > 1:
+        table = table.sort_by([(key, "ascending") for key in result_key(name)])
+    rows: list[dict[str, Any]] = table.to_pylist()
     return rows
 
 

@@ -23,6 +23,7 @@ from schemas.pubsub import connect
 from schemas.settings import Home
 from schemas.spool import Reject
 from schemas.tables import RESULTS, RUN_COLUMNS
+from tests.made_tables import make_tables
 
 NOON = 1_790_000_000_000
 # Copies are counted here, as they should be; everywhere else they must leave no trace.
@@ -132,6 +133,7 @@ def ids(home: Home) -> list[str]:
 
 def tables(home: Home) -> dict[str, list[tuple[object, ...]]]:
     """The rows of every result table after a run, without what counts repeats."""
+    make_tables(home)
     run(home, code_version="test", shards=2)
     engine = open_database(home)
     rows = {}

@@ -6,23 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
-from pipelines.io.database import open_database
 from schemas.settings import Home
-from schemas.tables import Base
-from schemas.views import drop_views
 from tests import services
 from tests.integration import archiving
 from tests.integration.forwarding import Line
 from tests.integration.publishing import SETTINGS
+from tests.made_tables import drop_tables, make_database, make_tables
 from tests.pubsub_fake import FakePubSub
 from tests.services import PubSubServer
 
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """SQLAlchemy URL of an empty PostgreSQL, shared by the session: keep to your own schema."""
+    """SQLAlchemy URL of an empty PostgreSQL, shared by the session: make a database of your own."""
     if services.find_postgres() is None:
         pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
     with services.run_postgres() as url:
@@ -99,15 +96,19 @@ def line(
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A home directory whose database is SQLite or a real PostgreSQL server, empty."""
+    """A home directory whose database is SQLite or a real PostgreSQL server, without a row."""
     (tmp_path / "pinsphere.toml").write_text(SETTINGS)
     made = Home(tmp_path)
     if request.param == "postgresql":
-        monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("postgres_url"))
-        engine = open_database(made)
-        with engine.begin() as connection:
-            drop_views(connection)
-            Base.metadata.drop_all(connection)
-            connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
-        engine.dispose()
+        server = request.getfixturevalue("postgres_url")
+        monkeypatch.setenv("DATABASE_URL", make_database(server, "shop"))
+    else:
+        make_tables(made)
     return made
+
+
+@pytest.fixture
+def empty_home(home: Home) -> Home:
+    """The same before its first run: the database has no table at all."""
+    drop_tables(home)
+    return home

@@ -16,13 +16,14 @@ from sqlalchemy import insert
 import pinsphere
 from pipelines.flows.setup import add_site
 from pipelines.io import webhook
-from pipelines.io.database import open_database, upgrade_database
+from pipelines.io.database import open_database
 from pipelines.io.webhook import post_signed
 from schemas.errors import AlertError
 from schemas.settings import Home
 from schemas.signature import signature_error
 from schemas.tables import Attempt
 from schemas.views import drop_views
+from tests.made_tables import make_tables
 
 SECRET = "a-secret-of-sixteen-characters"
 Taken = list[tuple[str, dict[str, str], bytes]]
@@ -33,8 +34,8 @@ def home(tmp_path: Path) -> Home:
     """A shop whose last run failed and whose one before ended well just now."""
     home = Home(tmp_path / "home")
     add_site(home, "acme", currency="GBP", time_zone="UTC")
+    make_tables(home)
     engine = open_database(home)
-    upgrade_database(engine)
     now = time.time_ns() // 1_000_000
     times = dict.fromkeys(("began_at", "ended_at", "good_began_at", "good_ended_at"), now)
     with engine.begin() as connection:

@@ -17,6 +17,7 @@ from pipelines.transforms.wanted import wanted
 from schemas.settings import Home
 from tests.flow.truth import run_steps
 from tests.integration.publishing import SETTINGS, attribute, contents, fill
+from tests.made_tables import make_tables
 from tests.world import simulate
 
 WORLD = simulate(3, visitors=8, days=90, sites=("acme",))
@@ -108,6 +109,7 @@ def check_views(home: Home) -> None:
 def shop(tmp_path: Path) -> Home:
     """A home directory with SQLite."""
     (tmp_path / "pinsphere.toml").write_text(SETTINGS)
+    make_tables(Home(tmp_path))
     return Home(tmp_path)
 
 

@@ -40,13 +40,12 @@ def test_vacuum_gives_room_back_and_keeps_what_is_shown(home: Home) -> None:
 
 
 @pytest.fixture
-def reader(postgres_url: str, home: Home) -> Iterator[Engine]:
+def reader(home: Home) -> Iterator[Engine]:
     """A login on a database with tables, and no rights of ours yet."""
     engine = open_database(home)
-    upgrade_database(engine)
     with engine.begin() as connection:
         connection.execute(text(f"CREATE ROLE {READER} LOGIN"))
-    login = create_engine(make_url(postgres_url).set(username=READER))
+    login = create_engine(make_url(home.database_url).set(username=READER))
     yield login
     login.dispose()
     with engine.begin() as connection:
@@ -109,7 +108,6 @@ def test_an_upgrade_keeps_the_readers(reader: Engine, home: Home) -> None:
 def test_a_role_that_is_not_there_is_named(home: Home) -> None:
     """It makes nothing but grants; on SQLite there is nobody to grant to."""
     engine = open_database(home)
-    upgrade_database(engine)
     wanted = "no role 'nobody'" if engine.dialect.name == "postgresql" else "SQLite has no roles"
 
     with pytest.raises(SettingsError, match=wanted):

@@ -14,20 +14,19 @@ from pipelines.io import erasures
 from pipelines.io.database import open_database
 from pipelines.io.erasures import Subject
 from schemas.settings import Home
-from schemas.tables import Base
-from schemas.views import drop_views
 from tests import services
 from tests.erasing import CLEO, MONDAY_MS, NAMES, Shop, places, story
+from tests.made_tables import make_database
 
 STATISTICS = "SELECT string_agg(s::text, '') FROM pg_stats s WHERE schemaname = 'public'"
 
 
-def dump(url: str) -> bytes:
+def dump(home: Home) -> bytes:
     """All that a backup of the database holds, and what its planner remembers."""
     binaries = services.find_postgres()
     assert binaries is not None
-    host = make_url(url).query["host"]
-    options = ["-h", str(host), "-U", "pinsphere", "postgres"]
+    database = make_url(home.database_url)
+    options = ["-h", str(database.query["host"]), "-U", "pinsphere", str(database.database)]
     return subprocess.run(
         [str(binaries / "pg_dump"), *options], check=True, capture_output=True
     ).stdout
@@ -35,25 +34,14 @@ def dump(url: str) -> bytes:
 
 @pytest.fixture
 def shop(tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Two runs of a shop in an empty PostgreSQL."""
-    monkeypatch.setenv("DATABASE_URL", postgres_url)
+    """Two runs of a shop in a PostgreSQL."""
+    monkeypatch.setenv("DATABASE_URL", make_database(postgres_url, "shop"))
     shop = Shop(tmp_path / "home")
-    empty(shop.home)
     for events in (story()[:9], story()[9:]):
         shop.send(*events)
         run(shop.home, shards=1, code_version="test")
     yield shop
     shop.close()
-    empty(shop.home)
-
-
-def empty(home: Home) -> None:
-    engine = open_database(home)
-    with engine.begin() as connection:
-        drop_views(connection)
-        Base.metadata.drop_all(connection)
-        connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
-    engine.dispose()
 
 
 def statistics(home: Home) -> bytes:
@@ -75,22 +63,22 @@ def go(shop: Shop) -> None:
     erase(shop.home, [Subject("acme", "customer", CLEO, "request", MONDAY_MS)], code_version="test")
 
 
-def test_no_table_dump_or_statistic_holds_her_ids(shop: Shop, postgres_url: str) -> None:
+def test_no_table_dump_or_statistic_holds_her_ids(shop: Shop) -> None:
     """A backup taken tomorrow must not bring her back."""
     analyze(shop.home)
-    assert places(shop.home, NAMES, [dump(postgres_url), statistics(shop.home)])[0] == "dump"
+    assert places(shop.home, NAMES, [dump(shop.home), statistics(shop.home)])[0] == "dump"
 
     go(shop)
 
-    assert places(shop.home, NAMES, [dump(postgres_url), statistics(shop.home)]) == []
+    assert places(shop.home, NAMES, [dump(shop.home), statistics(shop.home)]) == []
 
 
 def test_the_control_that_keeps_earlier_runs_is_found_out(
-    shop: Shop, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shows that the search would find her."""
     monkeypatch.setattr(erasures, "forget_runs", lambda *_, **__: None)
 
     go(shop)
 
-    assert places(shop.home, NAMES, [dump(postgres_url)]) == ["dump"]
+    assert places(shop.home, NAMES, [dump(shop.home)]) == ["dump"]

@@ -18,6 +18,7 @@ from schemas.events import AnyEvent
 from schemas.settings import Home
 from tests.flow.truth import by_name
 from tests.integration.publishing import contents
+from tests.made_tables import make_tables
 from tests.world import simulate
 
 WORLD = simulate(7, visitors=8, days=20, sites=("acme",))
@@ -29,6 +30,7 @@ def make_home(folder: Path) -> Home:
     """A home directory without events."""
     folder.mkdir(exist_ok=True)
     (folder / "pinsphere.toml").write_text(SETTINGS)
+    make_tables(Home(folder))
     return Home(folder)
 
 
@@ -63,13 +65,24 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[obje
     return tables(home)
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """A home directory with most of the events published, and the others in the lake."""
-    home = make_home(tmp_path)
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Path]:
+    """A home directory with most of the events published, and a copy of how it was then."""
+    home = make_home(tmp_path_factory.mktemp("published") / "home")
     fill(home, WORLD.events[:EARLIER], "one")
     assert go(home).is_full
     fill(home, WORLD.events[EARLIER:], "two")
+    copy = home.path.with_name("copy")
+    shutil.copytree(home.path, copy, symlinks=True)
+    return home, copy
+
+
+@pytest.fixture
+def home(published: tuple[Home, Path]) -> Home:
+    """The same, as it was then and where it was: elsewhere its state would be no state."""
+    home, copy = published
+    shutil.rmtree(home.path)
+    shutil.copytree(copy, home.path, symlinks=True)
     return home
 
 

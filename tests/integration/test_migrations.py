@@ -55,9 +55,9 @@ def ask(engine: Engine, sql: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in connection.execute(text(sql))]
 
 
-def test_migrations_and_models_agree(home: Home) -> None:
+def test_migrations_and_models_agree(empty_home: Home) -> None:
     """A column added without its migration would break every installation but ours."""
-    engine = open_database(home)
+    engine = open_database(empty_home)
     upgrade_database(engine)
     with engine.begin() as connection:
         drop_views(connection)
@@ -160,9 +160,9 @@ FIRST_RELEASE = (
 )
 
 
-def test_rows_of_the_first_shape_are_shown_as_they_were(home: Home) -> None:
+def test_rows_of_the_first_shape_are_shown_as_they_were(empty_home: Home) -> None:
     """Whoever upgrades sees yesterday's figures before the first run of the new release."""
-    engine = open_database(home)
+    engine = open_database(empty_home)
     with engine.begin() as connection:
         alembic.command.upgrade(alembic_config(connection), "0001")
         for statement in FIRST_RELEASE:

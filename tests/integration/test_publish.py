@@ -21,9 +21,9 @@ from schemas.errors import AuditError, LakeError
 from schemas.results import result_schema
 from schemas.settings import Home
 from schemas.spool import Reject
-from schemas.tables import RESULTS, Base
-from schemas.views import drop_views
+from schemas.tables import RESULTS
 from tests.integration.publishing import SETTINGS, attribute, contents, fill, happened, shown
+from tests.made_tables import drop_tables
 
 
 def test_deleted_tables_come_back_the_same(home: Home) -> None:
@@ -33,10 +33,7 @@ def test_deleted_tables_come_back_the_same(home: Home) -> None:
     engine = open_database(home)
     before = contents(engine)
     assert all(before[name] for name in ("pins", "order_credits", "pinner_spheres", "item_daily"))
-    with engine.begin() as connection:
-        drop_views(connection)
-        Base.metadata.drop_all(connection)
-        connection.execute(text("DROP TABLE alembic_version"))
+    drop_tables(home)
 
     assert attribute(home).is_new
 

@@ -100,18 +100,18 @@ def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
 
 
 def test_two_homes_on_one_database_are_kept_apart(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second machine with the same cron job is told who is at work, and changes nothing."""
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "pinsphere.toml").write_text(SETTINGS)
-    engine = open_database(home)
+    engine = open_database(empty_home)
     is_postgres = engine.dialect.name == "postgresql"
-    monkeypatch.setenv("DATABASE_URL", home.database_url)
+    monkeypatch.setenv("DATABASE_URL", empty_home.database_url)
     holder = (
         r"user pinsphere from this machine since [-0-9]+ [:0-9]+ \w+, server process [0-9]+$"
         if is_postgres
-        else f"another run is at work in {home.path}"
+        else f"another run is at work in {empty_home.path}"
     )
     with only_publisher(engine), pytest.raises(BusyError, match=holder):
         attribute(Home(tmp_path / "other"))

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import Connection, insert, text
 
-from pipelines.io.database import open_database, upgrade_database
+from pipelines.io.database import open_database
 from schemas.quality_tables import DataQualityDaily
 from schemas.settings import Home, Site
 from schemas.stages import STAGES
 from schemas.tables import OPEN_RUN, CurrentRun, StageTransition
 from tests.integration.publishing import SETTINGS, attribute, fill
+from tests.made_tables import make_tables
 from tests.oracle import truth
 from tests.oracle_stages import STRANGER, Act, Month, last_day, revenue_after, tell
 from tests.world import simulate
@@ -188,8 +189,8 @@ def test_a_move_has_its_interval_by_hand(
     of a mover's and a stayer's mean.
     """
     (tmp_path / "pinsphere.toml").write_text(SETTINGS)
+    make_tables(Home(tmp_path))
     engine = open_database(Home(tmp_path))
-    upgrade_database(engine)
     shown: Row = {"base_run": 1, "site_id": "acme", "since_run": 1, "until_run": OPEN_RUN}
     nothing = dict.fromkeys(
         ("received", "duplicates", "bots", "late", "matched_by_token", "quarantined"), 0
