@@ -5,13 +5,13 @@ time in UTC epoch milliseconds. Micros are int64 in the order's currency.
 """
 
 import functools
+from collections.abc import Iterable
 
 import pyarrow as pa
 
 from schemas.lake import lake_schema
-from schemas.models import MODELS
 
-TEXT, INT, FLOAT, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+TEXT, INT, FLOAT, FLAG, DAY = pa.string(), pa.int64(), pa.float64(), pa.bool_(), pa.date32()
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
@@ -144,10 +144,10 @@ ACTS = _schema(
 # Parts of the ladder's tables: of some people, so that they add up over shards.
 LADDER_COUNTS = ("people", "acts")
 LADDER_PARTS = _schema(
-    site_id=TEXT, dimension=TEXT, key=TEXT, day=TEXT, rung=TEXT, people=INT, acts=INT
+    site_id=TEXT, dimension=TEXT, key=TEXT, day=DAY, rung=TEXT, people=INT, acts=INT
 )
 MOVE_PARTS = _schema(
-    site_id=TEXT, dimension=TEXT, key=TEXT, day=TEXT, from_rung=TEXT, to_rung=TEXT, people=INT
+    site_id=TEXT, dimension=TEXT, key=TEXT, day=DAY, from_rung=TEXT, to_rung=TEXT, people=INT
 )
 MOVE_COUNTS = ("people",)
 
@@ -172,11 +172,16 @@ CASCADE_SHAPES = _schema(
     site_id=TEXT, root_pin_id=TEXT, size=INT, depth=INT, breadth=INT, pinners=INT, visits=INT,
     visitors=INT, pair_distance=INT, pairs=INT,
 )  # fmt: skip
-# Credit of one customer to one key of one dimension in micros, a column for each model: null
-# where the model has no credit row (which a credit of 0 is).
-CREDIT_SUMS = _schema(
-    site_id=TEXT, dimension=TEXT, key=TEXT, person_id=TEXT, **dict.fromkeys(MODELS, INT)
-)
+
+
+def credit_sums_schema(models: Iterable[str]) -> pa.Schema:
+    """Credit of one customer to one key of one dimension.
+
+    In micros, a column for each model: null where it has no credit row (which a credit of 0 is).
+    """
+    return _schema(site_id=TEXT, dimension=TEXT, key=TEXT, **dict.fromkeys(models, INT))
+
+
 # What the orders of one buyer are worth, and what of it one pinner is credited under the default
 # model. A buyer whom nobody knows is an order.
 BUYER_SALES = _schema(site_id=TEXT, person_id=TEXT, order_id=TEXT, net_micros=INT)
@@ -196,28 +201,28 @@ LIFETIME_PARTS = _schema(
     site_id=TEXT, population=TEXT, activity=TEXT, since=TEXT, first_month=INT, last_month=INT,
     people=INT,
 )  # fmt: skip
-DAILY_COUNTS = (
-    "views", "clicks", "pins", "pin_visits", "adds_to_cart", "orders", "units",
-    "credited_micros", "direct_micros", "refunded_micros",
-)  # fmt: skip
-# Parts of the daily tables; `model` is null for counts that hold for every model.
-DAILY_PARTS = _schema(
-    site_id=TEXT, dimension=TEXT, key=TEXT, day=TEXT, model=TEXT, **dict.fromkeys(DAILY_COUNTS, INT)
-)
+# Parts of the daily tables: what people did holds for every model, credit for one.
+_DAILY = {"site_id": TEXT, "dimension": TEXT, "key": TEXT, "day": DAY}
+VIEW_COUNTS = ("views", "clicks", "adds_to_cart")
+VIEW_PARTS = _schema(**_DAILY, **dict.fromkeys(VIEW_COUNTS, INT))
+PIN_COUNTS = ("pins", "pin_visits")
+PIN_PARTS = _schema(**_DAILY, **dict.fromkeys(PIN_COUNTS, INT))
+DUE_SUMS = ("orders", "units", "credited_micros", "direct_micros", "refunded_micros")
+DUE_PARTS = _schema(**_DAILY, model=TEXT, **dict.fromkeys(DUE_SUMS, INT))
 SALES_SUMS = (
     "orders", "credited_orders", "gross_micros", "refunded_micros", "net_micros",
     "credited_micros", "unattributed_micros",
 )  # fmt: skip
 # Orders by local day: the same under every model.
-SALES_PARTS = _schema(site_id=TEXT, day=TEXT, **dict.fromkeys(SALES_SUMS, INT))
+SALES_PARTS = _schema(site_id=TEXT, day=DAY, **dict.fromkeys(SALES_SUMS, INT))
 QUALITY_COUNTS = ("received", "duplicates", "bots", "late", "matched_by_token", "quarantined")
 QUALITY_PARTS = _schema(
-    site_id=TEXT, day=TEXT, event_name=TEXT, **dict.fromkeys(QUALITY_COUNTS, INT)
+    site_id=TEXT, day=DAY, event_name=TEXT, **dict.fromkeys(QUALITY_COUNTS, INT)
 )
 LANDING_COUNTS = ("landings",)
 # Landings from Pinterest by day, client, evidence and carrier.
 LANDING_PARTS = _schema(
-    site_id=TEXT, day=TEXT, user_agent_class=TEXT, match_method=TEXT, token_carrier=TEXT,
+    site_id=TEXT, day=DAY, user_agent_class=TEXT, match_method=TEXT, token_carrier=TEXT,
     landings=INT,
 )  # fmt: skip
 ARRIVAL_COUNTS = ("events",)

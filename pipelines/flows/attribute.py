@@ -144,7 +144,7 @@ def update(
         folder=os.fspath(folder),
         results_folder=os.fspath(results),
         shards=work.shards,
-        routes=routes(),
+        routes=routes(work.wanted.models),
         results=result_tables(),
         stages=tuple(steps({}, work.wanted)),
         earlier=work.earlier,

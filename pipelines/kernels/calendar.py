@@ -6,42 +6,36 @@ import time
 import zoneinfo
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.columns import Ints, ints
+from pipelines.kernels.groups import distinct
 
 # Every IANA offset since 1980 is whole quarters of an hour; earlier times are wrong clocks.
 _QUARTER_MS = 900_000
-_MOST_FLAGS = 2**20
+# So many quarters of an hour are looked up together: somewhat more than a day.
+_BLOCK = 128
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
 def local_days(at: Ints, time_zone: str) -> pa.Array:
-    """[rows] ``YYYY-MM-DD`` of UTC epoch milliseconds in an IANA time zone."""
-    quarters, place = _distinct(at // _QUARTER_MS)
-    days = [_day(quarter, time_zone) for quarter in quarters.tolist()]
-    return pa.array(days, pa.string()).take(pa.array(place))
+    """[rows] date of UTC epoch milliseconds in an IANA time zone."""
+    quarters = at // _QUARTER_MS
+    blocks, place = distinct(quarters // _BLOCK)
+    tables = [_days(block, time_zone) for block in blocks.tolist()]
+    days = np.concatenate([np.zeros(0, dtype=np.int32), *tables])
+    return pa.array(days[place * _BLOCK + quarters % _BLOCK]).cast(pa.date32())
 
 
-def _distinct(values: Ints) -> tuple[Ints, Ints]:
-    """Distinct values in ascending order, and [rows] the place of each row's among them."""
-    if len(values) == 0:
-        return values, values
-    low = int(values.min())
-    width = int(values.max()) - low + 1
-    if width > _MOST_FLAGS:
-        return np.unique(values, return_inverse=True)
-    # A flag for each value that might be: quarters of some years are few, and rows many.
-    is_there = np.zeros(width, dtype=np.bool_)
-    is_there[values - low] = True
-    return np.flatnonzero(is_there) + low, (np.cumsum(is_there) - 1)[values - low]
-
-
-@functools.lru_cache(maxsize=2**17)
-def _day(quarter: int, time_zone: str) -> str:
-    """The local day of a quarter of an hour; every shard asks for the same ones."""
+@functools.lru_cache(maxsize=2**14)
+def _days(block: int, time_zone: str) -> npt.NDArray[np.int32]:
+    """[quarters] days since 1970 of a block of quarters; every shard asks for the same ones."""
     zone = zoneinfo.ZoneInfo(time_zone)
-    return datetime.datetime.fromtimestamp(quarter * 900, zone).date().isoformat()
+    quarters = range(block * _BLOCK, (block + 1) * _BLOCK)
+    dates = (datetime.datetime.fromtimestamp(quarter * 900, zone) for quarter in quarters)
+    return np.array([date.toordinal() - _EPOCH for date in dates], dtype=np.int32)
 
 
 def months_of(at: Ints, time_zone: str) -> Ints:

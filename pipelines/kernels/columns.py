@@ -16,14 +16,14 @@ Bools = npt.NDArray[np.bool_]
 Tables = dict[str, pa.Table]
 # No id may hold it: the event contract refuses it.
 _SEPARATOR = "\x1f"
-_INT = pa.int64()
+_INT, _DAYS, _DATE = pa.int64(), pa.int32(), pa.date32()
 
 
 def ints(column: Any, missing: int = 0) -> Ints:
-    """[rows] an integer or boolean column as int64, nulls as `missing`."""
+    """[rows] integers, booleans or dates (days since 1970) as int64, nulls as `missing`."""
     # Most are as they should be, and a call into Arrow costs as much as a few hundred rows.
     if column.type != _INT:
-        column = pc.cast(column, _INT)
+        column = pc.cast(pc.cast(column, _DAYS) if column.type == _DATE else column, _INT)
     if column.null_count:
         column = pc.fill_null(column, missing)
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.int64)
@@ -139,6 +139,12 @@ def rounded(values: Floats) -> pa.Array:
     """[rows] floats as whole numbers, null where there is none (NaN)."""
     missing = np.isnan(values)
     return pa.array(np.round(np.where(missing, 0, values)).astype(np.int64), mask=missing)
+
+
+def encoded(column: Any) -> Any:
+    """[rows] a column as one array of codes with their dictionary; a null has none."""
+    column = flat(column)
+    return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
 
 
 def flat(column: Any) -> Any:

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.kernels.columns import Bools, Ints, flat, group_starts, ints
+from pipelines.kernels.columns import Bools, Ints, encoded, group_starts, ints
 
 _MOST_CODES = 2**62
 _MOST_BITS = 63
-_MOST_CELLS = 2**20
+# With so many places for each row it takes less time to count than to put the rows in order.
+_MOST_CELLS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +81,25 @@ def group_by(*codes: Ints) -> Groups:
 
 def group_equal(*columns: Any) -> Groups:
     """Groups rows that say the same in all columns; a null says the same as another."""
-    return group_by(*(ints(flat(each).dictionary_encode("encode").indices) for each in columns))
+    return group_by(*(_encoded(each)[0] for each in columns))
+
+
+def _encoded(column: Any) -> tuple[Ints, int]:
+    """[rows] a code of what the column says, and how many there may be; a null has one too."""
+    column = encoded(column)
+    count = len(column.dictionary)
+    return ints(column.indices, missing=count), count + bool(column.null_count)
+
+
+def distinct(values: Ints) -> tuple[Ints, Ints]:
+    """The distinct values, ascending, and [rows] the place among them of each row's value."""
+    first = int(values.min(initial=_MOST_CODES))
+    width = int(values.max(initial=first)) - first + 1
+    if width > _MOST_CELLS * (len(values) + 1):
+        return np.unique(values, return_inverse=True)
+    there = np.zeros(width, dtype=np.bool_)
+    there[values - first] = True
+    return first + np.flatnonzero(there), (np.cumsum(there) - 1)[values - first]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +117,12 @@ class Cells:
         """[cells] how many of these [rows] are in each."""
         return np.bincount(self.code[which], minlength=len(self.one))
 
+    def sums(self, values: Ints) -> Ints:
+        """[cells] sums of [rows] values."""
+        total = np.zeros(len(self.one), dtype=np.int64)
+        np.add.at(total, self.code, values)
+        return total
+
 
 def cells_of(*columns: Any) -> Cells:
     """Rows by what they say in all columns, each of few different values.
@@ -106,12 +131,11 @@ def cells_of(*columns: Any) -> Cells:
     """
     joint, width = np.zeros(len(columns[0]), dtype=np.int64), 1
     for column in columns:
-        encoded = flat(column).dictionary_encode("encode")
-        joint, width = joint * len(encoded.dictionary), width * len(encoded.dictionary)
-        joint += ints(encoded.indices)
-        if width > _MOST_CELLS:
-            joint = np.unique(joint, return_inverse=True)[1]
-            width = int(joint.max(initial=-1)) + 1
+        code, own = _encoded(column)
+        joint, width = joint * own + code, width * own
+        if width > _MOST_CELLS * (len(joint) + 1):
+            kept, joint = np.unique(joint, return_inverse=True)
+            width = len(kept)
     row = np.full(width, -1, dtype=np.int64)
     row[joint] = np.arange(len(joint))
     there = row >= 0

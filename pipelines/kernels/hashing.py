@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.kernels.columns import Ints, flat, ints
+from pipelines.kernels.columns import Ints, encoded, flat, ints
 
 Hashes = npt.NDArray[np.uint64]
 # Odd constants of SplitMix64 (Steele, Lea, Flood 2014), a well-tested mixer.
@@ -76,12 +76,25 @@ def _hash_rest(words: Hashes, start: Ints, length: Ints, place: int, hashes: Has
 
 
 def hash_rows(*columns: Any) -> Hashes:
-    """[rows] hash of these text columns together; the first is one of few texts, as sites are."""
-    few = flat(columns[0]).dictionary_encode("encode")
-    total = hash_text(few.dictionary)[ints(few.indices)]
-    for column in columns[1:]:
-        total = mix(total * _STEP + hash_text(column))
+    """[rows] hash of these columns together: texts, numbers or dates.
+
+    The first is one of few texts, as sites are.
+    """
+    few, *others = map(flat, columns)
+    total = _hash_column(encoded(few))
+    for column in others:
+        total *= _STEP
+        total += _hash_column(column)
+        _stir(total)
     return total
+
+
+def _hash_column(column: Any) -> Hashes:
+    if pa.types.is_primitive(column.type):
+        return ints(column).view(np.uint64)
+    if pa.types.is_dictionary(column.type) and not column.null_count:
+        return hash_text(column.dictionary)[ints(column.indices)]
+    return hash_text(column)
 
 
 def mix(value: Hashes) -> Hashes:

@@ -5,6 +5,7 @@ money disappear. First by a hash of their numbers: times and amounts tell most r
 hash texts takes longer than to compare those of two rows. What is left is met by all columns.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.columns import Bools, Ints, bools, flat, ints
+from pipelines.kernels.groups import cells_of
 from pipelines.kernels.hashing import Hashes, hash_text, mix
 
 _NULL = np.uint64(0x6E756C6C)
@@ -73,18 +75,26 @@ def without(rows: pa.Table, removed: pa.Table) -> pa.Table:
     return rows
 
 
-def add_up(table: pa.Table, sums: tuple[str, ...]) -> pa.Table:
-    """Rows that differ only in these columns, added up; what adds up to nothing is left out."""
-    keys = [name for name in table.column_names if name not in sums]
-    grouped = table.group_by(keys, use_threads=False).aggregate([(name, "sum") for name in sums])
-    total = grouped.rename_columns([*keys, *sums]).select(table.column_names).cast(table.schema)
-    something = np.zeros(len(total), dtype=np.bool_)
-    for name in sums:
-        something |= ints(total[name]) != 0
-    return total.filter(pa.array(something))
+def add_up(table: pa.Table, sums: Sequence[str], follows: Sequence[str] = ()) -> pa.Table:
+    """Rows that differ only in these columns, added up; what adds up to nothing is left out.
+
+    Args:
+      table: [rows] of any columns that can be encoded, and of whole numbers.
+      sums: the columns with the numbers.
+      follows: columns that are the same where all the others but the numbers are.
+    """
+    keys = [name for name in table.column_names if name not in {*sums, *follows}]
+    cells = cells_of(*(table[name] for name in keys))
+    totals = {name: cells.sums(ints(table[name])) for name in sums}
+    something = np.any([total != 0 for total in totals.values()], axis=0)
+    rows = table.combine_chunks().take(pa.array(cells.one[something]))
+    for name, total in totals.items():
+        place = table.schema.get_field_index(name)
+        rows = rows.set_column(place, table.schema.field(name), pa.array(total[something]))
+    return rows
 
 
-def negated(table: pa.Table, sums: tuple[str, ...]) -> pa.Table:
+def negated(table: pa.Table, sums: Sequence[str]) -> pa.Table:
     """The table with these columns below zero: added to the table it leaves nothing."""
     for name in sums:
         place = table.schema.get_field_index(name)

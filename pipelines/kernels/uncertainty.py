@@ -44,13 +44,11 @@ def gamma_interval(amount: Ints, start: Ints) -> Interval:
     usable = (total > 0) & (square > 0)
     total, square, top = (np.where(usable, column, 1.0) for column in (total, square, top))
     effective = total**2 / square
-    low = square / total * special.gammaincinv(effective, 0.025)
-    above, spread = total + top, square + top**2
-    high = spread / above * special.gammaincinv(above**2 / spread, 0.975)
+    low, high = np.full((2, len(total)), np.nan)
+    # Most keys have few customers, and the quantiles are what takes time.
     enough = usable & (effective >= MIN_EFFECTIVE)
-    return Interval(
-        np.diff(start).astype(np.int64),
-        np.where(usable, effective, np.nan),
-        np.where(enough, low, np.nan),
-        np.where(enough, high, np.nan),
-    )
+    total, square, top = (column[enough] for column in (total, square, top))
+    low[enough] = square / total * special.gammaincinv(effective[enough], 0.025)
+    above, spread = total + top, square + top**2
+    high[enough] = spread / above * special.gammaincinv(above**2 / spread, 0.975)
+    return Interval(np.diff(start).astype(np.int64), np.where(usable, effective, np.nan), low, high)

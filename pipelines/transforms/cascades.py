@@ -12,6 +12,7 @@ from pipelines.kernels.columns import (
     Tables,
     bools,
     codes,
+    encoded,
     group_starts,
     ints,
     sort_by,
@@ -23,6 +24,7 @@ from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.touches import list_touches, pin_of
 from pipelines.transforms.wanted import EVERYTHING, Wanted
+from schemas.batches import PIN_COUNTS
 from schemas.settings import Site
 
 
@@ -43,7 +45,7 @@ def attach_landings(
         landings_by_root=lambda: _landings_by_root(landings, pins, row),
         pins_to_chain=lambda: pins,
         touches=lambda: list_touches(pins, landings, row),
-        daily_parts=lambda: _daily(pins, landings, row, sites, wanted),
+        pin_parts=lambda: _daily(pins, landings, row, sites, wanted),
     )
 
 
@@ -92,7 +94,7 @@ def _visits(landings: pa.Table, is_known_pin: Bools) -> pa.Table:
 def _daily(
     pins: pa.Table, landings: pa.Table, pin: Ints, sites: Mapping[str, Site], wanted: Wanted
 ) -> pa.Table:
-    """DAILY_PARTS of pins, and of landings by others than the pinner.
+    """PIN_PARTS of pins, and of landings by others than the pinner.
 
     Args:
       pins: each once.
@@ -101,18 +103,20 @@ def _daily(
       sites: say when a day begins.
       wanted: which dimensions.
     """
-    dimensions = wanted.keys("daily_parts", DIMENSIONS)
+    dimensions = wanted.keys("pin_parts", DIMENSIONS)
     owner = take(pins["person_id"], pin)
     by_others = bools(pc.fill_null(pc.not_equal(landings["person_id"], owner), fill_value=True))
     by_others &= (pin >= 0) & ~bools(landings["is_crawler"])
-    visited = pins.select(["site_id", *dimensions.values()]).take(pa.array(pin[by_others]))
+    names = ("site_id", *dimensions.values())
+    told = pa.table({name: encoded(pins[name]) for name in names})
+    visited = told.take(pa.array(pin[by_others]))
     visits = landings.select(["site_id", "at"]).filter(pa.array(by_others))
     kinds = {
         "pins": pins.append_column("day", days_of(pins, sites)),
         "pin_visits": visited.append_column("day", days_of(visits, sites)),
     }
     return pa.concat_tables(
-        daily_part(rows, dimension, rows[column], count)
+        daily_part(rows, dimension, rows[column], count, PIN_COUNTS)
         for count, rows in kinds.items()
         for dimension, column in dimensions.items()
     )

@@ -7,15 +7,15 @@ are taken only for the rows of the sums.
 import numpy as np
 import pyarrow as pa
 
-from pipelines.kernels.columns import Bools, Ints, codes, ints, take
+from pipelines.kernels.columns import Bools, Ints, codes, encoded, ints, take
 from pipelines.kernels.credit import Credits
 from pipelines.kernels.dues import Dues, units_of
 from pipelines.kernels.groups import group_by
 from pipelines.transforms.daily import DIMENSIONS, sum_by_key
 from pipelines.transforms.order_links import Shard
 from pipelines.transforms.wanted import Wanted
-from schemas.batches import CREDIT_SUMS, DAILY_COUNTS, DAILY_PARTS, SALES_PARTS, SALES_SUMS
-from schemas.models import DEFAULT_MODEL, MODELS
+from schemas.batches import SALES_PARTS, SALES_SUMS
+from schemas.models import DEFAULT_MODEL
 
 
 def sales(orders: pa.Table, is_credited: Bools, day: pa.Array) -> pa.Table:
@@ -72,28 +72,25 @@ def dues_to_pinners(shard: Shard, dues: Dues, models: tuple[str, ...]) -> pa.Tab
 
 def credit_by_customer(shard: Shard, dues: Dues, wanted: Wanted) -> pa.Table:
     """Credit by customer to each key of each dimension; a cascade only under the default."""
-    parts = [CREDIT_SUMS.empty_table()]
-    links = shard.links
+    parts = []
+    links, site = shard.links, encoded(shard.orders["site_id"])
     dimensions = {"pinner": "pinner_id", "cascade": "root_pin_id", "site": "site_id", **DIMENSIONS}
     for dimension, column in wanted.keys("credit_sums", dimensions).items():
-        models = (DEFAULT_MODEL,) if dimension == "cascade" else wanted.models
-        key = shard.key(column)
-        sums = group_by(shard.buyer[links.order], key[links.pin])
-        owed, net = sums.sums(dues.credits) > 0, sums.sums(dues.net)
-        of = [wanted.models.index(model) for model in models]
-        kept = np.flatnonzero(owed[:, of].any(axis=1))
+        sums = group_by(shard.buyer[links.order], shard.key(column)[links.pin])
+        owed, net = (sums.sums(dues.credits) > 0).T, sums.sums(dues.net).T
+        if dimension == "cascade":
+            owed &= (np.array(wanted.models) == DEFAULT_MODEL)[:, None]
+        kept = np.flatnonzero(np.any(owed, axis=0))
         link = sums.one[kept]
         by_model = {
-            model: pa.array(net[kept, place], mask=~owed[kept, place])
-            for model, place in zip(models, of, strict=True)
+            model: pa.array(amount[kept], mask=~is_owed[kept])
+            for model, amount, is_owed in zip(wanted.models, net, owed, strict=True)
         }
         table = pa.table(
             {
-                "site_id": take(shard.orders["site_id"], links.order[link]),
-                "dimension": pa.array([dimension] * len(kept), pa.string()),
-                "key": take(shard.pins[column], links.pin[link]),
-                "person_id": take(shard.orders["person_id"], links.order[link]),
-                **dict.fromkeys(MODELS, pa.nulls(len(kept), pa.int64())),
+                "site_id": take(site, links.order[link]),
+                "dimension": pa.repeat(dimension, len(kept)),
+                "key": take(shard.coded(column), links.pin[link]),
                 **by_model,
             }
         )
@@ -101,43 +98,34 @@ def credit_by_customer(shard: Shard, dues: Dues, wanted: Wanted) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def daily_credit(shard: Shard, credits: Credits, dues: Dues, wanted: Wanted) -> pa.Table:
-    """DAILY_PARTS of credit; orders and units once for each key, however many pins it has."""
-    parts = [DAILY_PARTS.empty_table()]
-    links, models = shard.links, wanted.models
-    (day,) = codes([shard.orders["site_id"], shard.day])
-    for dimension, column in wanted.keys("daily_parts", DIMENSIONS).items():
-        key = shard.key(column)
-        key = key[links.pin]
-        pairs = group_by(links.order, key)
+def daily_dues(shard: Shard, credits: Credits, dues: Dues, wanted: Wanted) -> pa.Table:
+    """DUE_PARTS; orders and units once for each key, however many pins it has."""
+    parts = []
+    links, models, site = shard.links, wanted.models, encoded(shard.orders["site_id"])
+    for dimension, column in wanted.keys("due_parts", DIMENSIONS).items():
+        pairs = group_by(links.order, shard.key(column)[links.pin])
         order = links.order[pairs.one]
         units = units_of(
             credits, pairs.code, order, shard.line_order, ints(shard.lines["quantity"]), len(models)
         )
-        days = group_by(day[order], key[pairs.one])
-        orders = days.sums((pairs.sums(dues.credits) > 0).astype(np.int64))
-        row, model = np.nonzero(orders)
-        link = pairs.one[days.one[row]]
-        counts = dict.fromkeys(DAILY_COUNTS, np.zeros(len(row), dtype=np.int64))
-        counts |= {
-            name: total[row, model]
-            for name, total in {
-                "orders": orders,
-                "units": days.sums(units),
-                "credited_micros": days.sums(pairs.sums(dues.net)),
-                "direct_micros": days.sums(pairs.sums(dues.direct)),
-                "refunded_micros": days.sums(pairs.sums(dues.refunded)),
-            }.items()
+        model, row = np.nonzero(pairs.sums(dues.credits).T)
+        link = pairs.one[row]
+        sums = {
+            "units": units,
+            "credited_micros": pairs.sums(dues.net),
+            "direct_micros": pairs.sums(dues.direct),
+            "refunded_micros": pairs.sums(dues.refunded),
         }
         parts.append(
             pa.table(
                 {
-                    "site_id": take(shard.orders["site_id"], links.order[link]),
-                    "dimension": pa.array([dimension] * len(row), pa.string()),
-                    "key": take(shard.pins[column], links.pin[link]),
+                    "site_id": take(site, links.order[link]),
+                    "dimension": pa.repeat(dimension, len(row)),
+                    "key": take(shard.coded(column), links.pin[link]),
                     "day": take(shard.day, links.order[link]),
                     "model": take(pa.array(models, pa.string()), model),
-                    **counts,
+                    "orders": np.ones_like(row),
+                    **{name: total[row, model] for name, total in sums.items()},
                 }
             )
         )

@@ -14,7 +14,7 @@ from pipelines.transforms.acts import acts_of_orders
 from pipelines.transforms.club import buyer_credits, buyer_sales
 from pipelines.transforms.credit_sums import (
     credit_by_customer,
-    daily_credit,
+    daily_dues,
     dues_to_pinners,
     influence,
     sales,
@@ -61,7 +61,7 @@ def credit_shard(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVE
         credit_sums=lambda: credit_by_customer(shard, dues(), wanted),
         buyer_sales=lambda: buyer_sales(order_rows()),
         buyer_credits=lambda: buyer_credits(orders, owed()),
-        daily_parts=lambda: daily_credit(shard, credits(), dues(), wanted),
+        due_parts=lambda: daily_dues(shard, credits(), dues(), wanted),
     )
 
 

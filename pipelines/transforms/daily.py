@@ -1,6 +1,6 @@
 """Counts and sums by day and key: what the daily and quality tables are made of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,31 +8,80 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.calendar import local_days
-from pipelines.kernels.columns import bools, ints
-from pipelines.kernels.groups import group_equal
-from schemas.batches import DAILY_COUNTS
+from pipelines.kernels.columns import Ints, Tables, bools, encoded, ints, take
+from pipelines.kernels.groups import cells_of, group_equal
+from schemas.batches import DUE_SUMS, PIN_COUNTS, VIEW_COUNTS
 from schemas.settings import Site
 
 # Dimensions of credit and activity, and the pin's column that holds the key.
 DIMENSIONS = {"product": "item_id", "slot": "item_list_id", "recommender": "recommender_id"}
 
 
-def daily_part(events: pa.Table, dimension: str, key: Any, count: str) -> pa.Table:
-    """Counts rows of a table with `site_id` and `day` by a key; rows without one do not count."""
-    rows = pa.table({"site_id": events["site_id"], "key": key, "day": events["day"]})
-    rows = rows.filter(pc.is_valid(rows["key"]))
-    groups = group_equal(*rows.columns)
-    each = rows.take(pa.array(groups.one))
+def daily_part(
+    events: pa.Table, dimension: str, key: Any, count: str, counts: tuple[str, ...]
+) -> pa.Table:
+    """Counts rows of a table with `site_id` and `day` by a key; rows without one do not count.
+
+    Args:
+      events: what is counted.
+      dimension: which the key is of.
+      key: [rows] text.
+      count: the name that the count gets.
+      counts: all names of the dataset's counts; the others are 0.
+    """
+    names = {"site_id": encoded(events["site_id"]), "key": encoded(key)}
+    rows = pa.table({**names, "day": events["day"]})
+    if rows["key"].null_count:
+        rows = rows.filter(pc.is_valid(rows["key"]))
+    cells = cells_of(*rows.columns)
+    each = rows.take(pa.array(cells.one))
     none = np.zeros(len(each), dtype=np.int64)
     return pa.table(
         {
             "site_id": each["site_id"],
-            "dimension": pa.array([dimension] * len(each), pa.string()),
+            "dimension": pa.repeat(dimension, len(each)),
             "key": each["key"],
             "day": each["day"],
-            "model": pa.nulls(len(each), pa.string()),
-            **dict.fromkeys(DAILY_COUNTS, none),
-            count: groups.size,
+            **dict.fromkeys(counts, none),
+            count: np.bincount(cells.code, minlength=len(each)),
+        }
+    )
+
+
+def daily_table(tables: Tables, dimension: str, models: Sequence[str]) -> pa.Table:
+    """What people did is repeated for each model, so that one filter reads a row.
+
+    Args:
+      tables: view_parts, pin_parts and due_parts of all dimensions.
+      dimension: whose rows count.
+      models: in the order in which they are wanted.
+    """
+    parts = [tables[name] for name in ("view_parts", "pin_parts", "due_parts")]
+    parts = [table.filter(pc.equal(table["dimension"], dimension)) for table in parts]
+    names = ("site_id", "key", "day")
+    each = pa.concat_tables([table.select(names) for table in parts])
+    days = cells_of(*each.columns)
+    of_view, of_pin, of_due = np.split(days.code, np.cumsum([len(table) for table in parts[:2]]))
+    model = ints(pc.index_in(parts[2]["model"], value_set=pa.array(models, pa.string())))
+    is_told = np.zeros((len(days.one), len(models)), dtype=np.bool_)
+    is_told[of_view] = is_told[of_pin] = True
+    is_told[of_due, model] = True
+    day, of_model = np.nonzero(is_told)
+
+    def sums(table: pa.Table, name: str, *place: Ints) -> Ints:
+        total = np.zeros(is_told.shape[: len(place)], dtype=np.int64)
+        np.add.at(total, place, ints(table[name]))
+        return total[(day, of_model)[: len(place)]]
+
+    return pa.table(
+        {
+            "site_id": take(each["site_id"], days.one[day]),
+            DIMENSIONS[dimension]: take(each["key"], days.one[day]),
+            "day": take(each["day"], days.one[day]),
+            "model": take(pa.array(models, pa.string()), of_model),
+            **{name: sums(parts[0], name, of_view) for name in VIEW_COUNTS},
+            **{name: sums(parts[1], name, of_pin) for name in PIN_COUNTS},
+            **{name: sums(parts[2], name, of_due, model) for name in DUE_SUMS},
         }
     )
 
@@ -53,7 +102,7 @@ def sum_by_key(table: pa.Table, schema: pa.Schema, counts: tuple[str, ...]) -> p
 def days_of(events: pa.Table, sites: Mapping[str, Site]) -> pa.Array:
     """[rows] local day of `at` in each row's shop."""
     site, at = events["site_id"].combine_chunks(), ints(events["at"])
-    days = pa.nulls(len(events), pa.string())
+    days = pa.nulls(len(events), pa.date32())
     for name in pc.unique(site).to_pylist():
         zone = sites[name].time_zone if name in sites else "UTC"
         here = pc.equal(site, name)

@@ -22,6 +22,7 @@ from schemas.batches import (
     LANDINGS,
     QUALITY_COUNTS,
     QUALITY_PARTS,
+    VIEW_COUNTS,
 )
 from schemas.events import EVENTS
 from schemas.settings import Site
@@ -80,7 +81,7 @@ def drop_duplicates(
         landing_parts=lambda: pa.concat_tables(landings),
         doings=lambda: doings({name: kept(name) for name in (*VIEWS, "engage")}),
         rejects=lambda: refused()["rejects"],
-        daily_parts=lambda: pa.concat_tables(
+        view_parts=lambda: pa.concat_tables(
             part
             for name, count in _COUNTED.items()
             for part in _daily_counts(kept(name, _counted(tables[name])), count, sites, wanted)
@@ -262,13 +263,13 @@ def _counted_by(columns: dict[str, Any], count: str, which: Bools) -> pa.Table:
 def _daily_counts(
     events: pa.Table, count: str, sites: Mapping[str, Site], wanted: Wanted
 ) -> Iterator[pa.Table]:
-    """Counts of one kind by slot, recommender and item, and day: [dimensions] DAILY_PARTS."""
+    """Counts of one kind by slot, recommender and item, and day: [dimensions] VIEW_PARTS."""
     events = events.append_column("day", days_of(events, sites))
-    for dimension, column in wanted.keys("daily_parts", DIMENSIONS).items():
+    for dimension, column in wanted.keys("view_parts", DIMENSIONS).items():
         if column in events.column_names:
-            yield daily_part(events, dimension, events[column], count)
+            yield daily_part(events, dimension, events[column], count, VIEW_COUNTS)
         else:
             items = events["items"].combine_chunks()
             shown = events.select(["site_id", "day"]).take(pc.list_parent_indices(items))
             item_id = pc.struct_field(pc.list_flatten(items), "item_id")
-            yield daily_part(shown, dimension, item_id, count)
+            yield daily_part(shown, dimension, item_id, count, VIEW_COUNTS)

@@ -54,7 +54,7 @@ def climb_ladder(acts: pa.Table, sites: Mapping[str, Site], items: Items) -> Cli
     is_climbed = rung >= 0
     acts, rung = acts.filter(pa.array(is_climbed)), rung[is_climbed]
     (person,) = codes([acts["person_id"]])  # of any site: a ladder is one site's
-    day = ints(days_of(acts, sites).cast(pa.date32()).cast(pa.int32()))
+    day = ints(days_of(acts, sites))
     climbing = _Acts(acts["site_id"], person, day, rung)
     parts = [_climbed(climbing, dimension, key, sites) for dimension, key in _keys(acts, items)]
     return Climbed(*(pa.concat_tables(tables) for tables in zip(*parts, strict=True)))
@@ -147,7 +147,7 @@ def _added_up(
     groups = group_by(place, day - day.min(initial=0), *codes_of.values())
     one = groups.one
     rows = names.take(pa.array(place[one]))
-    days = pa.array(day[one], pa.int32()).cast(pa.date32()).cast(pa.string())
+    days = pa.array(day[one], pa.int32()).cast(pa.date32())
     rows = rows.append_column("day", days)
     for name, code in codes_of.items():
         rows = rows.append_column(name, _STATES.take(pa.array(code[one])))

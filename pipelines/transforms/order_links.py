@@ -11,7 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Floats, Ints, Tables, bools, codes, expand, ints, take
+from pipelines.kernels.columns import (
+    Floats,
+    Ints,
+    Tables,
+    bools,
+    codes,
+    encoded,
+    expand,
+    ints,
+    take,
+)
 from pipelines.kernels.credit import Paths, build_paths
 from pipelines.kernels.spans import time_key
 from pipelines.transforms.daily import days_of
@@ -33,11 +43,11 @@ class Links(NamedTuple):
 class Shard(NamedTuple):
     """The orders of some people, and the pins on their way."""
 
-    key: Callable[[str], Ints]  # [chain pins] codes of a column, -1 where it is null
-
+    coded: Callable[[str], Any]  # [chain pins] a column as codes with their dictionary
+    key: Callable[[str], Ints]  # [chain pins] the codes, -1 where it is null
     orders: pa.Table
     buyer: Ints  # [orders] code of site and person, -1 for an order that takes no credit
-    day: Any  # [orders] text
+    day: Any  # [orders] local date
     lines: pa.Table
     line_order: Ints  # [lines]
     touches: pa.Table
@@ -60,8 +70,10 @@ def link_orders(tables: Tables, sites: Mapping[str, Site]) -> Shard:
     lists = orders["lines"].combine_chunks()
     lines = pa.Table.from_struct_array(pc.list_flatten(lists))
     net = ints(lines["gross_micros"]) - ints(lines["refunded_micros"])
+    coded = functools.cache(lambda column: encoded(pins[column]))
     return Shard(
-        functools.cache(lambda column: codes([pins[column]])[0]),
+        coded,
+        functools.cache(lambda column: ints(coded(column).indices, missing=-1)),
         orders,
         buyer,
         days_of(orders, sites),

@@ -9,6 +9,7 @@ import pyarrow as pa
 from pipelines.transforms.shuffle import KEY, Result, Route
 from schemas import batches
 from schemas.events import EVENTS
+from schemas.models import MODELS
 from schemas.results import result_key, result_schema
 from schemas.tables import RESULTS
 
@@ -44,18 +45,23 @@ def results() -> Mapping[str, Result]:
 
 
 @functools.cache
-def routes() -> Mapping[str, Route]:
-    """Which stage takes which dataset, sharded by which columns; all columns and their key."""
+def routes(models: tuple[str, ...] = MODELS) -> Mapping[str, Route]:
+    """Which stage takes which dataset, sharded by which columns; all columns and their key.
+
+    Args:
+      models: those that are wanted; of others no columns travel.
+    """
     content = {
         name: route._replace(schema=route.schema.append(pa.field(KEY, pa.int64())))
-        for name, route in _routes().items()
+        for name, route in _routes(models).items()
     }
-    return _Told(routes, content)
+    return _Told(functools.partial(routes, models), content)
 
 
-def _routes() -> dict[str, Route]:
+def _routes(models: tuple[str, ...]) -> dict[str, Route]:
     by_key = ("site_id", "shard_key")
     by_pinner = ("site_id", "pinner_id")
+    by_day = ("site_id", "key", "day")
     as_it_came = by_root = (KEY,)
     routes = {
         name: Route(
@@ -111,17 +117,13 @@ def _routes() -> dict[str, Route]:
         "hop_visits": Route("Summarize", by_pinner, batches.HOP_VISITS, ("visits",)),
         "own_pins": Route("Summarize", by_pinner, batches.OWN_PINS, batches.OWN_PINS_SUMS),
         "influence": Route("Summarize", by_pinner, batches.INFLUENCE, most_rows=1 << 19),
-        "credit_sums": Route("Summarize", ("site_id", "key"), batches.CREDIT_SUMS),
+        "credit_sums": Route("Summarize", ("site_id", "key"), batches.credit_sums_schema(models)),
         "cascade_shapes": Route("Summarize", ("site_id", "root_pin_id"), batches.CASCADE_SHAPES),
-        "daily_parts": Route(
-            "Summarize", ("site_id", "key", "day"), batches.DAILY_PARTS, batches.DAILY_COUNTS
-        ),
-        "ladder_parts": Route(
-            "Summarize", ("site_id", "key", "day"), batches.LADDER_PARTS, batches.LADDER_COUNTS
-        ),
-        "move_parts": Route(
-            "Summarize", ("site_id", "key", "day"), batches.MOVE_PARTS, batches.MOVE_COUNTS
-        ),
+        "view_parts": Route("Summarize", by_day, batches.VIEW_PARTS, batches.VIEW_COUNTS),
+        "pin_parts": Route("Summarize", by_day, batches.PIN_PARTS, batches.PIN_COUNTS),
+        "due_parts": Route("Summarize", by_day, batches.DUE_PARTS, batches.DUE_SUMS),
+        "ladder_parts": Route("Summarize", by_day, batches.LADDER_PARTS, batches.LADDER_COUNTS),
+        "move_parts": Route("Summarize", by_day, batches.MOVE_PARTS, batches.MOVE_COUNTS),
         "sales_parts": Route(
             "Summarize", ("site_id", "day"), batches.SALES_PARTS, batches.SALES_SUMS
         ),

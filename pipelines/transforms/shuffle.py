@@ -42,6 +42,7 @@ RESULTS_TAG, TALLY_TAG = "results", "tally"
 # take three times as long to write and to read.
 _PACKED = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 _PLAIN = pa.ipc.IpcWriteOptions(use_threads=False)
+_CODES = pa.dictionary(pa.int32(), pa.string())
 # The column of every dataset that holds the key of its route.
 KEY = "shuffle_key"
 
@@ -92,6 +93,14 @@ class Route(NamedTuple):
         columns = [table[name] for name in self.schema.names[:-1]]
         named = pa.table([*columns, self.key_of(table)], names=self.schema.names)
         return named.cast(self.schema)
+
+    def part(self, table: pa.Table) -> pa.Table:
+        """Parts that wait to be added up: without the key, and texts as codes."""
+        fields = [
+            field.with_type(_CODES) if pa.types.is_string(field.type) else field
+            for field in list(self.schema)[:-1]
+        ]
+        return table.select([field.name for field in fields]).cast(pa.schema(fields))
 
 
 class PastRun(NamedTuple):
@@ -150,17 +159,19 @@ class Shuffle:
         return {name: route for name, route in self.routes.items() if route.stage == stage}
 
     def conform(self, tables: Tables) -> Tables:
-        """What a step gives, each table in the schema of its dataset or result.
+        """What a step gives, each table in the schema of its dataset or result; or as parts.
 
         Raises:
           KeyError: a table is neither.
         """
-        return {
-            name: self.routes[name].conform(table)
-            if name not in self.results
-            else table.select(self.results[name][0].names).cast(self.results[name][0])
-            for name, table in tables.items()
-        }
+        return {name: self._conform(name, table) for name, table in tables.items()}
+
+    def _conform(self, name: str, table: pa.Table) -> pa.Table:
+        if name in self.results:
+            schema = self.results[name][0]
+            return table.select(schema.names).cast(schema)
+        route = self.routes[name]
+        return route.part(table) if route.sums else route.conform(table)
 
 
 def scatter(
@@ -287,7 +298,10 @@ def _by_shard(rows: pa.Table, shard: Ints) -> Iterator[tuple[int, pa.RecordBatch
 def _write_result(shuffle: Shuffle, name: str, rows: pa.Table, *, is_removal: bool) -> Piece:
     path = _new_file(Path(shuffle.results_folder), name, "parquet")
     # In the order of its key, so that a database appends instead of searching for places.
-    pq.write_table(sort_by(rows, *shuffle.results[name][1]), path, compression="zstd")
+    rows = sort_by(rows, *shuffle.results[name][1])
+    # Numbers are written as they are: with a dictionary they are larger, and take longer.
+    texts = [field.name for field in rows.schema if pa.types.is_string(field.type)]
+    pq.write_table(rows, path, compression="zstd", use_dictionary=texts)
     return Piece(name, path, 0, 0, len(rows), is_removal)
 
 

@@ -35,6 +35,8 @@ from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 
 ENGINES: Mapping[str, Any] = {"vector": sphere.Spheres, "networkx": sphere_networkx.Spheres}
+# What tells how often pins were visited.
+_COUNTED = frozenset({"pins", "own_pins", "cascade_shapes"})
 # So many pairs of pinner and person are written at a time.
 _PAIRS = 1 << 20
 
@@ -53,7 +55,8 @@ def measure_cascades(
     counts = _Counts(*np.zeros((4, len(grown.pins)), dtype=np.int64))
     for part, given in itertools.chain([(first, tables)], parts):
         landed = _land(grown, given["landings_by_root"])
-        counts.add(landed, grown.forest.root)
+        if _COUNTED & wanted.names:
+            counts.add(landed, grown.forest.root)
         for told in _of_people(grown, landed, part, wanted):
             yield part.number, told
         yield part.number, _of_part(grown, landed, wanted)

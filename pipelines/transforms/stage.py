@@ -6,6 +6,7 @@ was no before.
 """
 
 import dataclasses
+import functools
 import itertools
 import tempfile
 from collections import Counter, defaultdict
@@ -45,6 +46,7 @@ from pipelines.transforms.shuffle import (
     scatter,
     written,
 )
+from pipelines.transforms.sums import Sums
 
 # The output with what the run's manifest is made of: results, and rows written and read.
 MANIFEST_TAG = "manifest"
@@ -148,7 +150,8 @@ def _difference(shuffle: Shuffle, before: Tables, after: Tables) -> Change:
         said, says = (answer.get(name, nothing) for answer in (before, after))
         sums = shuffle.routes[name].sums if name in shuffle.routes else ()
         if sums:
-            added[name] = add_up(pa.concat_tables([says, negated(said, sums)]), sums)
+            parts = pa.concat_tables([says, negated(said, sums)])
+            added[name] = add_up(parts, sums)
         else:
             added[name], removed[name] = cancel(says, said)
     return Change(added, removed)
@@ -182,7 +185,9 @@ def _affected(
         rows = without(old[name], given.removed[name])
         new[name] = pa.concat_tables([rows, given.added[name]]).combine_chunks()
         if route.sums:
-            old[name], new[name] = (add_up(each, route.sums) for each in (old[name], new[name]))
+            old[name], new[name] = (
+                add_up(each, route.sums, follows=(KEY,)) for each in (old[name], new[name])
+            )
     return old, new
 
 
@@ -229,11 +234,13 @@ class _StageFn(beam.DoFn):
         shards: dict[int, list[Piece]] = defaultdict(list)
         for shard, pieces in element[1]:
             shards[shard] += itertools.starmap(Piece, pieces)
-        for outputs in on_threads(self._work, sorted(shards.items())):
+        sums = Sums(self._shuffle.routes)
+        for outputs in on_threads(functools.partial(self._work, sums), sorted(shards.items())):
             yield from dealt(self._shuffle, outputs)
+        yield from dealt(self._shuffle, self._scattered(Change(sums.rest(), {})))
 
-    def _work(self, element: tuple[int, Sequence[Piece]]) -> list[tuple[str, Any]]:
-        """What one shard gives, by tag."""
+    def _work(self, sums: Sums, element: tuple[int, Sequence[Piece]]) -> list[tuple[str, Any]]:
+        """What one shard gives, by tag; sums may wait for those of others."""
         shard, pieces = element
         routes = self._shuffle.given(self._stage)
         parts = self._parts_for(shard, pieces)
@@ -259,7 +266,7 @@ class _StageFn(beam.DoFn):
             changes = iter([change_of(*of_stage, past, given)])
         del given  # its rows are in memory until then
         for change in changes:
-            outputs += self._scattered(change)
+            outputs += self._scattered(change._replace(added=sums.put(change.added)))
         return outputs
 
     def _parts_for(self, shard: int, pieces: Sequence[Piece]) -> int:
@@ -299,7 +306,8 @@ class RunStage(beam.PTransform[Any, Any]):
 
     Takes (lane, (shard, pieces)); gives the same for each later stage, and for the manifest
     (0, (kind, entry)): result files, and rows written to each dataset or, below 0, read from it.
-    Deterministic up to file names, so a retried bundle writes the same rows.
+    Deterministic up to file names and to which shards' sums are added up together, so what a
+    retried bundle writes says the same.
     """
 
     stage: str

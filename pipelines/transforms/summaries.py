@@ -9,21 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.columns import (
-    Ints,
     Tables,
-    bools,
-    codes,
     group_starts,
     ints,
     is_set,
     known,
     rounded,
-    take,
 )
-from pipelines.kernels.groups import group_by
+from pipelines.kernels.groups import cells_of
 from pipelines.kernels.uncertainty import gamma_interval
 from pipelines.transforms.club import known_pinners, pinner_credits, tie_parts
-from pipelines.transforms.daily import DIMENSIONS, sum_by_key
+from pipelines.transforms.daily import daily_table, sum_by_key
 from pipelines.transforms.graph import audiences
 from pipelines.transforms.ladder import add_moves_up, add_standings_up
 from pipelines.transforms.parts import Part
@@ -41,7 +37,6 @@ from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
     ARRIVAL_COUNTS,
     ARRIVAL_PARTS,
-    DAILY_COUNTS,
     LANDING_COUNTS,
     LANDING_PARTS,
     QUALITY_COUNTS,
@@ -75,30 +70,19 @@ def summarize(
 
 def _of_all(tables: Tables, pairs: Pairs, sites: dict[str, Site], wanted: Wanted) -> Tables:
     sums = tables["credit_sums"]
-    default = sums.filter(pc.is_valid(sums[DEFAULT_MODEL])).rename_columns(
-        {DEFAULT_MODEL: "credited_micros"}
-    )
+    default = functools.cache(lambda: _of_default(sums))
     credits = functools.cache(lambda: _model_credits(sums, wanted.models))
-    parts = tables["daily_parts"]
-
-    @functools.cache
-    def key() -> list[Ints]:
-        return [codes([parts[name]])[0] for name in ("site_id", "key", "day")]
-
-    def daily(dimension: str) -> pa.Table:
-        return _daily_table(parts, key(), dimension, wanted.models)
-
     return wanted.made(
         audiences=lambda: audiences(pairs),
-        pinner_spheres=lambda: pinner_spheres(tables, pairs, default, sites),
-        cascades=lambda: cascades(tables["cascade_shapes"], default),
+        pinner_spheres=lambda: pinner_spheres(tables, pairs, default(), sites),
+        cascades=lambda: cascades(tables["cascade_shapes"], default()),
         model_credits=credits,
         known_pinners=lambda: known_pinners(tables["own_pins"]),
         pinner_credits=lambda: pinner_credits(credits()),
         tie_parts=lambda: tie_parts(pairs),
-        item_daily=lambda: daily("product"),
-        slot_daily=lambda: daily("slot"),
-        recommender_daily=lambda: daily("recommender"),
+        item_daily=lambda: daily_table(tables, "product", wanted.models),
+        slot_daily=lambda: daily_table(tables, "slot", wanted.models),
+        recommender_daily=lambda: daily_table(tables, "recommender", wanted.models),
         sales_daily=lambda: _for_each_model(
             sum_by_key(tables["sales_parts"], SALES_PARTS, SALES_SUMS), wanted.models
         ),
@@ -114,20 +98,29 @@ def _of_all(tables: Tables, pairs: Pairs, sites: dict[str, Site], wanted: Wanted
     )
 
 
+def _of_default(sums: pa.Table) -> pa.Table:
+    """Credit under the default model."""
+    owed = sums.filter(pc.is_valid(sums[DEFAULT_MODEL]))
+    return owed.rename_columns({DEFAULT_MODEL: "credited_micros"})
+
+
 def _model_credits(sums: pa.Table, models: Sequence[str]) -> pa.Table:
     """Credit of each key of each dimension but cascades, and how sure it is."""
     sums = sums.filter(pc.not_equal(sums["dimension"], "cascade"))
-    (code,) = codes([sums[key] for key in ("site_id", "dimension", "key")])
+    keys = sums.select(["site_id", "dimension", "key"])
+    cells = cells_of(*keys.columns)
+    code = cells.code.astype(np.min_scalar_type(len(cells.one)))  # numpy sorts what is small
     parts = []
     for model in models:
         owed = np.flatnonzero(is_set(sums[model]))
         amount = ints(sums[model])[owed]
         # Sorted by amount as well: float sums come out the same in every cut of the work.
-        by = np.lexsort((amount, code[owed]))
+        by = np.argsort(amount)
+        by = by[np.argsort(code[owed[by]], kind="stable")]
         owed, amount = owed[by], amount[by]
         start = group_starts(code[owed])
         interval = gamma_interval(amount, np.append(start, len(owed)))
-        rows = sums.select(["site_id", "dimension", "key"]).take(pa.array(owed[start]))
+        rows = keys.take(pa.array(owed[start]))
         columns = {
             "model": pa.array([model] * len(start), pa.string()),
             "credited_micros": np.add.reduceat(amount, start) if len(start) else start,
@@ -138,47 +131,6 @@ def _model_credits(sums: pa.Table, models: Sequence[str]) -> pa.Table:
         }
         parts.append(pa.table({**{n: rows[n] for n in rows.column_names}, **columns}))
     return pa.concat_tables(parts)
-
-
-def _daily_table(
-    parts: pa.Table, key: Sequence[Ints], dimension: str, models: Sequence[str]
-) -> pa.Table:
-    """Counts that hold for every model are repeated for each, so that one filter reads a row.
-
-    Args:
-      parts: of all dimensions.
-      key: [parts] codes of site, key and day.
-      dimension: whose rows count.
-      models: in the order in which they are wanted.
-    """
-    rows = np.flatnonzero(bools(pc.equal(parts["dimension"], dimension)))
-    key = [code[rows] for code in key]
-    # Of each key and day a place for what holds for every model, and one for each model.
-    places = 1 + len(models)
-    model = pc.index_in(parts["model"], value_set=pa.array(models, pa.string()))
-    place = 1 + ints(model, missing=-1)[rows]
-    told = group_by(*key, place)
-    day = np.cumsum(np.any([np.diff(code[told.one], prepend=-1) != 0 for code in key], axis=0)) - 1
-    cell = day * places + place[told.one]
-    is_told = np.zeros((int(day.max(initial=-1)) + 1, places), dtype=np.bool_)
-    is_told.reshape(-1)[cell] = True
-    day_of_row, of_model = np.nonzero(is_told[:, 1:] | is_told[:, :1])
-
-    def count(name: str) -> Ints:
-        total = np.zeros(is_told.size, dtype=np.int64)
-        total[cell] = told.sums(ints(parts[name])[rows])
-        return total[day_of_row * places + of_model + 1] + total[day_of_row * places]
-
-    one = rows[told.one[group_starts(day)][day_of_row]]
-    return pa.table(
-        {
-            "site_id": take(parts["site_id"], one),
-            DIMENSIONS[dimension]: take(parts["key"], one),
-            "day": take(parts["day"], one),
-            "model": take(pa.array(models, pa.string()), of_model),
-            **{name: count(name) for name in DAILY_COUNTS},
-        }
-    )
 
 
 def _for_each_model(table: pa.Table, models: Sequence[str]) -> pa.Table:

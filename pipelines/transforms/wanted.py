@@ -16,6 +16,7 @@ from schemas.tables import RESULTS
 
 _PINS = ("pins_by_root", "landings_by_root")
 _CREDIT = ("chained_touches", "orders_to_credit")
+_DAILY = ("view_parts", "pin_parts", "due_parts")
 _CLUB = ("known_pinners", "pinner_credits", "buyer_sales", "buyer_credits")
 MADE_OF: Mapping[str, Sequence[str]] = {
     "pins": _PINS,
@@ -33,9 +34,9 @@ MADE_OF: Mapping[str, Sequence[str]] = {
         "credit_sums/recommender",
         "credit_sums/site",
     ),
-    "item_daily": ("daily_parts/product",),
-    "slot_daily": ("daily_parts/slot",),
-    "recommender_daily": ("daily_parts/recommender",),
+    "item_daily": tuple(f"{name}/product" for name in _DAILY),
+    "slot_daily": tuple(f"{name}/slot" for name in _DAILY),
+    "recommender_daily": tuple(f"{name}/recommender" for name in _DAILY),
     "sales_daily": ("sales_parts",),
     "ladder_daily": ("ladder_parts",),
     "ladder_moves": ("move_parts",),
@@ -60,7 +61,8 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "sales_parts": _CREDIT,
     "credit_sums": _CREDIT,
     "influence": _CREDIT,
-    "daily_parts": (*_CREDIT, "pins_by_person", "landings_by_person"),
+    "pin_parts": ("pins_by_person", "landings_by_person"),
+    "due_parts": _CREDIT,
     "reach": _PINS,
     "hop_visits": _PINS,
     "own_pins": _PINS,

@@ -140,7 +140,7 @@ def test_sums_that_are_not_declared_are_found_out(tmp_path: Path) -> None:
     """One part counts many events of a day: when one of them goes, no whole part does."""
     clicks: list[AnyEvent] = [SelectItem(event_id=f"e{n}", item_id="mug", **at(0)) for n in (1, 2)]
     house, broken = (House(tmp_path / name, SITES, shards=(1,)) for name in ("house", "broken"))
-    broken.routes["daily_parts"] = broken.routes["daily_parts"]._replace(sums=())
+    broken.routes["view_parts"] = broken.routes["view_parts"]._replace(sums=())
     for each in (house, broken):
         each.run({"clicks": clicks})
 

@@ -68,7 +68,7 @@ def run_stages(
                 [route.conform(table) for table in made.get(name, [])]
                 or [route.schema.empty_table()]
             )
-            for name, route in routes().items()
+            for name, route in routes(wanted.models).items()
             if route.stage == stage
         }
         for name, table in step(taken).items():

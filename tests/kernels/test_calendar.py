@@ -20,11 +20,11 @@ ZONES = [
 HOUR_MS = 3_600_000
 
 
-def naive_day(at: int, time_zone: str) -> str:
+def naive_day(at: int, time_zone: str) -> datetime.date:
     """The standard library's answer for one time, milliseconds and all."""
     epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     moment = epoch + datetime.timedelta(milliseconds=at)
-    return moment.astimezone(zoneinfo.ZoneInfo(time_zone)).date().isoformat()
+    return moment.astimezone(zoneinfo.ZoneInfo(time_zone)).date()
 
 
 @pytest.mark.parametrize("time_zone", ZONES)
@@ -68,4 +68,4 @@ def test_days_by_hand(utc: str, time_zone: str, day: str) -> None:
     """The cases a shop's accountant would ask about."""
     at = int(datetime.datetime.fromisoformat(utc + "+00:00").timestamp()) * 1000
 
-    assert local_days(np.array([at]), time_zone).to_pylist() == [day]
+    assert local_days(np.array([at]), time_zone).to_pylist() == [datetime.date.fromisoformat(day)]

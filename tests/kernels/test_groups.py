@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.kernels import groups
-from pipelines.kernels.groups import Groups, cells_of, group_by, group_equal
+from pipelines.kernels.groups import Groups, cells_of, distinct, group_by, group_equal
 
 CODES = st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 2)), max_size=20)
 
@@ -60,7 +60,18 @@ def test_a_null_is_a_value_like_another() -> None:
     assert sorted(members(group_equal(model, day))) == [[0, 2], [1], [3]]
 
 
-@pytest.mark.parametrize("most", [2**20, 2])
+@given(st.lists(st.one_of(st.integers(-5, 5), st.integers(-(2**40), 2**40)), max_size=20))
+def test_distinct_values_are_numpy_s(values: list[int]) -> None:
+    """Near each other or far apart."""
+    array = np.array(values, dtype=np.int64)
+
+    found, place = distinct(array)
+
+    assert found.tolist() == sorted(set(values))
+    assert found[place].tolist() == values
+
+
+@pytest.mark.parametrize("most", [16, 0])
 def test_cells_count_what_a_counter_counts(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """However many values there are, and whether anything counts at all."""
     monkeypatch.setattr(groups, "_MOST_CELLS", most)

@@ -122,6 +122,31 @@ def test_joint_keys_shard_by_the_whole_key() -> None:
     assert hash_rows(site.slice(0, 0), order.slice(0, 0)).tolist() == []
 
 
+def test_texts_as_codes_have_the_hashes_of_the_texts() -> None:
+    """Parts hold texts as codes, and must meet what came as texts."""
+    site, item = pa.array(["a", "b", "a", "b"]), pa.array(["mug", "", None, "mug"])
+    sites, items = site.dictionary_encode(), pa.chunked_array([item[:1], item[1:]])
+
+    hashes = hash_rows(site, item).tolist()
+
+    assert hash_rows(sites, items.dictionary_encode()).tolist() == hashes
+    assert hash_rows(sites.take(pa.array([3, 0])), item.take(pa.array([3, 0]))).tolist() == [
+        hashes[3],
+        hashes[0],
+    ]
+
+
+def test_days_and_numbers_are_part_of_a_key() -> None:
+    """Two days of a product lie in different shards, and a day is the same however it is held."""
+    item, day = pa.array(["mug", "mug", "bowl"]), pa.array([20_000, 20_001, 20_000])
+
+    hashes = hash_rows(item, day).tolist()
+
+    assert len(set(hashes)) == 3
+    assert hash_rows(item, day.cast(pa.int32()).cast(pa.date32())).tolist() == hashes
+    assert hashes[0] == naive_mix((naive_hash("mug") * 0x9E3779B97F4A7C15 + 20_000) & MASK)
+
+
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 36, 64])
 def test_long_columns_of_even_and_uneven_texts_are_the_naive_loop(length: int) -> None:
     """Texts of one length are read in strides, blocks of them apart: the same bytes count."""
