@@ -87,11 +87,13 @@ def add_up(table: pa.Table, sums: Sequence[str], follows: Sequence[str] = ()) ->
     cells = cells_of(*(table[name] for name in keys))
     totals = {name: cells.sums(ints(table[name])) for name in sums}
     something = np.any([total != 0 for total in totals.values()], axis=0)
-    rows = table.combine_chunks().take(pa.array(cells.one[something]))
-    for name, total in totals.items():
-        place = table.schema.get_field_index(name)
-        rows = rows.set_column(place, table.schema.field(name), pa.array(total[something]))
-    return rows
+    kept = slice(None) if something.all() else something
+    rows = table.drop_columns(list(sums)).combine_chunks().take(pa.array(cells.one[kept]))
+    columns = {name: total[kept] for name, total in totals.items()}
+    return pa.table(
+        [columns[name] if name in columns else rows[name] for name in table.column_names],
+        schema=table.schema,
+    )
 
 
 def negated(table: pa.Table, sums: Sequence[str]) -> pa.Table:

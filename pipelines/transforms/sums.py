@@ -15,7 +15,7 @@ from pipelines.kernels.multisets import add_up
 from pipelines.transforms.shuffle import Route
 
 # So much waits before it is added up.
-_MOST_BYTES = 64_000_000
+_MOST_BYTES = 32_000_000
 
 
 class Sums:
@@ -37,7 +37,7 @@ class Sums:
         if self._bytes <= _MOST_BYTES:
             return others
         totals = self._totals()
-        if 2 * sum(total.nbytes for total in totals.values()) > _MOST_BYTES:
+        if sum(total.nbytes for total in totals.values()) > _MOST_BYTES * 3 // 4:
             return others | self._conform(totals)
         self._wait(totals)  # may become fewer still
         return others
