@@ -54,7 +54,7 @@ def _rejects(refused: pa.Table) -> pa.Table:
         {
             "site_id": refused["site_id"],
             "reject_id": reject_id,
-            "origin": pa.array(["flow"] * len(refused), pa.string()),
+            "origin": pa.repeat("flow", len(refused)),
             "place": place,
             "reason": refused["reason"],
             "received_at": refused["at"],
