@@ -20,7 +20,7 @@ _SHARD_BYTES_OF: Mapping[str, tuple[int, Sequence[str]]] = {
     "MeasureSpheres": (10_000_000, _PINS),
     "SelectTouches": (20_000_000, _PINS),
     "ChainTouches": (20_000_000, _PINS),
-    "CreditPins": (1_200_000, ("purchase",)),
+    "CreditPins": (300_000, ("purchase",)),
 }
 _MAX_SHARDS, _GROUP_BYTES = 256, 10_000_000
 

@@ -65,9 +65,9 @@ def units_of(
     keyed = np.flatnonzero(pair[credits.link] >= 0)
     row, of_pair = credits.line[keyed], pair[credits.link[keyed]]
     slot = (np.cumsum(count) - count)[row] + of_pair - low[row]
-    is_owed = np.zeros((models, len(line)), dtype=np.bool_)
-    is_owed[credits.model[keyed], slot] = True
-    units = np.zeros((models, len(order)), dtype=np.int64)
-    for of_model, owed in zip(units, is_owed, strict=True):
-        np.add.at(of_model, (low[line] + place)[owed], quantity[line[owed]])
-    return units.T
+    is_owed = np.zeros(models * len(line), dtype=np.bool_)
+    is_owed[credits.model[keyed] * len(line) + slot] = True
+    model, slot = np.divmod(np.flatnonzero(is_owed), max(len(line), 1))
+    units = np.zeros(models * len(order), dtype=np.int64)
+    np.add.at(units, model * len(order) + (low[line] + place)[slot], quantity[line[slot]])
+    return units.reshape(models, len(order)).T

@@ -40,14 +40,16 @@ def login_of(
     """
     owner = as_of(login_visitor, login_at, event_visitor, event_at, or_first=True)
     shared = shared_logins(login_visitor, login_customer, login_at)
-    if not shared.any():
+    # Few visitor ids are shared: only their events ask for sessions.
+    events = np.flatnonzero(np.append(shared, False)[owner])
+    if len(events) == 0:
         return owner
     in_session = np.flatnonzero(shared & (login_session >= 0))
     order = in_session[np.lexsort((in_session, login_at[in_session], login_session[in_session]))]
-    found = as_of(login_session[order], login_at[order], event_session, event_at, or_first=True)
-    by_session = np.where(found >= 0, order[np.maximum(found, 0)] if len(order) else -1, -1)
-    is_shared = (owner >= 0) & shared[np.maximum(owner, 0)]
-    return np.where(is_shared, by_session, owner)
+    sessions = login_session[order], login_at[order], event_session[events], event_at[events]
+    found = as_of(*sessions, or_first=True)
+    owner[events] = np.append(order, -1)[found]
+    return owner
 
 
 def shared_logins(visitor: Ints, customer: Ints, at: Ints) -> Bools:

@@ -259,7 +259,7 @@ def _refused(events: pa.Table, event_name: str, id_column: str, why: str) -> pa.
     return pa.table(
         {
             "site_id": events["site_id"],
-            "event_name": pa.array([event_name] * len(events), pa.string()),
+            "event_name": pa.repeat(event_name, len(events)),
             "record_id": events[id_column],
             "reason": pc.binary_join_element_wise(pa.scalar(why), currency, " "),
             "at": events["at"],

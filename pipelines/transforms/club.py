@@ -90,7 +90,7 @@ def tie_parts(pairs: Pairs) -> pa.Table:
                 {
                     "site_id": take(pairs.pinners["site_id"], pinner[chosen]),
                     "people_from": people_from[chosen],
-                    "depth": pa.array([depth] * len(chosen), pa.string()),
+                    "depth": pa.repeat(depth, len(chosen)),
                     "pinners": first,
                     "people": np.ones(len(chosen), dtype=np.int64),
                     "visits": visits[chosen],

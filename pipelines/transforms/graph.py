@@ -100,7 +100,7 @@ def rank_pinners(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVE
         if len(sites_seen) > 1:  # else a copy of all that a large site has
             own = {name: t.filter(pc.equal(t["site_id"], site_id)) for name, t in tables.items()}
         for name, table in _of_site(own, sites[site_id], wanted).items():
-            column = pa.array([site_id] * len(table), pa.string())
+            column = pa.repeat(site_id, len(table))
             schema = found[name][0].schema
             rows = table.append_column("site_id", column).select(schema.names).cast(schema)
             found[name].append(rows)

@@ -103,7 +103,7 @@ def _is_of_another(acts: pa.Table) -> Bools:
 
 def _keys(acts: pa.Table, items: Items) -> Iterator[tuple[str, Any]]:
     """Each dimension with the key of each act."""
-    yield "all", pa.array([ALL_KEYS] * len(acts), pa.string())
+    yield "all", pa.repeat(ALL_KEYS, len(acts))
     yield "category", pc.fill_null(categories_of(acts, items), NO_KEY)
     yield "slot", pc.fill_null(acts["item_list_id"], NO_KEY)
 
@@ -113,7 +113,7 @@ def _climbed(acts: _Acts, dimension: str, key: Any, sites: Mapping[str, Site]) -
     (place,) = codes([acts.site, key])
     first = np.unique(place, return_index=True)[1]
     names = pa.table({"site_id": acts.site, "key": key}).take(pa.array(first))
-    names = names.append_column("dimension", pa.array([dimension] * len(names), pa.string()))
+    names = names.append_column("dimension", pa.repeat(dimension, len(names)))
     away_after = np.array(
         [sites[name].away_after_days for name in names["site_id"].to_pylist()], dtype=np.int64
     )

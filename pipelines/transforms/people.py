@@ -54,7 +54,7 @@ def _rejects(refused: pa.Table) -> pa.Table:
         {
             "site_id": refused["site_id"],
             "reject_id": reject_id,
-            "origin": pa.array(["flow"] * len(refused), pa.string()),
+            "origin": pa.repeat("flow", len(refused)),
             "place": place,
             "reason": refused["reason"],
             "received_at": refused["at"],
@@ -112,7 +112,8 @@ def stitch_visitors(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
     login = np.full(len(events), -1)
     # Most visitors never log in.
     known = np.flatnonzero(is_among(ints(events[KEY]), np.unique(ints(logins[KEY]))))
-    login[known] = _logins_of(events.take(pa.array(known)), logins)
+    asked = events.select(["site_id", "visitor_id", "session_id", "at"]).take(pa.array(known))
+    login[known] = _logins_of(asked, logins)
     person = pc.coalesce(
         events["customer_id"].combine_chunks(),
         take(logins["customer_id"], login),

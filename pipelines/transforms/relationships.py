@@ -148,7 +148,7 @@ def _name(stage: Ints) -> pa.Array:
 
 
 def _of_site(site_id: str, schema: pa.Schema, columns: Mapping[str, Any], rows: int) -> pa.Table:
-    table = pa.table({"site_id": pa.array([site_id] * rows, pa.string()), **columns})
+    table = pa.table({"site_id": pa.repeat(site_id, rows), **columns})
     return table.select(schema.names).cast(schema)
 
 

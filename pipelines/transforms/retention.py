@@ -96,7 +96,7 @@ def _cohorts(watched: Watched) -> pa.Table:
     return pa.table(
         {
             "site_id": take(watched.people["site_id"], person),
-            "population": pa.array([watched.name] * len(months), pa.string()),
+            "population": pa.repeat(watched.name, len(months)),
             "cohort_month": watched.entered[person],
             "month": months["month"],
             "active_people": np.ones(len(months), dtype=np.int64),
@@ -120,9 +120,9 @@ def _lifetimes(watched: Watched, activity: str, since: str) -> pa.Table:
     return pa.table(
         {
             "site_id": watched.people["site_id"].combine_chunks().filter(pa.array(is_in)),
-            "population": pa.array([watched.name] * int(is_in.sum()), pa.string()),
-            "activity": pa.array([activity] * int(is_in.sum()), pa.string()),
-            "since": pa.array([since] * int(is_in.sum()), pa.string()),
+            "population": pa.repeat(watched.name, int(is_in.sum())),
+            "activity": pa.repeat(activity, int(is_in.sum())),
+            "since": pa.repeat(since, int(is_in.sum())),
             "first_month": first[is_in],
             "last_month": last[is_in],
             "people": np.ones(int(is_in.sum()), dtype=np.int64),

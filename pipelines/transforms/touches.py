@@ -88,7 +88,7 @@ def _followed(touches: pa.Table, orders: pa.Table, sites: Mapping[str, Site]) ->
     creditable = orders.filter(orders["is_creditable"])
     chosen = np.zeros(len(touches), dtype=np.bool_)
     # Most people never buy.
-    rows = np.flatnonzero(is_among(ints(touches[KEY]), ints(creditable[KEY])))
+    rows = np.flatnonzero(is_among(ints(touches[KEY]), np.unique(ints(creditable[KEY]))))
     of_buyers = touches.select(["site_id", "person_id", "at"]).take(pa.array(rows))
     touch_person, order_person = codes(
         *([table["site_id"], table["person_id"]] for table in (of_buyers, creditable))

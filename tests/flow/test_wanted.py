@@ -66,8 +66,9 @@ def test_spheres_bring_the_model_that_they_show() -> None:
 
 
 def test_stages_of_which_nothing_is_wanted_are_left_out() -> None:
-    """Data quality alone needs no cascade."""
+    """Data quality alone needs no cascade, credit and days no sphere."""
     assert "MeasureSpheres" not in steps({}, wanted(["data_quality_daily"]))
+    assert "MeasureSpheres" not in steps({}, wanted(JOB))
     assert "CreditPins" in steps({}, wanted(["data_quality_daily", "orders"]))
     assert set(steps({}, EVERYTHING)) == {route.stage for route in routes().values()}
 
