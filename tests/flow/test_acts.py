@@ -6,15 +6,14 @@ from typing import Any
 import hypothesis
 import pyarrow as pa
 
-from pipelines.transforms.wanted import EVERYTHING, Wanted
+from pipelines.transforms.wanted import wanted
 from schemas.batches import ACTS
-from schemas.models import MODELS
 from tests.flow.truth import run_stages
 from tests.oracle import truth
 from tests.strategies import TinyWorld, tiny_worlds
 from tests.world import simulate
 
-WANTED = Wanted(EVERYTHING.names | {"acts", "doings"}, MODELS)
+WANTED = wanted(("ladder_daily",))  # acts, and all that they need
 
 
 def found(world: Any) -> list[dict[str, Any]]:

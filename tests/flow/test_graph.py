@@ -7,6 +7,7 @@ import pytest
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from pipelines.transforms.wanted import wanted
 from schemas.settings import Site
 from tests.flow.truth import Rows, run_beam, run_steps
 from tests.oracle import truth
@@ -16,11 +17,12 @@ from tests.world import simulate
 
 WORLD = simulate(7)
 TABLES = ("pinner_graph", "site_graphs", "generations", "marginal_reach")
+OF_GRAPH = wanted(TABLES)
 
 
-def like(wanted: dict[str, Any], found: Rows) -> dict[str, list[dict[str, Any]]]:
-    """What was found in the columns that are wanted, floats to nine decimals."""
-    columns = {name: list(rows[0]) if rows else [] for name, rows in wanted.items()}
+def like(rules: dict[str, Any], found: Rows) -> dict[str, list[dict[str, Any]]]:
+    """What was found in the columns that the rules tell, floats to nine decimals."""
+    columns = {name: list(rows[0]) if rows else [] for name, rows in rules.items()}
     return {
         name: [
             {
@@ -30,7 +32,7 @@ def like(wanted: dict[str, Any], found: Rows) -> dict[str, list[dict[str, Any]]]
             for row in found[name]
         ]
         for name in TABLES
-        if name in wanted
+        if name in rules
     }
 
 
@@ -53,26 +55,27 @@ def test_the_graph_is_what_the_rules_say(world: TinyWorld, days: float, most: in
     """Little worlds with pins of nobody, own re-pins, cycles, missing parents, two sites."""
     sites = with_settings(world.sites, mature_days=days, marginal_pinners=most)
 
-    wanted = graph_truth(truth(world.events, sites), sites)
+    rules = graph_truth(truth(world.events, sites), sites)
 
-    assert ordered(like(wanted, run_steps(world.events, sites))) == ordered(wanted)
+    found = run_steps(world.events, sites, OF_GRAPH)
+    assert ordered(like(rules, found)) == ordered(rules)
 
 
 def test_beam_gives_the_graph_of_the_rules() -> None:
     """Parts of the graph come from all shards, and meet in one."""
     sites = with_settings(dict(WORLD.sites), mature_days=7.0)
 
-    wanted = graph_truth(truth(WORLD.events, sites), sites)
+    rules = graph_truth(truth(WORLD.events, sites), sites)
 
     found = run_beam([WORLD.events], sites, shards=2)
-    assert ordered(like(wanted, found)) == ordered(wanted)
+    assert ordered(like(rules, found)) == ordered(rules)
     assert any(row["reproduction_number"] for row in found["pinner_graph"])
 
 
 def test_scipy_gives_what_networkx_gives() -> None:
     """A shop that outgrows networkx reads the same table; only communities may be cut elsewhere."""
     one, other = (
-        run_steps(WORLD.events, with_settings(dict(WORLD.sites), graph_engine=engine))
+        run_steps(WORLD.events, with_settings(dict(WORLD.sites), graph_engine=engine), OF_GRAPH)
         for engine in ("networkx", "scipy")
     )
 
@@ -84,7 +87,7 @@ def test_scipy_gives_what_networkx_gives() -> None:
 def test_reproduction_waits_until_pins_are_mature() -> None:
     """A pin of today has had no time to be re-pinned: to count it would be to blame it."""
     young, old = (
-        run_steps(WORLD.events, with_settings(dict(WORLD.sites), mature_days=days))
+        run_steps(WORLD.events, with_settings(dict(WORLD.sites), mature_days=days), OF_GRAPH)
         for days in (3650.0, 0.0)
     )
 
@@ -98,7 +101,7 @@ def test_a_pruned_graph_says_so() -> None:
     """Who reads ranks of part of a graph must be able to see it."""
     sites = with_settings(dict(WORLD.sites), graph_edges=5, graph_top_pinners=3)
 
-    found = run_steps(WORLD.events, sites)
+    found = run_steps(WORLD.events, sites, OF_GRAPH)
 
     for row in found["site_graphs"]:
         assert row["edges"] > row["edges_used"] == 5

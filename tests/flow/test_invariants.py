@@ -15,7 +15,7 @@ from schemas.errors import AuditError
 from tests.flow.truth import run_beam, run_steps
 from tests.world import simulate
 
-WORLD = simulate(3)
+WORLD = simulate(3, visitors=12, days=10)
 
 
 def test_a_run_that_loses_rows_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,11 @@ SETTINGS = "".join(
 
 
 def happened(seed: int) -> list[AnyEvent]:
-    """Events of both shops; few, since what is tested is what becomes of their rows."""
-    return simulate(seed, visitors=8, days=20).events
+    """Events of both shops; few, since what is tested is what becomes of their rows.
+
+    And of few days: each has files of its own in the lake, which every test would read again.
+    """
+    return simulate(seed, visitors=6, days=6).events
 
 
 def fill(home: Home, events: list[AnyEvent], name: str = "all") -> None:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(600)  # leases take their time to run out
 VARIANTS = Path(__file__).with_name("archive_variants.py")
 KILLS = 5
 EVENTS = [
-    *simulate(11).events,
+    *simulate(11, days=10).events,  # each day has files of its own, in every chunk that is written
     *(touch(f"campaign-{number}", visitor_id=f"v{number % 500}") for number in range(18_100)),
 ]
 random.Random(0).shuffle(EVENTS)
@@ -93,7 +93,7 @@ def test_the_control_that_acks_before_it_writes_loses_events(line):
 
 def test_repeats_in_random_order_leave_no_trace_in_the_tables(line, tmp_path):
     """Pub/Sub promises neither order nor "once"."""
-    events = simulate(12).events
+    events = simulate(12, days=10).events
     messages = batches(events, 7)
     again = random.Random(1).choices(messages, k=len(messages))
     everything = messages + again

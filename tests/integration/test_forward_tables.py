@@ -14,7 +14,7 @@ from tests.integration.archiving import SITES, tables
 from tests.integration.forwarding import NOW_MS, Line, event, now_ms
 from tests.world import simulate
 
-EVENTS = simulate(13).events
+EVENTS = simulate(13, days=10).events
 REJECTS = [
     Reject(
         reject_id=f"r{number}",

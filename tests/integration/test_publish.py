@@ -163,20 +163,20 @@ def test_texts_come_back_as_they_were(home: Home) -> None:
 def test_old_runs_are_cleared_away(home: Home) -> None:
     """Daily runs must not fill the disk: two are kept."""
     events = happened(6)
-    quarter = len(events) // 4
-    for number in range(4):
-        fill(home, events[number * quarter : (number + 1) * quarter], f"part-{number}")
+    third = len(events) // 3
+    for number in range(3):
+        fill(home, events[number * third : (number + 1) * third], f"part-{number}")
         attribute(home)
 
     engine = open_database(home)
     with engine.connect() as connection:
         listed = connection.scalars(text("SELECT run_number FROM runs ORDER BY 1")).all()
         ended = [
-            connection.scalar(text(f"SELECT COUNT(*) FROM {name} WHERE until_run <= 3"))
+            connection.scalar(text(f"SELECT COUNT(*) FROM {name} WHERE until_run <= 2"))
             for name in RESULTS
         ]
     engine.dispose()
-    assert (listed, sum(map(int, ended))) == ([3, 4], 0)
+    assert (listed, sum(map(int, ended))) == ([2, 3], 0)
 
 
 def test_a_clock_set_back_does_not_cost_the_published_run(
