@@ -24,13 +24,13 @@ _PACKED = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 
 
 class Answers:
-    """The answers of one stage, if it is one of whole sites; else none is known or kept."""
+    """The answers of one stage, if it is one of whole sites; else none is known, none is kept."""
 
     def __init__(self, shuffle: Shuffle, stage: str) -> None:
         self._shuffle, self._stage = shuffle, stage
         self._route, *others = shuffle.given(stage).values()
         is_of_sites = all(route.keys == ("site_id",) for route in (self._route, *others))
-        self._is_kept = is_of_sites and shuffle.is_kept
+        self.is_kept = is_of_sites and shuffle.is_kept
 
     def last(self, sites: Ints) -> Tables | None:
         """What the step said of these sites in the newest earlier run; None if that is not known.
@@ -38,7 +38,7 @@ class Answers:
         Args:
           sites: [sites] their keys.
         """
-        if not (self._is_kept and self._shuffle.earlier):
+        if not (self.is_kept and self._shuffle.earlier):
             return None
         folder = self._shuffle.earlier[-1].folder
         files = [self._file(folder, site) for site in sites.tolist()]
@@ -57,8 +57,6 @@ class Answers:
           sites: [sites] their keys.
           answer: all that it says, in the schemas of the results.
         """
-        if not self._is_kept:
-            return
         keys = {name: self._route.key_of(table) for name, table in answer.items()}
         for site in sites.tolist():
             own = np.array([site])

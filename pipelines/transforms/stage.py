@@ -75,7 +75,8 @@ def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Chang
     answers = Answers(shuffle, stage)
     if not past and not any(map(len, given.removed.values())):
         answer = shuffle.conform(step(given.added))
-        answers.keep(_touched(given), answer)
+        if answers.is_kept:
+            answers.keep(_touched(given), answer)
         return Change(answer, {})
     routes = shuffle.given(stage)
     netted = _netted(routes, given)
@@ -86,7 +87,8 @@ def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Chang
         before = shuffle.conform(_answer(step, old))
     del old
     after = shuffle.conform(_answer(step, new))
-    answers.keep(touched, after)
+    if answers.is_kept:
+        answers.keep(touched, after)
     return _difference(shuffle, before, after)
 
 
