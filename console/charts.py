@@ -28,6 +28,15 @@ _WIDE = {"right": 40}  # where the last figure of an axis stands out
 _GOES_ON = {"borderColor": PALETTE[-1], "borderWidth": 1.5, "borderType": "dashed"}
 
 
+def values_axis(kind: str) -> Option:
+    """An axis of values: money, shares, or what is counted, which has no halves."""
+    return {
+        "type": "value",
+        "axisLabel": {"formatter": f"={kind}", "hideOverlap": True},
+        **({"minInterval": 1} if kind == "count" else {}),
+    }
+
+
 def line_with_greys(
     weeks: Sequence[str],
     series: Mapping[str, Values],
@@ -39,7 +48,7 @@ def line_with_greys(
     said = [_say_line(chosen, weeks, series[chosen], "money")] if chosen in series else []
     return _said(about, [*said, *([f"In grey: {', '.join(greys)}."] if greys else [])]) | {
         "xAxis": _times(weeks, "day"),
-        "yAxis": {"type": "value", "axisLabel": {"formatter": "=money"}},
+        "yAxis": values_axis("money"),
         "tooltip": {"trigger": "axis", "valueFormatter": "=money"},
         "legend": {"data": list(series)},
         "series": [
@@ -91,7 +100,7 @@ def dots_per_model(
     ]
     return _said(about, said[:_SPOKEN]) | {
         "grid": _WIDE,
-        "xAxis": {"type": "value", "axisLabel": {"formatter": f"={kind}", "hideOverlap": True}},
+        "xAxis": values_axis(kind),
         "yAxis": _names(keys),
         "tooltip": {"trigger": "item", "valueFormatter": f"={kind}"},
         "legend": {"data": list(MODELS), "itemWidth": 14},
@@ -122,7 +131,7 @@ def stacked_bars(
     time, kind = kinds
     return _said(about, [_say_line(name, times, each, kind) for name, each in series.items()]) | {
         "xAxis": _times(times, time),
-        "yAxis": {"type": "value", "axisLabel": {"formatter": f"={kind}"}},
+        "yAxis": values_axis(kind),
         "tooltip": {"trigger": "axis", "valueFormatter": f"={kind}"},
         "legend": {"data": list(series)},
         "series": [
@@ -144,7 +153,7 @@ def bars(values: Mapping[str, float | None], name: str, kind: str, about: str) -
     said = [f"{key}: {say(value, kind)}." for key, value in values.items() if value is not None]
     return _said(about, said[:_SPOKEN]) | {
         "grid": _WIDE | {"top": 8},
-        "xAxis": {"type": "value", "axisLabel": {"formatter": f"={kind}", "hideOverlap": True}},
+        "xAxis": values_axis(kind),
         "yAxis": _names(list(values)),
         "tooltip": {"trigger": "axis", "valueFormatter": f"={kind}"},
         "series": [

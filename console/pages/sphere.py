@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from console import rings
 from console.blocks import WHOLE, Block, Chart, Empty, Picture, Table
-from console.charts import ACCENT, GREY
+from console.charts import ACCENT, GREY, values_axis
 from console.choices import Choices
 from console.questions import Ask, Question, Row
 from schemas.money import MICROS
@@ -179,12 +179,8 @@ def _by_hop(hops: list[Row]) -> dict[str, Any]:
             "data": [f"hop {row['hop']}" for row in hops],
         },
         "yAxis": [
-            {"type": "value", "axisLabel": {"formatter": "=count"}},
-            {
-                "type": "value",
-                "axisLabel": {"formatter": "=money"},
-                "splitLine": {"show": False},
-            },
+            values_axis("count"),
+            values_axis("money") | {"splitLine": {"show": False}},
         ],
         "tooltip": {"trigger": "axis"},
         "legend": {"top": 0, "data": ["people", "influenced revenue"]},

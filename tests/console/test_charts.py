@@ -18,6 +18,7 @@ from console.charts import (
     sankey,
     say,
     stacked_bars,
+    values_axis,
 )
 from schemas.models import MODELS
 
@@ -235,6 +236,12 @@ def test_parts_of_bars_stand_on_each_other():
     """The rungs of a day add up to everybody who was there."""
     assert {each["stack"] for each in rungs()["series"]} == {"all"}
     assert [each["data"] for each in rungs()["series"]] == [[3, 0], [1, 2]]
+
+
+def test_what_is_counted_has_no_halves():
+    """An axis up to two people read 0, 1, 1, 2, 2."""
+    assert rungs()["yAxis"]["minInterval"] == 1
+    assert "minInterval" not in values_axis("share")
 
 
 def test_a_bar_without_a_value_is_not_told():
