@@ -60,7 +60,7 @@ def build_app(home: Home, door: Door) -> ASGIApp:
         exception_handlers={
             UnknownError: _refuse(404, "That is not in this run", "/"),
             ChoiceError: _refuse(400, "That address cannot be answered", "/"),
-            NoRunError: _refuse(200, "Nothing to show yet"),
+            NoRunError: _say_there_is_no_run,
             SettingsError: _refuse(503, "The database cannot be read"),
             DBAPIError: _refuse(503, "The database did not answer"),
             HTTPException: _say_status,
@@ -158,6 +158,12 @@ def _refuse(status: int, title: str, way_out: str = "") -> Callable[[Request, Ex
         return HTMLResponse(render_problem(title, text, way_out), status)
 
     return answer
+
+
+def _say_there_is_no_run(request: Request, error: Exception) -> Response:
+    """No fault of a new shop's; but who fetches a file must not take the page for it."""
+    status = 404 if request.url.path.startswith("/rows/") else 200
+    return _refuse(status, "Nothing to show yet")(request, error)
 
 
 def _say_status(_request: Request, error: Exception) -> Response:

@@ -140,10 +140,10 @@ def publishing(engine: Engine) -> Iterator[None]:
         connection.execute(text("DELETE FROM runs WHERE run_id = 'next'"))
 
 
-def page(home: Home) -> tuple[int, str]:
-    """The overview."""
+def page(home: Home, path: str = "/") -> tuple[int, str]:
+    """The overview, or another answer."""
     with TestClient(build_app(home, Door()), base_url="http://localhost") as client:
-        answer = client.get("/")
+        answer = client.get(path)
         return answer.status_code, answer.text
 
 
@@ -171,6 +171,15 @@ def test_without_a_run_the_page_says_what_to_do(empty):
 
     assert status == 200
     assert "No run is published yet: pinsphere run makes one" in text_shown
+
+
+@pytest.mark.parametrize("suffix", ["", ".csv", ".parquet", ".sql"])
+def test_without_a_run_there_is_no_file(empty, suffix):
+    """A job that fetches each night would load a page as the shop's rows."""
+    status, text_shown = page(empty[0], f"/rows/overview_sales{suffix}")
+
+    assert status == 404
+    assert "No run is published yet" in text_shown
 
 
 def test_of_a_site_without_events_the_page_says_what_to_do(empty):
