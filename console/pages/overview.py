@@ -133,7 +133,7 @@ def build(ask: Ask, choices: Choices) -> Page:
     ]
     blocks: list[Block] = [
         Figures([*revenue, *_activity(pins, ask("overview_visits"))], "In these days"),
-        Figures(_fan_club(ask("overview_fan_club")), "The fan club, over all days"),
+        *_fan_club(ask("overview_fan_club")),
         *_charts(ask("overview_days"), direct, choices),
     ]
     if not pins["pins"]:
@@ -144,6 +144,14 @@ def build(ask: Ask, choices: Choices) -> Page:
                 "Choose other days. If there never were any: is the snippet on the pages, and are"
                 " lists marked? pinsphere doctor looks.",
             ),
+        )
+    if not sales:
+        blocks.append(
+            Empty(
+                "No orders in these days.",
+                "Choose other days. If there never were any: send them from your server, or import"
+                " them; docs/install tells how. pinsphere doctor looks.",
+            )
         )
     note = "Credit tells which pins were on the way to an order. No experiment: not causal."
     return Page("Overview", blocks, note)
@@ -226,20 +234,30 @@ def _activity(pins: Row, visits: list[Row]) -> list[Figure]:
     ]
 
 
-def _fan_club(rows: list[Row]) -> list[Figure]:
-    return [
+def _fan_club(rows: list[Row]) -> list[Figures]:
+    if not rows:
+        return []  # nobody pinned yet, which the page says on top
+    figures = [
         Figure(
             f"Through the top {row['top_percent']}\N{NO-BREAK SPACE}%",
             row["share_of_sales"],
             "share",
             low=row["share_low"],
             high=row["share_high"],
-            note=f"of all sales, by {row['pinners']} pinners; time_decay"
-            + ("" if row["share_low"] is not None else "; no interval: too little data"),
+            note=_of_pinners(row),
             question="overview_fan_club",
         )
         for row in rows
     ]
+    return [Figures(figures, "The fan club, over all days")]
+
+
+def _of_pinners(row: Row) -> str:
+    who = "one pinner" if row["pinners"] == 1 else f"{row['pinners']:,} pinners"
+    if row["share_of_sales"] is None:
+        return f"by {who}; no sales yet"
+    few = "" if row["share_low"] is not None else "; no interval: too little data"
+    return f"of all sales, by {who}; time_decay{few}"
 
 
 def _charts(days: list[Row], direct: list[Row], choices: Choices) -> list[Chart]:

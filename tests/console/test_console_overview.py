@@ -14,6 +14,7 @@ from tests.console.known_answers import (
     near,
     of_acme,
     option_of,
+    page_if,
     page_of,
     series_of,
     world,
@@ -63,3 +64,23 @@ def test_both_charts_have_the_weeks_of_the_orders(reading: Read) -> None:
     first, *_, last = (date.fromisoformat(day) for day in days_of_orders())
     assert 0 <= (first - days[0]).days < 7
     assert 0 <= (last - days[-1]).days < 7
+
+
+def test_of_a_shop_without_orders_the_page_says_what_to_do() -> None:
+    """Figures without a number, and a heading with nothing below it, are riddles."""
+    blocks = page_if(build, {"overview_pins": [{"pins": 2, "pinners": 1}]})
+
+    assert list(blocks) == ["In these days", "No orders in these days."]
+
+
+def test_of_one_pinner_without_sales_the_fan_club_says_so() -> None:
+    """`by 1 pinners; no interval: too little data` stood beside no figure at all."""
+    club = {"top_percent": 1, "pinners": 1, "share_of_sales": None, "share_low": None}
+    rows = {
+        "overview_pins": [{"pins": 2, "pinners": 1}],
+        "overview_fan_club": [club | {"share_high": None}],
+    }
+
+    (figure,) = figures_of(page_if(build, rows), "The fan club, over all days").values()
+
+    assert figure.note == "by one pinner; no sales yet"
