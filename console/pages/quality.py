@@ -269,24 +269,26 @@ def kinds_of_reasons(rows: Sequence[Row]) -> list[Row]:
 
 
 def _run(run: Row, attempts: Sequence[Row]) -> list[Block]:
+    def figure(label: str, value: float, note: str = "", kind: str = "count") -> Figure:
+        return Figure(label, value, kind, note=note, question="quality_run")
+
     checks: dict[str, bool] = json.loads(run["invariants"])
     return [
         Figures(
             [
-                Figure("Published", run["published_at"], "time", question="quality_run"),
+                figure("Published", run["published_at"], kind="time"),
                 *(_attempt(row) for row in attempts),
-                Figure("It took", run["duration_seconds"], "number", note="seconds"),
-                Figure("Events", run["events"], note="in its whole input, of all sites"),
-                Figure(
+                figure("It took", run["duration_seconds"], "seconds", "number"),
+                figure("Events", run["events"], "in its whole input, of all sites"),
+                figure(
                     "Rows written",
                     run["rows_written"],
-                    note="a full run" if run["is_full"] else "it continued the run before",
+                    "a full run" if run["is_full"] else "it continued the run before",
                 ),
-                Figure(
+                figure(
                     "Checks that held",
                     sum(checks.values()),
-                    note=f"of {len(checks)}, before it was published",
-                    question="quality_run",
+                    f"of {len(checks)}, before it was published",
                 ),
             ],
             f"Run {run['run_id']}, of release {run['code_version']}",

@@ -78,6 +78,14 @@ def test_the_overview_agrees_with_the_books(console: TestClient) -> None:
         assert round((float(credited) + float(unattributed)) * 1e6) == net
 
 
+@pytest.mark.parametrize("path", [entry.path for entry in PAGES if not entry.key])
+def test_every_figure_leads_to_its_rows(console: TestClient, path: str) -> None:
+    """A number that nobody can look into is a number that nobody believes."""
+    figures = re.findall(r'<dd class="value">\s*(<\w+)', console.get(path).text)
+
+    assert set(figures) <= {"<a"}
+
+
 def test_of_days_without_pins_the_page_says_what_to_do(console: TestClient) -> None:
     """An empty chart would look like a fault."""
     answer = console.get("/", params={"since": "2001-01-01", "until": "2001-01-02"})
