@@ -20,7 +20,15 @@ Answers of PinSphere: the published run. Filter by site_id, and by model where t
 that need no model repeat for each. Never add up what is called influenced, or overlaps."""
 # The page says in one cell what they are together.
 _OF_KEYS = {
-    name: RESULTS["model_credits"].__table__.columns[name].comment for name in ("site_id", "model")
+    name: RESULTS[table].__table__.columns[name].comment
+    for name, table in {
+        "site_id": "model_credits",
+        "model": "model_credits",
+        "pinner_id": "pinner_spheres",
+        "item_id": "item_daily",
+        "item_list_id": "slot_daily",
+        "recommender_id": "recommender_daily",
+    }.items()
 }
 
 
@@ -102,7 +110,7 @@ def datasette_metadata(page: str) -> str:
         lines.append("        columns:")
         lines += [f"          {name}: {_quoted(says)}" for name, says in about.columns.items()]
     for table in sorted({*Base.metadata.tables, "alembic_version", "view_digest"}):
-        lines += [f"      {table}:", "        hidden: true"]
+        lines += [f"      {table}:", "        hidden: true", "        allow: false"]
     return "\n".join(lines) + "\n"
 
 

@@ -53,6 +53,14 @@ def test_every_view_and_column_is_described(database: sqlite3.Connection) -> Non
             assert not any(mark in text for mark in ("](", "**", "\n")), text
 
 
+def test_a_key_is_told_of_by_itself() -> None:
+    """Of pinner_id, dbt and Datasette said: whose credit, under which model."""
+    about = about_views(QUERIES)
+
+    assert about["revenue_by_pinner"].columns["pinner_id"] == "Pinner"
+    assert about["revenue_by_slot"].columns["item_list_id"] == "Slot (recommendation list)"
+
+
 def test_dbt_reads_what_is_meant() -> None:
     """A source for each view, each column with its words; quotes and per cents do no harm."""
     (source,) = yaml.safe_load(DBT.read_text())["sources"]
@@ -69,7 +77,7 @@ def test_dbt_reads_what_is_meant() -> None:
 
 
 def test_datasette_shows_views_and_asks_the_questions(database: sqlite3.Connection) -> None:
-    """Tables are hidden, and each canned question runs for the site that is asked for."""
+    """Tables are hidden and closed, each canned question runs for the site that is asked for."""
     told = yaml.safe_load(DATASETTE.read_text())["databases"]["pinsphere"]
     names = {
         name: kind for name, kind in database.execute("SELECT name, type FROM sqlite_master")
@@ -77,7 +85,9 @@ def test_datasette_shows_views_and_asks_the_questions(database: sqlite3.Connecti
     }  # fmt: skip
 
     hidden = {name for name, about in told["tables"].items() if about.get("hidden")}
+    closed = {name for name, about in told["tables"].items() if about.get("allow") is False}
     assert {name for name, kind in names.items() if kind == "table"} <= hidden
+    assert closed == hidden
     assert names.keys() - hidden == about_views(QUERIES).keys()
     assert [query["title"] for query in told["queries"].values()] == [q.title for q in QUESTIONS]
     for query in told["queries"].values():

@@ -2,6 +2,7 @@
 
 import itertools
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -75,12 +76,12 @@ def test_of_a_shop_without_orders_the_page_says_what_to_do() -> None:
 
 def test_of_one_pinner_without_sales_the_fan_club_says_so() -> None:
     """`by 1 pinners; no interval: too little data` stood beside no figure at all."""
-    club = {"top_percent": 1, "pinners": 1, "share_of_sales": None, "share_low": None}
-    rows = {
-        "overview_pins": [{"pins": 2, "pinners": 1}],
-        "overview_fan_club": [club | {"share_high": None}],
-    }
+    club: dict[str, Any] = dict.fromkeys(("share_of_sales", "share_low", "share_high"))
+    club |= {"top_percent": 1, "pinners": 1}
+    pins = {"pins": 2, "pinners": 1}
 
-    (figure,) = figures_of(page_if(build, rows), "The fan club, over all days").values()
+    blocks = page_if(build, {"overview_pins": [pins], "overview_fan_club": [club]})
+
+    (figure,) = figures_of(blocks, "The fan club, over all days").values()
 
     assert figure.note == "by one pinner; no sales yet"
