@@ -5,6 +5,18 @@
 // Pixels between the margins of A4 and Letter: what is drawn for a wider window is cut off there.
 const PAPER = 660;
 const formats = new Map();
+// Days are the shop's, so moments are as well: a pin of its evening is not one of the day after.
+const clock = document.querySelector("[data-zone]");
+const zone = knownZone(clock?.dataset.zone);
+
+function knownZone(name) {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return name;
+  } catch {
+    return "UTC"; // a browser older than the zone's name
+  }
+}
 
 function formatter(kind, currency) {
   const key = `${kind} ${currency}`;
@@ -33,7 +45,7 @@ function makeFormatter(kind, currency) {
     case "day": return moment({ dateStyle: "medium", timeZone: "UTC" });
     case "date": return moment({ day: "numeric", month: "short", timeZone: "UTC" });
     case "month": return moment({ month: "long", year: "numeric", timeZone: "UTC" });
-    case "time": return moment({ dateStyle: "medium", timeStyle: "short" });
+    case "time": return moment({ dateStyle: "medium", timeStyle: "short", timeZone: zone });
     default: return String;
   }
 }
@@ -42,6 +54,9 @@ function speakTheReadersLanguage() {
   for (const element of document.querySelectorAll("[data-kind]")) {
     const value = element.getAttribute("value") ?? element.getAttribute("datetime");
     element.textContent = formatter(element.dataset.kind, element.dataset.currency)(value);
+  }
+  if (clock) {
+    clock.textContent = `, by the clock of ${zone}`; // without scripts moments say UTC themselves
   }
 }
 

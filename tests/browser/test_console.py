@@ -263,6 +263,16 @@ def test_a_script_in_a_name_stays_a_text(browser: Browser, url: str) -> None:
         assert dialogs == []
 
 
+def test_moments_are_by_the_clock_of_the_shop(browser: Browser, url: str) -> None:
+    """From New York a pin of the shop's morning was one of the day before the day chosen."""
+    with reader(browser, timezone_id="America/New_York") as merchandiser:
+        merchandiser.page.goto(f"{url}/quality")
+        moment = merchandiser.page.locator("time[data-kind=time]").first
+
+        assert (moment.get_attribute("datetime") or "")[11:16] in moment.inner_text()
+        assert "by the clock of UTC" in merchandiser.page.inner_text("form.choices p")
+
+
 def test_a_keyboard_is_enough(browser: Browser, url: str) -> None:
     """Who cannot use a mouse skips the head, sorts a table, and opens the rows of a figure."""
     with reader(browser) as visit:
