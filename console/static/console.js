@@ -99,6 +99,18 @@ function makeSortable(table) {
   });
 }
 
+// All days of one shop are not those of the other: whoever chose none sees all of the other's.
+function letDaysFollowTheSite() {
+  const site = document.querySelector("select[name=site]");
+  site?.addEventListener("change", () => {
+    for (const day of site.form.querySelectorAll("[type=date]")) {
+      if (day.value === (day.name === "since" ? day.min : day.max)) {
+        day.value = "";
+      }
+    }
+  });
+}
+
 // What an option cannot say as data: colours of the style sheet, formats of the reader's language.
 function spellOut(value, colours, currency) {
   if (Array.isArray(value)) {
@@ -205,4 +217,5 @@ function drawCharts() {
 
 speakTheReadersLanguage();
 document.querySelectorAll("table.sortable").forEach(makeSortable);
+letDaysFollowTheSite();
 drawCharts();

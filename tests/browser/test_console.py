@@ -273,6 +273,21 @@ def test_moments_are_by_the_clock_of_the_shop(browser: Browser, url: str) -> Non
         assert "by the clock of UTC" in merchandiser.page.inner_text("form.choices p")
 
 
+def test_the_site_can_be_changed_whatever_days_are_shown(browser: Browser, url: str) -> None:
+    """Days beyond the shop's held the form back; those of the other shop hid its history."""
+    with reader(browser) as merchandiser:
+        page = merchandiser.page
+        page.goto(f"{url}/?site=acme&since=2001-01-01")
+        last = page.input_value("[name=until]")
+
+        page.select_option("[name=site]", "bolt")
+        page.click("form.choices button")
+
+        assert "site=bolt" in page.url
+        assert "since=2001-01-01" in page.url, "a day that was chosen stays"
+        assert last not in page.url, "one that was not is the other shop's own"
+
+
 def test_a_keyboard_is_enough(browser: Browser, url: str) -> None:
     """Who cannot use a mouse skips the head, sorts a table, and opens the rows of a figure."""
     with reader(browser) as visit:
