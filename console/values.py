@@ -11,6 +11,13 @@ from markupsafe import Markup
 from schemas.money import MICROS, format_money
 
 _NUMBERS = {"count": "{:,.0f}", "number": "{:,.2f}", "share": "{:.1%}"}
+# Decimals that ISO 4217 gives a currency, as browsers do: two where nothing is said.
+_WHOLE = (
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV",
+    "XAF", "XOF", "XPF",
+)  # fmt: skip
+_THOUSANDTHS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+_DECIMALS = dict.fromkeys(_WHOLE, 0) | dict.fromkeys(_THOUSANDTHS, 3)
 _LABELS = {
     "item_id": "Product",
     "re_pins": "Re-pins",
@@ -43,7 +50,7 @@ def plain_text(value: Any, kind: str, currency: str = "") -> str:
     if value is None:
         return "-"
     if kind == "money":
-        return f"{currency} {value / MICROS:,.2f}".strip()
+        return f"{currency} {value / MICROS:,.{_DECIMALS.get(currency, 2)}f}".strip()
     if kind == "time":
         return iso_time(int(value)).replace("T", " ").replace("Z", " UTC")
     if kind in _NUMBERS:

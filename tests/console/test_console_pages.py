@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from console.contents import PAGES, QUESTIONS
-from console.values import label_of
+from console.values import label_of, plain_text
 from schemas.models import MODELS
 from schemas.views import view_definitions
 from tests.known_home import known_world
@@ -139,6 +139,14 @@ def test_sql_in_an_address_stays_a_value(console: TestClient, search: str) -> No
 def test_columns_are_named_for_people(column: str, label: str) -> None:
     """The names of the views are for who writes SQL."""
     assert label_of(column) == label
+
+
+@pytest.mark.parametrize(
+    ("currency", "text"), [("JPY", "JPY 1,235"), ("GBP", "GBP 1,234.57"), ("KWD", "KWD 1,234.568")]
+)
+def test_amounts_have_the_decimals_of_their_currency(currency: str, text: str) -> None:
+    """A mail shows the report without scripts: hundredths of a yen are nobody's money."""
+    assert plain_text(1_234_567_800, "money", currency) == text
 
 
 def test_no_two_columns_of_a_table_share_a_name() -> None:
