@@ -2,14 +2,14 @@
 
 import contextlib
 import re
-from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Generator, Iterable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from console.choices import KEYS, Choices
+from console.choices import KEYS, ChoiceError, Choices
 
 Row = dict[str, Any]
 # What a column's values are: ids, dates and words are texts, `money` is whole micros, `time` UTC
@@ -33,6 +33,7 @@ class Question:
       sql: the SELECT; parameters are written `:site`, see PARAMETERS. No `;` at the end.
       columns: each column of the answer, in its order, with its kind.
       note: what must be known before its numbers are used.
+      words: all that a parameter may be, where that is not any text; none is always allowed.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Question:
     sql: str
     columns: Mapping[str, str]
     note: str = ""
+    words: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuses what no page could show."""
@@ -55,8 +57,23 @@ class Question:
         """Names of the parameters it needs."""
         return list(dict.fromkeys(_PARAMETER.findall(self.sql)))
 
+    def check(self, values: Mapping[str, str | int]) -> None:
+        """Refuses a parameter that is none of its words.
+
+        Raises:
+          ChoiceError: names it, and the words.
+        """
+        for name, known in self.words.items():
+            if values[name] and values[name] not in known:
+                raise ChoiceError(f"{name}={values[name]!r} is none; known: {', '.join(known)}")
+
     def filled(self, values: Mapping[str, str | int]) -> str:
-        """The SELECT with literals in the place of parameters, to be run as it is."""
+        """The SELECT with literals in the place of parameters, to be run as it is.
+
+        Raises:
+          ChoiceError: a parameter is none of its words.
+        """
+        self.check(values)
         return _PARAMETER.sub(lambda found: _literal(values[found[1]]), self.sql)
 
 
@@ -104,6 +121,7 @@ class Ask:
         question = self._questions[name]
         known = {**self._parameters, **more}
         values = {parameter: known[parameter] for parameter in question.parameters}
+        question.check(values)
         answer = self._connection.execute(
             text(question.sql), values, execution_options={"yield_per": size}
         )

@@ -84,6 +84,7 @@ ORDER BY CASE WHEN number IS NULL AND word IS NULL THEN 1 ELSE 0 END,
         },
         f"{WHOLE} Credited adds up over pinners, influenced overlaps: do not add. No interval: too"
         " little data.",
+        {"sort": (*NUMBERS, *WORDS), "order": ORDERS},
     ),
     Question(
         "pinners_found",
@@ -125,8 +126,6 @@ ORDER BY c.size DESC, c.visits DESC, c.root_pin_id""",
 
 def build(ask: Ask, choices: Choices) -> Page:
     """The part of the table that the reader asked for."""
-    sort = _one_of("sort", choices.sort or NUMBERS[0], (*NUMBERS, *WORDS))
-    order = _one_of("order", choices.order or ORDERS[0], ORDERS)
     (counted,) = ask("pinners_found")
     pages = max(1, -(-counted["found"] // ROWS))
     page = _page(choices.page or "1", pages)
@@ -150,8 +149,8 @@ def build(ask: Ask, choices: Choices) -> Page:
                 "Everybody who pinned",
                 rows,
                 "pinners",
-                sort,
-                order,
+                choices.sort or NUMBERS[0],
+                choices.order or ORDERS[0],
                 (*WORDS, *NUMBERS),
                 page,
                 pages,
@@ -164,12 +163,6 @@ def build(ask: Ask, choices: Choices) -> Page:
         ],
         WHOLE,
     )
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise ChoiceError(f"{name}={value!r} is none; known: {', '.join(known)}")
-    return value
 
 
 def _page(value: str, pages: int) -> int:

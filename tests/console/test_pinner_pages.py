@@ -204,6 +204,17 @@ def test_what_cannot_be_ordered_so_is_refused(known_home: Home, wrong: str) -> N
     assert wrong.partition("=")[2] in answer.text
 
 
+@pytest.mark.parametrize("suffix", ["", ".csv", ".parquet", ".sql"])
+@pytest.mark.parametrize("wrong", ["sort=reach", "order=up"])
+def test_files_are_not_ordered_by_a_guess(known_home: Home, suffix: str, wrong: str) -> None:
+    """The first ten of a file that is not in the order asked for are anybody."""
+    with TestClient(build_app(known_home, Door()), base_url="http://localhost") as client:
+        answer = client.get(f"/rows/pinners{suffix}?{wrong}")
+
+    assert answer.status_code == 400
+    assert "credited_micros" in answer.text or "asc" in answer.text
+
+
 @pytest.mark.parametrize("path", ["/pinner?pinner=", "/cascade?pin="])
 def test_who_is_not_there_is_told_what_to_do(known_home: Home, path: str) -> None:
     """An old bookmark or a mistyped id is no empty picture; its text stays text."""
