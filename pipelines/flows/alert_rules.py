@@ -86,18 +86,33 @@ class Shop:
 
 def shop_of(ask: Ask, site_id: str, time_zone: str) -> Shop | None:
     """What is known of a site's days; None before its first event."""
-    (row,) = ask(
-        f"""\
+    (row,) = ask(_days_of(site_id))
+    if row["newest_day"] is None:
+        return None
+    days = (datetime.date.fromisoformat(row[n]) for n in ("first_day", "newest_day", "last_day"))
+    return Shop(site_id, time_zone, *days)
+
+
+def never_heard(site_id: str, hours: float, as_of: str) -> Verdict:
+    """What there is to say of a site before its first event: is the snippet on its pages?"""
+    return Verdict(
+        rule="no_events",
+        site_id=site_id,
+        state="unknown",
+        says="no event of this site has ever come",
+        threshold=hours,
+        as_of=as_of,
+        query=_days_of(site_id),
+    )
+
+
+def _days_of(site_id: str) -> str:
+    return f"""\
 SELECT MIN(CASE WHEN received > duplicates + bots THEN day END) AS first_day,
        MAX(CASE WHEN received > duplicates + bots THEN day END) AS newest_day,
        MAX(day) AS last_day
 FROM current_data_quality_daily
 WHERE site_id = '{site_id}'"""
-    )
-    if row["newest_day"] is None:
-        return None
-    days = (datetime.date.fromisoformat(row[n]) for n in ("first_day", "newest_day", "last_day"))
-    return Shop(site_id, time_zone, *days)
 
 
 def token_survival(ask: Ask, shop: Shop, falls: float) -> Iterator[Verdict]:

@@ -51,9 +51,14 @@ def judge(ask: Ask, on: AlertRules, sites: Mapping[str, Site], now: float) -> li
         found += rules.run_late(ask, today, hours, now)
     for site_id, site in sites.items():
         shop = rules.shop_of(ask, site_id, site.time_zone)
-        for name, rule in rules.OF_SHOPS.items():
-            if shop is not None and (threshold := on.threshold(name)) is not None:
-                found += rule(ask, shop, threshold)
+        thresholds = {name: on.threshold(name) for name in rules.OF_SHOPS}
+        if shop is None:
+            silence = thresholds["no_events"]
+            found += [] if silence is None else [rules.never_heard(site_id, silence, today)]
+            continue
+        for name, threshold in thresholds.items():
+            if threshold is not None:
+                found += rules.OF_SHOPS[name](ask, shop, threshold)
     return found
 
 

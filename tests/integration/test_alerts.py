@@ -304,13 +304,14 @@ def test_a_young_shop_is_not_judged(database: Connection) -> None:
     assert "too little in" in next(v.says for v in found if v.rule == "token_survival")
 
 
-def test_a_site_without_events_has_nothing_to_tell(database: Connection) -> None:
-    """It was added this morning."""
+def test_a_site_that_was_never_heard_of_is_not_passed_over(database: Connection) -> None:
+    """Its snippet may never have worked; or it was added this morning, which is no alarm."""
     sites = {"bolt": Site(key="key-of-bolt", currency="GBP")}
 
-    found = judge(asking(database), AlertRules(), sites, NOW_MS / 1000)
+    (found,) = (v for v in judge(asking(database), AlertRules(), sites, NOW_MS / 1000) if v.site_id)
 
-    assert {v.rule for v in found} == {"run_failed", "run_late"}
+    assert (found.rule, found.state) == ("no_events", "unknown")
+    assert (found.site_id, found.says) == ("bolt", "no event of this site has ever come")
 
 
 def test_a_shop_where_no_run_ever_came_is_late(database: Connection) -> None:
