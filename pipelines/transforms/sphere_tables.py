@@ -20,6 +20,7 @@ from pipelines.kernels.columns import (
 )
 from pipelines.kernels.hashing import hash_text
 from pipelines.kernels.stretches import reduced
+from pipelines.transforms.parts import Part
 from schemas.settings import Site
 
 _HOUR_MS = 3_600_000
@@ -109,15 +110,12 @@ def join_pairs(parts: list[Pairs]) -> Pairs:
     return Pairs(pinners.take(pa.array(first)), *joined)
 
 
-def sphere_edges(reach: pa.Table, pairs: Pairs, row: Ints) -> pa.Table:
+def sphere_edges(reach: pa.Table, pairs: Pairs, row: Ints, part: Part) -> pa.Table:
     """One row per pinner and person over all cascades, with the first landing's delay."""
-    columns = pairs._asdict()
-    return pa.table(
-        {
-            **{name: take(reach[name], row) for name in ("site_id", "pinner_id", "person_id")},
-            **{name: columns[name] for name in pairs._fields[2:-1]},
-        }
-    )
+    told = part.tells(reach)[row]
+    columns = {name: getattr(pairs, name)[told] for name in pairs._fields[2:-1]}
+    ids = {name: take(reach[name], row[told]) for name in ("site_id", "pinner_id", "person_id")}
+    return pa.table({**ids, **columns})
 
 
 def pinner_spheres(

@@ -62,7 +62,7 @@ def summarize(
     for part, given in itertools.chain([(first, tables)], parts):
         some, row = pair_people(given["reach"], given["influence"])
         found.append(some)
-        edges = functools.partial(sphere_edges, given["reach"], some, row)
+        edges = functools.partial(sphere_edges, given["reach"], some, row, part)
         yield part.number, wanted.made(sphere_edges=edges)
     tables = {name: table for name, table in tables.items() if name not in ("reach", "influence")}
     yield first.of, _of_all(tables, join_pairs(found), sites, wanted)
