@@ -52,8 +52,8 @@ def _common(added: pa.Table, removed: pa.Table) -> tuple[Ints, Ints]:
     plus, minus = plus[is_same], minus[is_same]
     # What shares its numbers with another row, or has changed its texts.
     left, others = np.delete(np.arange(len(ours)), plus), np.delete(np.arange(len(theirs)), minus)
-    left = left[is_among(ours[left].view(np.int64), np.unique(theirs[others].view(np.int64)))]
-    others = others[is_among(theirs[others].view(np.int64), np.unique(ours[left].view(np.int64)))]
+    left = left[is_among(ours[left].view(np.int64), theirs[others].view(np.int64))]
+    others = others[is_among(theirs[others].view(np.int64), ours[left].view(np.int64))]
     one, other = added.take(pa.array(left)), removed.take(pa.array(others))
     more, fewer = _pairs(fingerprints(one), fingerprints(other))
     if not _are_same(one.take(pa.array(more)), other.take(pa.array(fewer))).all():
@@ -165,7 +165,7 @@ def _pairs(plus: Hashes, minus: Hashes) -> tuple[Ints, Ints]:
     sides = plus.view(np.int64), minus.view(np.int64)
     # Where one side is small, most of the other need not be put in order.
     ours, theirs = (
-        np.flatnonzero(is_among(side, np.unique(other)))
+        np.flatnonzero(is_among(side, other))
         if len(other) * _FEW < len(side)
         else np.arange(len(side))
         for side, other in (sides, sides[::-1])

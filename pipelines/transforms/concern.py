@@ -32,7 +32,7 @@ def concern_of_cascades(
     pins = pa.concat_tables(tables[pins_named] for tables in sides)
     pin = codes_of(pins, "pin_id")
     parent = np.where(is_set(pins["parent_pin_id"]), codes_of(pins, "parent_pin_id"), 0)
-    below = _below(pin, parent, np.unique(codes_of(changed[pins_named], "pin_id")))
+    below = _below(pin, parent, codes_of(changed[pins_named], "pin_id"))
     makers = codes_of(pins.filter(pa.array(is_among(pin, below) & is_set(pins["person_id"]))))
 
     def concerned(*sides: Tables) -> Ints:
@@ -50,7 +50,7 @@ def _below(pin: Ints, parent: Ints, changed: Ints) -> Ints:
     Args:
       pin: [pins] codes.
       parent: [pins] codes; of a pin that is not there, or any, where there is none.
-      changed: sorted codes, each once.
+      changed: codes, in any order.
     """
     pins, row = np.unique(pin, return_index=True)
     place = np.minimum(np.searchsorted(pins, parent[row]), max(len(pins) - 1, 0))

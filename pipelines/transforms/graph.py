@@ -34,6 +34,7 @@ from pipelines.kernels.pinner_graph import (
     ties_of,
 )
 from pipelines.kernels.reproduction import fit_prior, reproduction_rates
+from pipelines.kernels.stretches import stable_order
 from pipelines.transforms.sphere_tables import Pairs
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.results import result_schema
@@ -72,7 +73,8 @@ def lineage(pins: pa.Table, forest: Forest, owner: Ints) -> pa.Table:
 
 def audiences(pairs: Pairs) -> pa.Table:
     """AUDIENCES: the people of each pinner's sphere."""
-    order = np.lexsort((pairs.person, pairs.pinner))
+    order = np.argsort(pairs.person)
+    order = order[stable_order(pairs.pinner[order])]
     start = group_starts(pairs.pinner[order])
     offsets = pa.array(np.append(start, len(order)), pa.int32())
     people = pa.ListArray.from_arrays(offsets, pa.array(pairs.person[order]))

@@ -19,7 +19,7 @@ from pipelines.kernels.columns import (
     take,
 )
 from pipelines.kernels.hashing import hash_text
-from pipelines.kernels.stretches import reduced
+from pipelines.kernels.stretches import reduced, sorted_within
 from pipelines.transforms.parts import Part
 from schemas.settings import Site
 
@@ -53,7 +53,7 @@ def pair_people(reach: pa.Table, influence: pa.Table) -> tuple[Pairs, Ints]:
     )
     people = 1 + int(max(reached.max(initial=0), buyer.max(initial=0)))
     pair = mine * people + reached
-    order = np.argsort(pair, kind="stable")
+    order = np.argsort(pair)
     start = group_starts(pair[order])
 
     def merged(function: np.ufunc, values: Ints) -> Ints:
@@ -68,7 +68,7 @@ def pair_people(reach: pa.Table, influence: pa.Table) -> tuple[Pairs, Ints]:
     influenced = np.zeros(len(row), dtype=np.int64)
     place = key_places(theirs * people + buyer, pair[row])
     np.add.at(influenced, place[place >= 0], ints(influence["influenced_micros"])[place >= 0])
-    pinner = np.unique(mine[row], return_inverse=True)[1]
+    pinner = np.cumsum(np.diff(mine[row], prepend=-1) != 0) - 1
     pairs = Pairs(
         pinners=reach.select(["site_id", "pinner_id"]).take(pa.array(row[group_starts(pinner)])),
         pinner=pinner,
@@ -208,7 +208,7 @@ class _Sorted:
     """Values of groups, ascending within each, to read quantiles from."""
 
     def __init__(self, group: Ints, values: Ints, count: int) -> None:
-        self._values = np.append(values[np.lexsort((values, group))], 0)
+        self._values = np.append(sorted_within(group, values), 0)
         self._size = np.bincount(group, minlength=count)
         self._start = np.cumsum(self._size) - self._size
         self.is_empty: Bools = self._size == 0

@@ -21,6 +21,7 @@ from apache_beam.pvalue import TaggedOutput
 from pipelines import progress
 from pipelines.kernels.columns import Ints, Tables, ints
 from pipelines.kernels.multisets import add_up, cancel, is_among, negated, without
+from pipelines.kernels.stretches import distinct
 from pipelines.transforms.answers import Answers
 from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.parts import (
@@ -228,7 +229,7 @@ def _touched(given: Change) -> Ints:
 
 
 def _union(keys: Iterable[Ints]) -> Ints:
-    return np.unique(np.concatenate(list(keys)))
+    return distinct(np.concatenate(list(keys)))
 
 
 def _answer(step: Step, tables: Tables) -> Tables:
