@@ -166,8 +166,9 @@ INFLUENCE = _schema(site_id=TEXT, pinner_id=TEXT, person_id=TEXT, influenced_mic
 LINEAGE = _schema(
     site_id=TEXT, pinner_id=TEXT, parent_pinner_id=TEXT, generation=INT, re_pins=INT, at=INT
 )
-# The people of a pinner's sphere, as hashes: to unite spheres is to sort numbers.
-AUDIENCES = _schema(site_id=TEXT, pinner_id=TEXT, people=pa.list_(INT))
+# The people of a pinner's sphere, as hashes: to unite spheres is to sort numbers. Their sum tells
+# spheres apart before lists need to be compared.
+AUDIENCES = _schema(site_id=TEXT, pinner_id=TEXT, people=pa.list_(INT), people_sum=INT)
 CASCADE_SHAPES = _schema(
     site_id=TEXT, root_pin_id=TEXT, size=INT, depth=INT, breadth=INT, pinners=INT, visits=INT,
     visitors=INT, pair_distance=INT, pairs=INT,
