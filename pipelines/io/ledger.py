@@ -5,7 +5,6 @@ sorted by key; `ledger/current` is the run that the views show. A month that a r
 is the file of the run before, linked. A folder is complete once its `_run.json` stands.
 """
 
-import bisect
 import os
 import shutil
 from collections import Counter
@@ -22,8 +21,8 @@ from sqlalchemy import Connection, Engine, select, text
 
 from pipelines.io.audit import TOUCHED_ORDERS, shown
 from pipelines.io.runs import PublishedRun, shown_run
+from pipelines.io.sorted_credits import merged, parted
 from pipelines.io.staging import ResultFile
-from pipelines.kernels.columns import flat
 from schemas.durable import DurableFolder
 from schemas.errors import AuditError
 from schemas.results import result_key, result_schema
@@ -167,13 +166,13 @@ def _update(
         table = _sorted(_part(parts, place))
         if place in months:
             there = pq.ParquetFile(earlier / f"{place}.parquet").read()
-            others, mine = _parted(there, _at(place, left)["order_id"].to_pylist())
+            others, mine = parted(there, _at(place, left)["order_id"].to_pylist())
             standing = _without(mine, going)
             gone += len(mine) - len(standing)
             # Of another buyer now, perhaps.
             here = _at(place, _with_orders(standing, now)).select(LEDGER_SCHEMA.names)
             table = _sorted(pa.concat_tables([table, here.cast(LEDGER_SCHEMA)]))
-            table = _merged(others, table)
+            table = merged(others, table)
         months.pop(place, None)
         if len(table):
             months[place] = _place(durable, own, place, table)
@@ -293,42 +292,6 @@ def _part(parts: Path, place: str) -> pa.Table:
 
 def _sorted(table: pa.Table) -> pa.Table:
     return table.cast(LEDGER_SCHEMA).sort_by([(name, "ascending") for name in _KEY])
-
-
-def _parted(there: pa.Table, orders: Sequence[str]) -> tuple[pa.Table, pa.Table]:
-    """Sorted credits of a site: those of other orders, and those of these."""
-    names, edges = _runs(there["order_id"])
-    others, mine, low = [there.slice(0, 0)], [there.slice(0, 0)], 0
-    for order in sorted(orders):
-        number = bisect.bisect_left(names, order)
-        if number < len(names) and names[number] == order:
-            others.append(there.slice(low, edges[number] - low))
-            low = edges[number + 1]
-            mine.append(there.slice(edges[number], low - edges[number]))
-    return pa.concat_tables([*others, there.slice(low)]), pa.concat_tables(mine)
-
-
-def _merged(there: pa.Table, own: pa.Table) -> pa.Table:
-    """Credits of a site put among those of other orders; both are sorted, and so is the whole.
-
-    There are many of the others, and to sort them again would take longer than to read them.
-    """
-    (others, starts), (orders, edges) = (_runs(table["order_id"]) for table in (there, own))
-    parts, low = [], 0
-    for number, order in enumerate(orders):
-        high = starts[bisect.bisect(others, order)]
-        parts += [
-            there.slice(low, high - low),
-            own.slice(edges[number], edges[number + 1] - edges[number]),
-        ]
-        low = high
-    return pa.concat_tables([*parts, there.slice(low)])
-
-
-def _runs(column: pa.ChunkedArray) -> tuple[list[str], list[int]]:
-    """The texts of a sorted column, each once, and where each begins; and the end."""
-    runs = pc.run_end_encode(flat(column))
-    return runs.values.to_pylist(), [0, *runs.run_ends.to_pylist()]
 
 
 def _place(durable: DurableFolder, own: Path, place: str, table: pa.Table) -> _Month:
