@@ -109,18 +109,18 @@ def _model_credits(sums: pa.Table, models: Sequence[str]) -> pa.Table:
     sums = sums.filter(pc.not_equal(sums["dimension"], "cascade"))
     keys = sums.select(["site_id", "dimension", "key"])
     cells = cells_of(*keys.columns)
-    code = cells.code.astype(np.min_scalar_type(len(cells.one)))  # numpy sorts what is small
     parts = []
     for model in models:
         owed = np.flatnonzero(is_set(sums[model]))
         amount = ints(sums[model])[owed]
         # Sorted by amount as well: float sums come out the same in every cut of the work.
-        amount = sorted_within(code[owed], amount)
-        size = np.bincount(code[owed])
+        code = cells.code[owed]
+        amount = sorted_within(code, amount)
+        size = np.bincount(code)
         start = (np.cumsum(size) - size)[size > 0]
         interval = gamma_interval(amount, np.append(start, len(owed)))
         one = np.empty(len(size), dtype=np.int64)
-        one[code[owed]] = owed
+        one[code] = owed
         rows = keys.take(pa.array(one[size > 0]))
         columns = {
             "model": pa.array([model] * len(start), pa.string()),
