@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipelines.kernels.columns import Ints, Tables, is_set
 from pipelines.kernels.multisets import is_among
+from pipelines.kernels.stretches import distinct
 from pipelines.transforms.parts import codes_of
 
 
@@ -32,7 +33,7 @@ def concern_of_cascades(
     pins = pa.concat_tables(tables[pins_named] for tables in sides)
     pin = codes_of(pins, "pin_id")
     parent = np.where(is_set(pins["parent_pin_id"]), codes_of(pins, "parent_pin_id"), 0)
-    below = _below(pin, parent, codes_of(changed[pins_named], "pin_id"))
+    below = _below(pin, parent, distinct(codes_of(changed[pins_named], "pin_id")))
     makers = codes_of(pins.filter(pa.array(is_among(pin, below) & is_set(pins["person_id"]))))
 
     def concerned(*sides: Tables) -> Ints:
@@ -50,7 +51,7 @@ def _below(pin: Ints, parent: Ints, changed: Ints) -> Ints:
     Args:
       pin: [pins] codes.
       parent: [pins] codes; of a pin that is not there, or any, where there is none.
-      changed: codes, in any order.
+      changed: sorted codes, each once.
     """
     pins, row = np.unique(pin, return_index=True)
     place = np.minimum(np.searchsorted(pins, parent[row]), max(len(pins) - 1, 0))
