@@ -1,8 +1,11 @@
 """What all commands of `pinsphere` share: the home's flag, telling, and exit codes."""
 
+import contextlib
+import gc
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +50,17 @@ def run_command(app: App, arguments: list[str] | None) -> None:
         sys.exit(1)
     finally:
         os.umask(before)
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """While libraries load, Python looks for no garbage, and later not among what they left."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def tell(what: object) -> None:

@@ -17,6 +17,7 @@ from cyclopts.validators import Number
 from command_line import (
     AtLeastOne,
     HomePath,
+    loading,
     point_at_quarantine,
     quiet_beam,
     run_command,
@@ -235,11 +236,12 @@ def run(
         Write metrics of the run there, for node_exporter's textfile collector [default: nowhere]
     """
     quiet_beam()
-    from pipelines.flows.report import Reporter
-    from pipelines.flows.rounds import repeat, stop_signals
-    from pipelines.flows.run import run as run_flow
-    from pipelines.flows.run_metrics import run_metrics
-    from schemas.settings import Home
+    with loading():
+        from pipelines.flows.report import Reporter
+        from pipelines.flows.rounds import repeat, stop_signals
+        from pipelines.flows.run import run as run_flow
+        from pipelines.flows.run_metrics import run_metrics
+        from schemas.settings import Home
 
     where = Home(home)
 

@@ -82,13 +82,13 @@ _WHO = {"visitor_id": TEXT, "session_id": TEXT, "customer_id": TEXT}
 PIN_CLICKS = _schema(**_PIN, **_WHO)
 LANDINGS = _schema(**_VISIT, **_WHO)
 # Views and engagement, on their way to a person.
-DOINGS = _schema(
-    site_id=TEXT, event_id=TEXT, act=TEXT, item_id=TEXT, item_list_id=TEXT, at=INT, **_WHO
-)
+DOINGS = _schema(site_id=TEXT, act=TEXT, item_id=TEXT, item_list_id=TEXT, at=INT, **_WHO)
 PINS_BY_PERSON = _schema(**_PIN, person_id=TEXT)
 LANDINGS_BY_PERSON = _schema(**_VISIT, person_id=TEXT)
-# Landings that found their pin, keyed by the root the pin claims.
-LANDINGS_BY_ROOT = _schema(**_VISIT, person_id=TEXT, root_pin_id=TEXT)
+# Landings that found their pin, keyed by the root the pin claims; which one it was is no matter.
+LANDINGS_BY_ROOT = _schema(
+    site_id=TEXT, pin_id=TEXT, is_crawler=FLAG, at=INT, person_id=TEXT, root_pin_id=TEXT
+)
 
 ORDER_LINE = pa.struct(
     [
@@ -134,10 +134,10 @@ CHAINED_TOUCHES = _schema(
 # The catalog: items that have a category.
 ITEMS = _schema(item_id=TEXT, item_category=TEXT)
 # What people did (pipelines.transforms.acts): view, visit, visited, pin, repinned, order, credit,
-# or an activity of engage. `record_id` is the event, pin or order behind it, `other_id` the person
-# on the other side, `amount_micros` what was bought or credited, else 0.
+# or an activity of engage. `other_id` is the person on the other side, `amount_micros` what was
+# bought or credited, else 0. Two acts may say the same.
 ACTS = _schema(
-    site_id=TEXT, person_id=TEXT, act=TEXT, at=INT, record_id=TEXT, other_id=TEXT, item_id=TEXT,
+    site_id=TEXT, person_id=TEXT, act=TEXT, at=INT, other_id=TEXT, item_id=TEXT,
     item_list_id=TEXT, amount_micros=INT,
 )  # fmt: skip
 
@@ -166,8 +166,9 @@ INFLUENCE = _schema(site_id=TEXT, pinner_id=TEXT, person_id=TEXT, influenced_mic
 LINEAGE = _schema(
     site_id=TEXT, pinner_id=TEXT, parent_pinner_id=TEXT, generation=INT, re_pins=INT, at=INT
 )
-# The people of a pinner's sphere, as hashes: to unite spheres is to sort numbers.
-AUDIENCES = _schema(site_id=TEXT, pinner_id=TEXT, people=pa.list_(INT))
+# The people of a pinner's sphere, as hashes: to unite spheres is to sort numbers. Their sum tells
+# spheres apart before lists need to be compared.
+AUDIENCES = _schema(site_id=TEXT, pinner_id=TEXT, people=pa.list_(INT), people_sum=INT)
 CASCADE_SHAPES = _schema(
     site_id=TEXT, root_pin_id=TEXT, size=INT, depth=INT, breadth=INT, pinners=INT, visits=INT,
     visitors=INT, pair_distance=INT, pairs=INT,

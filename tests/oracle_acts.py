@@ -27,7 +27,6 @@ def acts_of(
             people.of(event),
             event.activity if isinstance(event, Engage) else "view",
             happened(event),
-            event.event_id,
             item_id=event.item_id,
             item_list_id=None if isinstance(event, Engage) else event.item_list_id,
         )
@@ -49,7 +48,6 @@ def acts_of(
                         person,
                         act,
                         visit.visited_at,
-                        visit.event_id,
                         other_id=sides["visited" if act == "visit" else "visit"],
                         item_id=landed.item_id,
                         item_list_id=landed.item_list_id,
@@ -58,7 +56,7 @@ def acts_of(
     buyers = {order.order_id: people.buyer(order) for order in orders}
     times = {order.order_id: order.ordered_at for order in orders}
     rows += [
-        _act(buyers[one.order_id], "order", one.ordered_at, one.order_id, amount_micros=one.net)
+        _act(buyers[one.order_id], "order", one.ordered_at, amount_micros=one.net)
         for one in orders
         if not one.is_unknown
     ]
@@ -67,7 +65,7 @@ def acts_of(
         if row["model"] == DEFAULT_MODEL:
             earned[row["order_id"], row["pinner_id"]] += row["credit_micros"]
     rows += [
-        _act(who, "credit", times[order], order, other_id=buyers[order], amount_micros=micros)
+        _act(who, "credit", times[order], other_id=buyers[order], amount_micros=micros)
         for (order, who), micros in earned.items()
     ]
     return [row for row in rows if row["person_id"] is not None]
@@ -75,9 +73,9 @@ def acts_of(
 
 def _of_pin(person: str | None, act: str, pin: Node, other: str | None) -> Row:
     ids = {"item_id": pin.item_id, "item_list_id": pin.item_list_id, "other_id": other}
-    return _act(person, act, pin.pinned_at, pin.pin_id, **ids)
+    return _act(person, act, pin.pinned_at, **ids)
 
 
-def _act(person: str | None, act: str, at: int, record: str, **more: Any) -> Row:
+def _act(person: str | None, act: str, at: int, **more: Any) -> Row:
     nothing = {"other_id": None, "item_id": None, "item_list_id": None, "amount_micros": 0}
-    return {"person_id": person, "act": act, "at": at, "record_id": record, **nothing, **more}
+    return {"person_id": person, "act": act, "at": at, **nothing, **more}

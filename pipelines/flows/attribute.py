@@ -32,6 +32,7 @@ from pipelines.kernels.columns import Tables
 from pipelines.transforms.answers import carry_answers
 from pipelines.transforms.cascades import attach_landings
 from pipelines.transforms.chains import chain_touches
+from pipelines.transforms.concern import concern_of_cascades
 from pipelines.transforms.credits import credit_shard
 from pipelines.transforms.deduplicate import drop_duplicates, with_time
 from pipelines.transforms.follow import follow_people
@@ -180,9 +181,15 @@ def steps(
         "SettleOrders": of_sites(settle_shard),
         "StitchVisitors": of_run(stitch_visitors),
         "AttachLandings": of_sites(attach_landings),
-        "MeasureSpheres": InParts(of_run(measure_cascades, engine=engine)),
+        "MeasureSpheres": InParts(
+            of_run(measure_cascades, engine=engine),
+            functools.partial(concern_of_cascades, "pins_by_root", "landings_by_root"),
+        ),
         "SelectTouches": of_sites(select_touches),
-        "ChainTouches": InParts(of_sites(chain_touches)),
+        "ChainTouches": InParts(
+            of_sites(chain_touches),
+            functools.partial(concern_of_cascades, "pins_to_chain", "order_touches"),
+        ),
         "CreditPins": of_sites(credit_shard),
         "FollowPeople": of_sites(follow_people, items=dict(items)),
         "Summarize": InParts(of_sites(summarize)),

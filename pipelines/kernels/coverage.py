@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.kernels.columns import Ints
-from pipelines.kernels.multisets import is_among
+from pipelines.kernels.hashing import Hashes, mix
+from pipelines.kernels.stretches import distinct
 
 _AT_ONCE = 1 << 23
 
@@ -36,7 +37,7 @@ def cover_people(start: Ints, size: Ints, person: Ints, most: int) -> Coverage:
         put in order.
       most: how many to choose; fewer where nobody is left to gain.
     """
-    covered = person[:0]  # sorted
+    covered = _Covered(person[:0])
     # Least first: the greatest gain, then the earlier row.
     heap = [(-reached, row) for row, reached in enumerate(size.tolist()) if reached]
     heapq.heapify(heap)
@@ -45,12 +46,12 @@ def cover_people(start: Ints, size: Ints, person: Ints, most: int) -> Coverage:
     while heap and len(chosen) < most:
         bound, row = heap[0]
         people = person[start[row] : start[row] + size[row]]
-        gain = len(people) - int(np.count_nonzero(is_among(people, covered)))
+        gain = len(people) - covered.count(people)
         if gain == -bound:  # nobody's bound is better, so nobody's gain is
             heapq.heappop(heap)
             chosen.append(row)
             gained.append(gain)
-            covered = np.union1d(covered, people)
+            covered = _Covered(distinct(np.append(covered.people, people)))
         elif gain:
             heapq.heapreplace(heap, (-gain, row))
         else:
@@ -59,7 +60,30 @@ def cover_people(start: Ints, size: Ints, person: Ints, most: int) -> Coverage:
     return Coverage(rows, size[rows], np.array(gained, dtype=np.int64), _distinct(person))
 
 
+class _Covered:
+    """The people whom those chosen cover, to be asked for often.
+
+    A sieve over some bits comes first, since most of the others reached others.
+    """
+
+    def __init__(self, people: Ints) -> None:
+        """Takes people sorted, each once."""
+        self.people = people
+        self._shift = 64 - (8 * len(people) + 1).bit_length()
+        self._sieve = np.zeros(1 << (64 - self._shift), dtype=np.bool_)
+        self._sieve[self._bits(people)] = True
+
+    def _bits(self, people: Ints) -> Hashes:
+        return mix(people.view(np.uint64)) >> np.uint64(self._shift)
+
+    def count(self, people: Ints) -> int:
+        """How many of these, each there once, are covered."""
+        maybe = people[self._sieve[self._bits(people)]]
+        place = np.minimum(np.searchsorted(self.people, maybe), len(self.people) - 1)
+        return int(np.count_nonzero(self.people[place] == maybe))
+
+
 def _distinct(person: Ints) -> int:
     """How many people there are, counted some at a time."""
     parts = -(-len(person) // _AT_ONCE)
-    return sum(len(np.unique(person[person % parts == part])) for part in range(parts))
+    return sum(len(distinct(person[person % parts == part])) for part in range(parts))

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pipelines.kernels.columns import Bools, Ints, bools, flat, ints
 from pipelines.kernels.groups import cells_of
 from pipelines.kernels.hashing import Hashes, hash_text, mix
+from pipelines.kernels.stretches import distinct
 
 _NULL = np.uint64(0x6E756C6C)
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -52,8 +53,8 @@ def _common(added: pa.Table, removed: pa.Table) -> tuple[Ints, Ints]:
     plus, minus = plus[is_same], minus[is_same]
     # What shares its numbers with another row, or has changed its texts.
     left, others = np.delete(np.arange(len(ours)), plus), np.delete(np.arange(len(theirs)), minus)
-    left = left[is_among(ours[left].view(np.int64), np.unique(theirs[others].view(np.int64)))]
-    others = others[is_among(theirs[others].view(np.int64), np.unique(ours[left].view(np.int64)))]
+    left = left[is_among(ours[left].view(np.int64), distinct(theirs[others].view(np.int64)))]
+    others = others[is_among(theirs[others].view(np.int64), distinct(ours[left].view(np.int64)))]
     one, other = added.take(pa.array(left)), removed.take(pa.array(others))
     more, fewer = _pairs(fingerprints(one), fingerprints(other))
     if not _are_same(one.take(pa.array(more)), other.take(pa.array(fewer))).all():
@@ -134,7 +135,7 @@ def is_among(keys: Ints, wanted: Ints) -> Bools:
 def is_repeated(keys: Ints) -> Bools:
     """[keys] whether a key is there more than once: most are not, and need no second look."""
     ordered = np.sort(keys)
-    return is_among(keys, np.unique(ordered[1:][ordered[1:] == ordered[:-1]]))
+    return is_among(keys, distinct(ordered[1:][ordered[1:] == ordered[:-1]]))
 
 
 def _sketches(table: pa.Table) -> Hashes:
@@ -165,7 +166,7 @@ def _pairs(plus: Hashes, minus: Hashes) -> tuple[Ints, Ints]:
     sides = plus.view(np.int64), minus.view(np.int64)
     # Where one side is small, most of the other need not be put in order.
     ours, theirs = (
-        np.flatnonzero(is_among(side, np.unique(other)))
+        np.flatnonzero(is_among(side, distinct(other)))
         if len(other) * _FEW < len(side)
         else np.arange(len(side))
         for side, other in (sides, sides[::-1])

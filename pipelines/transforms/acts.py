@@ -34,7 +34,7 @@ def doings(events: dict[str, pa.Table]) -> pa.Table:
 
 def acts_of_doings(doings: pa.Table) -> pa.Table:
     """ACTS of views and engagement whose `person_id` is known by now."""
-    return _acts(doings, doings["act"], record_id=doings["event_id"])
+    return _acts(doings, doings["act"])
 
 
 def acts_of_pins(pins: pa.Table, parent: Ints) -> pa.Table:
@@ -45,16 +45,10 @@ def acts_of_pins(pins: pa.Table, parent: Ints) -> pa.Table:
       parent: [pins] row of each pin's parent, -1 for a root.
     """
     above = take(pins["person_id"], parent)
-    pinned = _acts(pins, _all(pins, "pin"), record_id=pins["pin_id"], other_id=above)
+    pinned = _acts(pins, _all(pins, "pin"), other_id=above)
     by_other = pc.fill_null(pc.not_equal(above, pins["person_id"]), True)
     pins, above = pins.filter(by_other), above.filter(by_other)
-    repinned = _acts(
-        pins,
-        _all(pins, "repinned"),
-        person_id=above,
-        record_id=pins["pin_id"],
-        other_id=pins["person_id"],
-    )
+    repinned = _acts(pins, _all(pins, "repinned"), person_id=above, other_id=pins["person_id"])
     return pa.concat_tables([pinned, repinned])
 
 
@@ -69,18 +63,17 @@ def acts_of_visits(visits: pa.Table, pins: pa.Table, pin: Ints, by_others: Bools
     """
     kept = pa.array(by_others)
     landed = pins.select(["person_id", "item_id", "item_list_id"]).take(pa.array(pin)).filter(kept)
-    visits = visits.select(["site_id", "person_id", "event_id", "at"]).filter(kept)
+    visits = visits.select(["site_id", "person_id", "at"]).filter(kept)
     shown = visits.append_column("item_id", landed["item_id"])
     shown = shown.append_column("item_list_id", landed["item_list_id"])
-    owner, record_id = landed["person_id"], visits["event_id"]
+    owner = landed["person_id"]
     return pa.concat_tables(
         [
-            _acts(shown, _all(shown, "visit"), record_id=record_id, other_id=owner),
+            _acts(shown, _all(shown, "visit"), other_id=owner),
             _acts(
                 shown,
                 _all(shown, "visited"),
                 person_id=owner,
-                record_id=record_id,
                 other_id=visits["person_id"],
             ),
         ]
@@ -99,15 +92,12 @@ def acts_of_orders(orders: pa.Table, dues: pa.Table) -> pa.Table:
         ["at" if name == "ordered_at" else name for name in orders.column_names]
     )
     bought = orders.filter(orders["is_creditable"])
-    own = _acts(
-        bought, _all(bought, "order"), record_id=bought["order_id"], micros=bought["net_micros"]
-    )
+    own = _acts(bought, _all(bought, "order"), micros=bought["net_micros"])
     of_order = orders.take(dues["order"])
     earned = _acts(
         of_order,
         _all(of_order, "credit"),
         person_id=dues["pinner_id"],
-        record_id=of_order["order_id"],
         other_id=of_order["person_id"],
         micros=dues["credit_micros"],
     )
@@ -123,7 +113,7 @@ def _acts(rows: pa.Table, act: Any, micros: Any = None, **ids: Any) -> pa.Table:
     nobody = pa.nulls(len(rows), pa.string())
     columns = {
         name: ids[name] if name in ids else rows[name] if name in rows.column_names else nobody
-        for name in ("site_id", "person_id", "record_id", "other_id", "item_id", "item_list_id")
+        for name in ("site_id", "person_id", "other_id", "item_id", "item_list_id")
     }
     none = pa.array(np.zeros(len(rows), dtype=np.int64))
     table = pa.table(

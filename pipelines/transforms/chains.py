@@ -49,7 +49,9 @@ def chain_touches(
     first, tables = next(parts)
     pins = tables["pins_to_chain"]
     for part, given in itertools.chain([(first, tables)], parts):
-        chained = functools.partial(_chained, given["order_touches"], pins, sites)
+        touches = given["order_touches"]
+        touches = touches.filter(pa.array(part.tells(touches)))
+        chained = functools.partial(_chained, touches, pins, sites)
         yield part.number, wanted.made(chained_touches=chained)
     yield first.of, {}
 

@@ -74,30 +74,32 @@ def pinner_credits(model_credits: pa.Table) -> pa.Table:
 
 def tie_parts(pairs: Pairs) -> pa.Table:
     """TIE_PARTS of all pairs of whole pinners."""
-    pinner, visits, pins = pairs.pinner, pairs.visits, pairs.pins
-    influenced = pairs.influenced_micros
-    reach = np.bincount(pinner)[pinner] if len(pinner) else pinner
+    count = len(pairs.pinners)
+    reach = np.bincount(pairs.pinner, minlength=count)
     people_from = REACH_CLASSES[np.searchsorted(REACH_CLASSES, reach, side="right") - 1]
-    depths = {name: visits >= least for name, least in VISITS.items()}
-    depths |= {"repinned": pins > 0, "bought": influenced > 0}
-    parts = []
+    depths = {name: pairs.visits >= least for name, least in VISITS.items()}
+    depths |= {"repinned": pairs.pins > 0, "bought": pairs.influenced_micros > 0}
+    parts = [TIE_PARTS.empty_table()]
     for depth, is_in in depths.items():
-        chosen = np.flatnonzero(is_in)
-        first = np.zeros(len(chosen), dtype=np.int64)
-        first[np.unique(pinner[chosen], return_index=True)[1]] = 1
+        pinner = pairs.pinner[is_in]
+        people = np.bincount(pinner, minlength=count)
+        some = np.flatnonzero(people)
+        sums = {}
+        for name in ("visits", "pins", "influenced_micros"):
+            total = np.zeros(count, dtype=np.int64)
+            np.add.at(total, pinner, getattr(pairs, name)[is_in])
+            sums[name] = total[some]
         parts.append(
             pa.table(
                 {
-                    "site_id": take(pairs.pinners["site_id"], pinner[chosen]),
-                    "people_from": people_from[chosen],
-                    "depth": pa.repeat(depth, len(chosen)),
-                    "pinners": first,
-                    "people": np.ones(len(chosen), dtype=np.int64),
-                    "visits": visits[chosen],
-                    "pins": pins[chosen],
-                    "influenced_micros": influenced[chosen],
+                    "site_id": take(pairs.pinners["site_id"], some),
+                    "people_from": people_from[some],
+                    "depth": pa.repeat(depth, len(some)),
+                    "pinners": np.ones(len(some), dtype=np.int64),
+                    "people": people[some],
+                    **sums,
                 }
-            )
+            ).select(TIE_PARTS.names)
         )
     return sum_by_key(pa.concat_tables(parts), TIE_PARTS, TIE_COUNTS)
 

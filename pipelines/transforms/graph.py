@@ -34,6 +34,7 @@ from pipelines.kernels.pinner_graph import (
     ties_of,
 )
 from pipelines.kernels.reproduction import fit_prior, reproduction_rates
+from pipelines.kernels.stretches import reduced, stable_order
 from pipelines.transforms.sphere_tables import Pairs
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.results import result_schema
@@ -72,12 +73,15 @@ def lineage(pins: pa.Table, forest: Forest, owner: Ints) -> pa.Table:
 
 def audiences(pairs: Pairs) -> pa.Table:
     """AUDIENCES: the people of each pinner's sphere."""
-    order = np.lexsort((pairs.person, pairs.pinner))
+    order = np.argsort(pairs.person)
+    order = order[stable_order(pairs.pinner[order])]
     start = group_starts(pairs.pinner[order])
     offsets = pa.array(np.append(start, len(order)), pa.int32())
-    people = pa.ListArray.from_arrays(offsets, pa.array(pairs.person[order]))
+    person = pairs.person[order]
     pinners = pairs.pinners.take(pa.array(pairs.pinner[order[start]]))
-    return pinners.append_column("people", people)
+    people = pa.ListArray.from_arrays(offsets, pa.array(person))
+    total = reduced(np.add, person, start)  # wraps around, as hashes may
+    return pinners.append_column("people", people).append_column("people_sum", pa.array(total))
 
 
 class _Site(NamedTuple):

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from pipelines.kernels.columns import Bools, Ints, Tables, flat, ints
 from pipelines.kernels.hashing import Hashes, hash_text, mix
+from pipelines.kernels.multisets import is_among
 from pipelines.transforms.shuffle import KEY, Piece, Route, Shuffle, read_piece, write_pieces
 
 # So many rows are written at a time, and of few answers one is made.
@@ -24,21 +25,37 @@ _AT_ONCE = 1 << 20
 
 
 class Part(NamedTuple):
-    """One of so many parts."""
+    """One of so many parts; of some runs only what is told of a few of its ids is asked for.
+
+    told: sorted `codes_of` the ids in question; None for all.
+    """
 
     number: int = 0
     of: int = 1
+    told: Ints | None = None
 
-    def holds(self, ids: Any) -> Bools:
-        """[ids] whether what is told by these ids belongs to this part; none is null."""
-        return _dealt(hash_text(ids), self.of) == self.number
-
-    def holds_rows(self, rows: Any) -> Bools:
+    def holds(self, rows: Any) -> Bools:
         """[rows] whether they are of this part: by `person_id`, and those of nobody by `at`."""
-        return _numbers(rows, self.of) == self.number
+        return _dealt(_hashes(rows, "person_id"), self.of) == self.number
+
+    def tells(self, rows: Any, name: str = "person_id") -> Bools:
+        """[rows] whether what is told by this id of theirs is of this part, and asked for."""
+        if self.of == 1 and self.told is None:
+            return np.ones(len(rows), dtype=np.bool_)
+        hashes = _hashes(rows, name)
+        is_told = _dealt(hashes, self.of) == self.number
+        return is_told if self.told is None else is_told & is_among(_codes(rows, hashes), self.told)
 
 
 Step = Callable[[Iterable[tuple[Part, Tables]]], Iterator[tuple[int, Tables]]]
+# From rows that change, and the first part before and now: from each part, before and now, the
+# codes of those whom the change concerns beside the people of the rows that change.
+Concern = Callable[[Tables, Tables, Tables], Callable[[Tables, Tables], Ints]]
+
+
+def of_nobody_else(_changed: Tables, _old: Tables, _new: Tables) -> Callable[..., Ints]:
+    """The concern of a step whose people know nothing of each other."""
+    return lambda _old, _new: np.zeros(0, dtype=np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,13 +66,19 @@ class InParts:
       are about, and under the number of parts what all of them say together. It gives something
       under each number, and what depends on the number of parts alone. Datasets that do not come
       in parts (`Route.most_rows`) come with the first one.
+    concern: of whom else a change lets the step tell something else.
     """
 
     step: Step
+    concern: Concern = of_nobody_else
 
     def __call__(self, tables: Tables) -> Tables:
         """What the step says of a whole shard."""
-        return joined(answer for _, answer in self.step([(Part(), tables)]))
+        return self.told(None, tables)
+
+    def told(self, told: Ints | None, tables: Tables) -> Tables:
+        """What it says of a whole shard, of people only those in question."""
+        return joined(answer for _, answer in self.step([(Part(told=told), tables)]))
 
 
 def joined(answers: Iterable[Tables]) -> Tables:
@@ -113,7 +136,9 @@ def spread(
         for some in _together(own):
             rows = pa.Table.from_batches([read_piece(piece, routes[name]) for piece in some])
             is_removal = some[0].is_removal
-            for part, piece in write_pieces(shuffle, name, rows, _numbers(rows, parts)):
+            for part, piece in write_pieces(
+                shuffle, name, rows, _dealt(_hashes(rows, "person_id"), parts)
+            ):
                 found[part].append(piece._replace(is_removal=is_removal))
     return found
 
@@ -132,14 +157,23 @@ def _together(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
         yield some
 
 
-def _numbers(rows: Any, parts: int) -> Ints:
-    """[rows] number of the part."""
-    person = flat(rows["person_id"])
-    hashes = hash_text(person)
-    if person.null_count:
+def codes_of(rows: Any, name: str = "person_id") -> Ints:
+    """[rows] hash of their key and an id of theirs."""
+    return _codes(rows, _hashes(rows, name))
+
+
+def _codes(rows: Any, hashes: Hashes) -> Ints:
+    return mix(ints(rows[KEY]).view(np.uint64) ^ mix(hashes)).view(np.int64)
+
+
+def _hashes(rows: Any, name: str) -> Hashes:
+    """[rows] hash of an id; of a person whom nobody knows, that of the time."""
+    ids = flat(rows[name])
+    hashes = hash_text(ids)
+    if name == "person_id" and ids.null_count:
         by_time = mix(ints(rows["at"]).view(np.uint64))
-        hashes = np.where(np.asarray(person.is_null()), by_time, hashes)
-    return _dealt(hashes, parts)
+        hashes = np.where(np.asarray(ids.is_null()), by_time, hashes)
+    return hashes
 
 
 def _dealt(hashes: Hashes, parts: int) -> Ints:

@@ -58,7 +58,7 @@ class Past:
                     side = removed if piece.is_removal else added
                     batch = read_piece(piece, self._routes[name]).take(pa.array(rows))
                     if self._part and self._routes[name].most_rows:
-                        batch = batch.filter(pa.array(self._part.holds_rows(batch)))
+                        batch = batch.filter(pa.array(self._part.holds(batch)))
                     side[name].append(batch)
         return {
             name: without(*(_as_table(side[name], self._routes[name]) for side in (added, removed)))

@@ -19,7 +19,8 @@ from pipelines.kernels.columns import (
     take,
 )
 from pipelines.kernels.hashing import hash_text
-from pipelines.kernels.stretches import reduced
+from pipelines.kernels.stretches import reduced, sorted_within
+from pipelines.transforms.parts import Part
 from schemas.settings import Site
 
 _HOUR_MS = 3_600_000
@@ -52,7 +53,7 @@ def pair_people(reach: pa.Table, influence: pa.Table) -> tuple[Pairs, Ints]:
     )
     people = 1 + int(max(reached.max(initial=0), buyer.max(initial=0)))
     pair = mine * people + reached
-    order = np.argsort(pair, kind="stable")
+    order = np.argsort(pair)
     start = group_starts(pair[order])
 
     def merged(function: np.ufunc, values: Ints) -> Ints:
@@ -67,7 +68,7 @@ def pair_people(reach: pa.Table, influence: pa.Table) -> tuple[Pairs, Ints]:
     influenced = np.zeros(len(row), dtype=np.int64)
     place = key_places(theirs * people + buyer, pair[row])
     np.add.at(influenced, place[place >= 0], ints(influence["influenced_micros"])[place >= 0])
-    pinner = np.unique(mine[row], return_inverse=True)[1]
+    pinner = np.cumsum(np.diff(mine[row], prepend=-1) != 0) - 1
     pairs = Pairs(
         pinners=reach.select(["site_id", "pinner_id"]).take(pa.array(row[group_starts(pinner)])),
         pinner=pinner,
@@ -109,15 +110,12 @@ def join_pairs(parts: list[Pairs]) -> Pairs:
     return Pairs(pinners.take(pa.array(first)), *joined)
 
 
-def sphere_edges(reach: pa.Table, pairs: Pairs, row: Ints) -> pa.Table:
+def sphere_edges(reach: pa.Table, pairs: Pairs, row: Ints, part: Part) -> pa.Table:
     """One row per pinner and person over all cascades, with the first landing's delay."""
-    columns = pairs._asdict()
-    return pa.table(
-        {
-            **{name: take(reach[name], row) for name in ("site_id", "pinner_id", "person_id")},
-            **{name: columns[name] for name in pairs._fields[2:-1]},
-        }
-    )
+    told = part.tells(reach)[row]
+    columns = {name: getattr(pairs, name)[told] for name in pairs._fields[2:-1]}
+    ids = {name: take(reach[name], row[told]) for name in ("site_id", "pinner_id", "person_id")}
+    return pa.table({**ids, **columns})
 
 
 def pinner_spheres(
@@ -210,7 +208,7 @@ class _Sorted:
     """Values of groups, ascending within each, to read quantiles from."""
 
     def __init__(self, group: Ints, values: Ints, count: int) -> None:
-        self._values = np.append(values[np.lexsort((values, group))], 0)
+        self._values = np.append(sorted_within(group, values), 0)
         self._size = np.bincount(group, minlength=count)
         self._start = np.cumsum(self._size) - self._size
         self.is_empty: Bools = self._size == 0

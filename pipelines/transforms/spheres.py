@@ -54,9 +54,12 @@ def measure_cascades(
     grown = _Grown(tables["pins_by_root"], engine)
     counts = _Counts(*np.zeros((4, len(grown.pins)), dtype=np.int64))
     for part, given in itertools.chain([(first, tables)], parts):
-        landed = _land(grown, given["landings_by_root"])
+        rows = given["landings_by_root"]
+        landed = _land(grown, rows)
         if _COUNTED & wanted.names:
             counts.add(landed, grown.forest.root)
+        if part.told is not None:
+            landed = _land(grown, rows.filter(pa.array(part.tells(rows))))
         for told in _of_people(grown, landed, part, wanted):
             yield part.number, told
         yield part.number, _of_part(grown, landed, wanted)
@@ -84,8 +87,7 @@ class _Grown:
 
     def repinner(self, part: Part) -> Ints:
         """[pins] whose each pin is, of the people of a part."""
-        is_here = np.append(part.holds(self.pinners["person_id"]), False)
-        return np.where(is_here[self.owner], self.owner, -1)
+        return np.where(part.tells(self.pins), self.owner, -1)
 
 
 class _Landed(NamedTuple):

@@ -21,12 +21,14 @@ from apache_beam.pvalue import TaggedOutput
 from pipelines import progress
 from pipelines.kernels.columns import Ints, Tables, ints
 from pipelines.kernels.multisets import add_up, cancel, is_among, negated, without
+from pipelines.kernels.stretches import distinct
 from pipelines.transforms.answers import Answers
 from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.parts import (
     InParts,
     Part,
     by_number,
+    codes_of,
     parts_for,
     read_keys,
     spread,
@@ -82,6 +84,9 @@ def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Chang
     netted = _netted(routes, given)
     touched = _touched(netted)
     old, new = _affected(routes, past, netted, touched)
+    if isinstance(step, InParts):
+        told = _Told(step, routes).of(netted, old, new)
+        step = functools.partial(step.told, told)
     before = answers.last(touched)
     if before is None:
         before = shuffle.conform(_answer(step, old))
@@ -120,24 +125,38 @@ def changes_in_parts(
                 yield Change(shuffle.conform(answer), {})
             return
         touched = _touched(_given(pieces, routes, read_keys))
-        sides = (
-            (
-                part,
-                *_affected(
-                    routes,
-                    Past(shuffle, stage, shard, part),
-                    _netted(routes, _given(own, routes)),
-                    touched,
-                ),
-            )
-            for part, own in cut
-        )
+        told = _Told(step, routes)
+
+        def looked_at(part: Part, own: Sequence[Piece]) -> tuple[Part, Tables, Tables]:
+            netted = _netted(routes, _given(own, routes))
+            old, new = _affected(routes, Past(shuffle, stage, shard, part), netted, touched)
+            return part._replace(told=told.of(netted, old, new)), old, new
+
+        sides = itertools.starmap(looked_at, cut)
         # The answers are read in turns, so that only a part or two wait in between.
         one, other = itertools.tee(sides)
         before = by_number(step.step((part, old) for part, old, _ in one))
         after = by_number(step.step((part, new) for part, _, new in other))
         for said, says in zip(before, after, strict=True):
             yield _difference(shuffle, shuffle.conform(said), shuffle.conform(says))
+
+
+class _Told:
+    """Of which ids a step is asked what it tells of them: those whom a change concerns."""
+
+    def __init__(self, step: InParts, routes: Mapping[str, Route]) -> None:
+        self._step, self._routes = step, routes
+        self._concern: Callable[[Tables, Tables], Ints] | None = None
+
+    def of(self, given: Change, old: Tables, new: Tables) -> Ints:
+        """Sorted codes of those of a part, the first part first."""
+        changed = {
+            name: pa.concat_tables([table[name] for table in given]) for name in self._routes
+        }
+        if self._concern is None:
+            self._concern = self._step.concern(changed, old, new)
+        own = (codes_of(changed[name]) for name, route in self._routes.items() if route.most_rows)
+        return _union([*own, self._concern(old, new)])
 
 
 def _is_first(past: Past, pieces: Iterable[Piece]) -> bool:
@@ -210,7 +229,7 @@ def _touched(given: Change) -> Ints:
 
 
 def _union(keys: Iterable[Ints]) -> Ints:
-    return np.unique(np.concatenate(list(keys)))
+    return distinct(np.concatenate(list(keys)))
 
 
 def _answer(step: Step, tables: Tables) -> Tables:

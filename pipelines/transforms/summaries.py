@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 
 from pipelines.kernels.columns import (
     Tables,
-    group_starts,
     ints,
     is_set,
     known,
     rounded,
 )
 from pipelines.kernels.groups import cells_of
+from pipelines.kernels.stretches import sorted_within
 from pipelines.kernels.uncertainty import gamma_interval
 from pipelines.transforms.club import known_pinners, pinner_credits, tie_parts
 from pipelines.transforms.daily import daily_table, sum_by_key
@@ -62,7 +62,7 @@ def summarize(
     for part, given in itertools.chain([(first, tables)], parts):
         some, row = pair_people(given["reach"], given["influence"])
         found.append(some)
-        edges = functools.partial(sphere_edges, given["reach"], some, row)
+        edges = functools.partial(sphere_edges, given["reach"], some, row, part)
         yield part.number, wanted.made(sphere_edges=edges)
     tables = {name: table for name, table in tables.items() if name not in ("reach", "influence")}
     yield first.of, _of_all(tables, join_pairs(found), sites, wanted)
@@ -109,18 +109,19 @@ def _model_credits(sums: pa.Table, models: Sequence[str]) -> pa.Table:
     sums = sums.filter(pc.not_equal(sums["dimension"], "cascade"))
     keys = sums.select(["site_id", "dimension", "key"])
     cells = cells_of(*keys.columns)
-    code = cells.code.astype(np.min_scalar_type(len(cells.one)))  # numpy sorts what is small
     parts = []
     for model in models:
         owed = np.flatnonzero(is_set(sums[model]))
         amount = ints(sums[model])[owed]
         # Sorted by amount as well: float sums come out the same in every cut of the work.
-        by = np.argsort(amount)
-        by = by[np.argsort(code[owed[by]], kind="stable")]
-        owed, amount = owed[by], amount[by]
-        start = group_starts(code[owed])
+        code = cells.code[owed]
+        amount = sorted_within(code, amount)
+        size = np.bincount(code)
+        start = (np.cumsum(size) - size)[size > 0]
         interval = gamma_interval(amount, np.append(start, len(owed)))
-        rows = keys.take(pa.array(owed[start]))
+        one = np.empty(len(size), dtype=np.int64)
+        one[code] = owed
+        rows = keys.take(pa.array(one[size > 0]))
         columns = {
             "model": pa.array([model] * len(start), pa.string()),
             "credited_micros": np.add.reduceat(amount, start) if len(start) else start,

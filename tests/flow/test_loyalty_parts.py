@@ -23,11 +23,11 @@ JUNE = 2026 * 12 + 5
 def acts(*told: tuple[str, str, str, int]) -> pa.Table:
     """Acts by person, act, local time and micros."""
     rows: list[dict[str, Any]] = []
-    for number, (person, act, when, micros) in enumerate(told):
+    for person, act, when, micros in told:
         local = datetime.datetime.fromisoformat(when).replace(tzinfo=zoneinfo.ZoneInfo(ZONE))
         at = int(local.timestamp()) * 1000
         row = {"site_id": "acme", "person_id": person, "act": act, "at": at}
-        rows.append({**row, "record_id": str(number), "amount_micros": micros})
+        rows.append({**row, "amount_micros": micros})
     return pa.Table.from_pylist(rows, ACTS)
 
 

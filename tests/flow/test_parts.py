@@ -23,7 +23,7 @@ def in_parts(name: str, tables: Tables, parts: int) -> list[tuple[Part, Tables]]
         given = {}
         for dataset, table in tables.items():
             if ROUTES[dataset].most_rows:
-                given[dataset] = table.filter(part.holds_rows(table))
+                given[dataset] = table.filter(part.holds(table))
             else:
                 given[dataset] = table if part.number == 0 else table.slice(0, 0)
         cut.append((part, given))

@@ -1,0 +1,112 @@
+"""Whom a change concerns: of all others a continued run need not ask what it tells of them."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+
+from pipelines.flows.attribute import steps
+from pipelines.kernels.columns import Ints, Tables
+from pipelines.transforms.parts import InParts, Part, codes_of, joined, of_nobody_else
+from schemas.events import AnyEvent, OrderItem, Pin, PinVisit, Purchase
+from tests.flow.histories import House
+from tests.flow.test_incremental import SITES, at
+from tests.flow.test_purity import ROUTES, signed, stages
+from tests.flow.truth import run_steps
+from tests.strategies import TinyWorld, tiny_worlds
+
+
+def told(step: InParts, tables: Tables, ids: Ints) -> tuple[Tables, Tables]:
+    """What a step tells of some people, and what it says of all of them together."""
+    answers = list(step.step([(Part(told=ids), tables)]))
+    of_some, of_all = (joined(each for n, each in answers if n == number) for number in (0, 1))
+    return of_some, of_all
+
+
+@hypothesis.given(tiny_worlds(max_events=30))
+@hypothesis.settings(max_examples=4)
+def test_some_people_and_the_others_are_everybody(world: TinyWorld) -> None:
+    """Else what is not asked for would not be what stays the same."""
+    for name, tables in stages(world):
+        step = steps(world.sites)[name]
+        if isinstance(step, InParts):
+            rows = [table for dataset, table in tables.items() if ROUTES[dataset].most_rows]
+            pins = (tables[n] for n in ("pins_by_root",) if n in tables)
+            ids = np.unique(np.concatenate([codes_of(table) for table in (*rows, *pins)]))
+            halves = [told(step, tables, ids[half::2]) for half in (0, 1)]
+            whole = told(step, tables, ids)
+
+            assert signed(*((1, each) for each, _ in halves)) == signed((1, whole[0])), name
+            assert all(signed((1, each)) == signed((1, whole[1])) for _, each in halves), name
+            assert signed((1, joined(whole))) == signed((1, step(tables))), name
+
+
+def pin(number: int, parent: int | None) -> Pin:
+    """A pin of a person of its own, in the cascade of the first."""
+    return Pin(
+        event_id=f"p{number}", pin_id=f"p{number}", visitor_id=f"v{number}", item_id="mug",
+        parent_pin_id=None if parent is None else f"p{parent}",
+        root_pin_id=None if parent is None else "p0", **at(number),
+    )  # fmt: skip
+
+
+# Eve lands on the last pin of a chain, and buys; the pin in its middle comes late.
+CHAIN: list[AnyEvent] = [
+    pin(0, None), pin(2, 1), pin(3, 2),
+    PinVisit(event_id="e1", pin_id="p3", visitor_id="eve", **at(5)),
+    PinVisit(event_id="e2", pin_id="p0", visitor_id="fay", **at(5)),
+    Purchase(
+        event_id="e3", order_id="o", visitor_id="eve", currency="GBP", source="server",
+        is_signed=True, items=[OrderItem(item_id="mug", price="10")], **at(6),
+    ),
+]  # fmt: skip
+LATE: list[AnyEvent] = [pin(1, 0)]
+
+
+def is_right_after(folder: Path, change: Callable[[InParts], InParts], stage: str) -> bool:
+    """Whether the tables are right after the late pin came in a second run."""
+    house = House(folder, SITES, shards=(1,))
+    step = house.steps[stage]
+    assert isinstance(step, InParts)
+    house.steps[stage] = change(step)
+    house.run({"chain": CHAIN})
+    try:
+        found = house.run({"chain": CHAIN, "late": LATE})
+    except (AssertionError, ValueError):
+        return False
+    return found == run_steps([*CHAIN, *LATE], SITES)
+
+
+@pytest.mark.parametrize("stage", ["MeasureSpheres", "ChainTouches"])
+def test_a_pin_that_comes_late_concerns_all_below_it(tmp_path: Path, stage: str) -> None:
+    """Eve was reached by whoever stands above her, from the moment that it is known."""
+
+    def nobody(step: InParts) -> InParts:
+        return dataclasses.replace(step, concern=of_nobody_else)
+
+    assert is_right_after(tmp_path / "right", lambda step: step, stage)
+    assert not is_right_after(tmp_path / "wrong", nobody, stage)
+
+
+def test_who_is_not_below_is_not_concerned() -> None:
+    """Else one pin more would let a run ask for all that its cascade tells."""
+    before = dict(stages(TinyWorld(CHAIN, SITES)))["MeasureSpheres"]
+    now = dict(stages(TinyWorld([*CHAIN, *LATE], SITES)))["MeasureSpheres"]
+    step = steps(SITES)["MeasureSpheres"]
+    assert isinstance(step, InParts)
+    come = now["pins_by_root"].filter(pc.equal(now["pins_by_root"]["pin_id"], "p1"))
+    changed = {"pins_by_root": come, "landings_by_root": now["landings_by_root"].slice(0, 0)}
+
+    concerned = set(step.concern(changed, before, now)(before, now).tolist())
+
+    landed, pins = now["landings_by_root"], now["pins_by_root"]
+    people = dict(zip(landed["person_id"].to_pylist(), codes_of(landed).tolist(), strict=True))
+    makers = dict(zip(pins["pin_id"].to_pylist(), codes_of(pins).tolist(), strict=True))
+    assert {name for name, code in people.items() if code in concerned} == {
+        who for who in people if "eve" in who
+    }
+    assert {name for name, code in makers.items() if code in concerned} == {"p1", "p2", "p3"}

@@ -1,0 +1,27 @@
+"""Numbers put in order by themselves: what numpy's slower ways give."""
+
+import hypothesis
+import numpy as np
+from hypothesis import strategies as st
+
+from pipelines.kernels.stretches import distinct, sorted_within
+
+WIDE = st.integers(-(2**63), 2**63 - 1)
+
+
+@hypothesis.given(st.lists(st.integers(-3, 3) | WIDE, max_size=20))
+@hypothesis.settings(max_examples=30)
+def test_each_value_is_there_once(values: list[int]) -> None:
+    """A key that came twice would be looked up twice."""
+    assert distinct(np.array(values, dtype=np.int64)).tolist() == sorted(set(values))
+
+
+@hypothesis.given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(-5, 5) | st.integers(-(2**61), 2**61)))
+)
+@hypothesis.settings(max_examples=30)
+def test_values_are_in_order_within_their_group(rows: list[tuple[int, int]]) -> None:
+    """Quantiles are read off by place; values too far apart for one number come out the same."""
+    group, value = (np.array([row[n] for row in rows], dtype=np.int64) for n in (0, 1))
+
+    assert sorted_within(group, value).tolist() == [value for _, value in sorted(rows)]
