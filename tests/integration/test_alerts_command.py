@@ -128,6 +128,7 @@ def test_json_says_what_every_rule_says(home: Home, capsys: pytest.CaptureFixtur
     assert [(each["rule"], each["state"]) for each in first] == [
         ("run_failed", "alert"),
         ("run_late", "ok"),
+        ("no_events", "unknown"),
     ]
     assert first[1]["threshold"] == 26.0
     assert first[1]["query"].startswith("SELECT is_good")
