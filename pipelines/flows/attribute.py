@@ -138,7 +138,6 @@ def update(
     Raises:
       AuditError: a stage did not read just the rows that were written for it.
     """
-    _keep_little_memory()
     beam_options = PipelineOptions(list(options))
     said = beam_options.get_all_options()
     runner = said["runner"] or _LOCAL
@@ -160,13 +159,6 @@ def update(
     with beam.Pipeline(runner=runner, options=beam_options) as pipeline:
         _build(pipeline, work, settings, shuffle, manifest)
     return _read_manifest(manifest)
-
-
-def _keep_little_memory() -> None:
-    """Of Arrow's allocators takes the one that holds on to least of what shards have freed."""
-    is_chosen = "ARROW_DEFAULT_MEMORY_POOL" in os.environ
-    if not is_chosen and "jemalloc" in pa.supported_memory_backends():
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
 def _lanes(said: Mapping[str, Any], shards: int) -> int:
