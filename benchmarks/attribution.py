@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks._lakes import made_lake, named, number
+from command_line import LOADED_WITH
 
 ENGINES = ("duckdb", "polars", "rows", "flow")
 _ROWS_UP_TO, _OTHERS_UP_TO = 1_000_000, 10_000_000
@@ -121,8 +122,9 @@ def _turn(engine: str, home: Path, out: Path) -> Cost:
     """One engine's job in a process of its own."""
     begin = time.perf_counter()
     command = [sys.executable, "-c", _CHILD, engine, str(home), str(out)]
+    environment = os.environ | _THREADS | LOADED_WITH  # as `pinsphere run` has it
     with (out / "log").open("wb") as log:
-        child = subprocess.Popen(command, env=os.environ | _THREADS, stdout=log, stderr=log)
+        child = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         # wait4 tells the CPU of this child and of all it waited for.
         _, status, usage = os.wait4(child.pid, 0)
     wall = time.perf_counter() - begin

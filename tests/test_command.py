@@ -18,6 +18,7 @@ from schemas.errors import SettingsError, UsageError
 from schemas.settings import Home
 
 ROOT = Path(__file__).parents[1]
+POOL = "ARROW_DEFAULT_MEMORY_POOL"
 ORDERS = """order_id,ordered_at,item_id,quantity,price
 1,2026-09-01 10:00:00,mug,2,12.50
 2,2026-09-02 10:00:00,tea,1,3.20
@@ -263,6 +264,23 @@ def test_help_names_every_command_and_waits_for_nothing() -> None:
     heavy, seconds = done.stderr.rsplit(" ", 1)
     assert heavy == "[]"
     assert float(seconds) < 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Arrow may lack it")
+@pytest.mark.parametrize(("named", "taken"), [({}, "jemalloc"), ({POOL: "system"}, "system")])
+def test_libraries_load_with_the_allocator_that_keeps_least(
+    named: dict[str, str], taken: str
+) -> None:
+    """Thirty million events passed a gigabyte without it; an operator's own choice goes first."""
+    code = "import command_line\nwith command_line.loading(): import pyarrow\n"
+    code += "print(pyarrow.default_memory_pool().backend_name)"
+    environment = {name: value for name, value in os.environ.items() if name != POOL} | named
+
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, check=True
+    )
+
+    assert told.stdout.decode().strip() == taken
 
 
 def test_no_process_ends_in_a_traceback(tmp_path: Path) -> None:
