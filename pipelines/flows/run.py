@@ -46,6 +46,7 @@ from pipelines.io.state import (
     save_state,
 )
 from pipelines.transforms.answers import drop_answers
+from pipelines.transforms.routes import layout
 from schemas.errors import AuditError, BusyError, LakeError, PubSubError
 from schemas.lock import only_one
 from schemas.settings import Home, Settings
@@ -304,6 +305,7 @@ def _deciding(settings: Settings, items: dict[str, str]) -> str:
 
     A catalog is like a setting: another one may change every row, so the run is a full one.
     So may a migration: the tables that it adds are empty, and no difference would fill them.
+    And what an earlier run kept in another layout cannot be continued.
     """
     sites = {
         name: {
@@ -329,7 +331,8 @@ def _deciding(settings: Settings, items: dict[str, str]) -> str:
         | {"items": items.get(name)}
         for name, site in sorted(settings.sites.items())
     }
-    return _json({"ledger": settings.ledger, "schema": newest_revision(), "sites": sites})
+    of_release = {"schema": newest_revision(), "layout": layout()}
+    return _json({"ledger": settings.ledger, **of_release, "sites": sites})
 
 
 @contextlib.contextmanager

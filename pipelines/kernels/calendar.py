@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.columns import Ints, ints
-from pipelines.kernels.groups import distinct
+from pipelines.kernels.groups import numbered
 
 # Every IANA offset since 1980 is whole quarters of an hour; earlier times are wrong clocks.
 _QUARTER_MS = 900_000
@@ -23,7 +23,7 @@ _EPOCH = datetime.date(1970, 1, 1).toordinal()
 def local_days(at: Ints, time_zone: str) -> pa.Array:
     """[rows] date of UTC epoch milliseconds in an IANA time zone."""
     quarters = at // _QUARTER_MS
-    blocks, place = distinct(quarters // _BLOCK)
+    blocks, place = numbered(quarters // _BLOCK)
     tables = [_days(block, time_zone) for block in blocks.tolist()]
     days = np.concatenate([np.zeros(0, dtype=np.int32), *tables])
     return pa.array(days[place * _BLOCK + quarters % _BLOCK]).cast(pa.date32())

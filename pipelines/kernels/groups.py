@@ -91,7 +91,7 @@ def _encoded(column: Any) -> tuple[Ints, int]:
     return ints(column.indices, missing=count), count + bool(column.null_count)
 
 
-def distinct(values: Ints) -> tuple[Ints, Ints]:
+def numbered(values: Ints) -> tuple[Ints, Ints]:
     """The distinct values, ascending, and [rows] the place among them of each row's value."""
     first = int(values.min(initial=_MOST_CODES))
     width = int(values.max(initial=first)) - first + 1

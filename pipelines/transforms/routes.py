@@ -1,6 +1,7 @@
 """Which stage takes which dataset, by which key, in which columns; and which results there are."""
 
 import functools
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -56,6 +57,13 @@ def routes(models: tuple[str, ...] = MODELS) -> Mapping[str, Route]:
         for name, route in _routes(models).items()
     }
     return _Told(functools.partial(routes, models), content)
+
+
+@functools.cache
+def layout() -> str:
+    """Digest of what every stage is given: what was kept in another layout cannot be read."""
+    told = "\n".join(f"{name} {route}" for name, route in sorted(routes().items()))
+    return hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
 
 
 def _routes(models: tuple[str, ...]) -> dict[str, Route]:

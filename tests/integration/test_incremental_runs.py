@@ -143,7 +143,7 @@ def test_files_that_go_or_change_are_taken_back(
     assert tables(home) == truth
 
 
-@pytest.mark.parametrize("why", ["release", "migration", "settings", "deleted", "moved"])
+@pytest.mark.parametrize("why", ["release", "migration", "layout", "settings", "deleted", "moved"])
 def test_a_state_that_does_not_fit_is_not_continued(
     home: Home,
     truth: dict[str, list[tuple[object, ...]]],
@@ -156,6 +156,8 @@ def test_a_state_that_does_not_fit_is_not_continued(
         code = "next"
     elif why == "migration":
         monkeypatch.setattr("pipelines.flows.run.newest_revision", lambda: "next")
+    elif why == "layout":
+        monkeypatch.setattr("pipelines.flows.run.layout", lambda: "next")
     elif why == "settings":
         home.settings_file.write_text(f"{SETTINGS}window_days = 31\n")
     elif why == "deleted":

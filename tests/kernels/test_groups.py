@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.kernels import groups
-from pipelines.kernels.groups import Groups, cells_of, distinct, group_by, group_equal
+from pipelines.kernels.groups import Groups, cells_of, group_by, group_equal, numbered
 
 CODES = st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 2)), max_size=20)
 
@@ -65,7 +65,7 @@ def test_distinct_values_are_numpy_s(values: list[int]) -> None:
     """Near each other or far apart."""
     array = np.array(values, dtype=np.int64)
 
-    found, place = distinct(array)
+    found, place = numbered(array)
 
     assert found.tolist() == sorted(set(values))
     assert found[place].tolist() == values
