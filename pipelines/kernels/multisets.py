@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Bools, Ints, bools, flat, ints
+from pipelines.kernels.columns import Bools, Ints, bools, expand, flat, group_starts, ints
 from pipelines.kernels.groups import cells_of
 from pipelines.kernels.hashing import Hashes, hash_text, mix
-from pipelines.kernels.stretches import distinct
+from pipelines.kernels.stretches import distinct, hash_order
 
 _NULL = np.uint64(0x6E756C6C)
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -49,15 +49,17 @@ def _common(added: pa.Table, removed: pa.Table) -> tuple[Ints, Ints]:
     """Rows of both tables that say the same, one to one."""
     ours, theirs = _sketches(added), _sketches(removed)
     plus, minus = _pairs(ours, theirs)
-    is_same = _are_same(added.take(pa.array(plus)), removed.take(pa.array(minus)))
+    is_same = _are_same(_rows(added, plus), _rows(removed, minus))
     plus, minus = plus[is_same], minus[is_same]
+    if len(plus) == min(len(ours), len(theirs)):
+        return plus, minus
     # What shares its numbers with another row, or has changed its texts.
     left, others = np.delete(np.arange(len(ours)), plus), np.delete(np.arange(len(theirs)), minus)
     left = left[is_among(ours[left].view(np.int64), distinct(theirs[others].view(np.int64)))]
     others = others[is_among(theirs[others].view(np.int64), distinct(ours[left].view(np.int64)))]
-    one, other = added.take(pa.array(left)), removed.take(pa.array(others))
+    one, other = _rows(added, left), _rows(removed, others)
     more, fewer = _pairs(fingerprints(one), fingerprints(other))
-    if not _are_same(one.take(pa.array(more)), other.take(pa.array(fewer))).all():
+    if not _are_same(_rows(one, more), _rows(other, fewer)).all():
         raise ValueError("two different rows have the same fingerprint; run with --full")
     return np.append(plus, left[more]), np.append(minus, others[fewer])
 
@@ -139,9 +141,16 @@ def is_repeated(keys: Ints) -> Bools:
 
 
 def _sketches(table: pa.Table) -> Hashes:
-    """[rows] hash of the columns that hold numbers, times or flags."""
-    numbers = [flat(column) for column in table.columns if pa.types.is_primitive(column.type)]
-    return _chained(numbers, len(table))
+    """[rows] hash of the columns that hold numbers, times or flags.
+
+    A sum of products, and mixed once: that two rows may share it is looked at anyway.
+    """
+    total = np.zeros(len(table), dtype=np.uint64)
+    for column in map(flat, table.columns):
+        if pa.types.is_primitive(column.type):
+            total += _bits(column)
+            total *= _STEP
+    return mix(total)
 
 
 def _are_same(ours: pa.Table, theirs: pa.Table) -> Bools:
@@ -174,22 +183,33 @@ def _pairs(plus: Hashes, minus: Hashes) -> tuple[Ints, Ints]:
     if len(ours) == 0 or len(theirs) == 0:
         return ours[:0], theirs[:0]
     found = _runs(plus[ours], minus[theirs])
-    by_row = np.argsort(found[0])
-    return ours[found[0][by_row]], theirs[found[1][by_row]]
+    partner = np.full(len(plus), -1, dtype=np.int64)
+    partner[ours[found[0]]] = theirs[found[1]]
+    paired = np.flatnonzero(partner >= 0)
+    return paired, partner[paired]
 
 
 def _runs(plus: Hashes, minus: Hashes) -> tuple[Ints, Ints]:
     both = np.concatenate((plus, minus))
-    order = np.argsort(both, kind="stable")  # within equal hashes the plus side comes first
-    ordered = both[order]
-    is_minus = order >= len(plus)
-    run = np.cumsum(np.append([False], ordered[1:] != ordered[:-1]))
-    counts = np.bincount(run[~is_minus], minlength=run[-1] + 1)
-    sizes = np.bincount(run)
-    place = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[run]
-    place -= np.where(is_minus, counts[run], 0)
-    is_paired = place < np.minimum(counts, sizes - counts)[run]
-    return order[is_paired & ~is_minus], order[is_paired & is_minus] - len(plus)
+    order = hash_order(both)  # within equal hashes the plus side comes first
+    start = group_starts(both[order].view(np.int64))
+    end = np.append(start[1:], len(order))
+    before = np.append(0, np.cumsum(order < len(plus)))
+    counts = before[end] - before[start]
+    run, place = expand(np.minimum(counts, end - start - counts))
+    first = start[run] + place
+    return order[first], order[first + counts[run]] - len(plus)
+
+
+def _rows(table: pa.Table, rows: Ints) -> pa.Table:
+    """Some rows of a table; of those in their order whole stretches are copied at once."""
+    if not (rows[1:] > rows[:-1]).all():
+        return table.take(pa.array(rows))
+    if len(rows) == len(table):
+        return table
+    chosen = np.zeros(len(table), dtype=np.bool_)
+    chosen[rows] = True
+    return table.filter(pa.array(chosen))
 
 
 def _dropping(table: pa.Table, rows: Ints) -> pa.Table:
@@ -203,6 +223,14 @@ def _chained(columns: list[Any], rows: int) -> Hashes:
     for column in columns:
         total = mix(total * _STEP + _hash(column))
     return total
+
+
+def _bits(column: Any) -> Hashes:
+    """[rows] the bits of numbers; those of a null are those of some number."""
+    if pa.types.is_floating(column.type):
+        filled = pc.cast(column, pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False)
+        return (np.asarray(filled) + 0.0).view(np.uint64)  # -0.0 is 0.0
+    return ints(column).view(np.uint64)
 
 
 def _hash(column: Any) -> Hashes:
@@ -222,10 +250,7 @@ def _hash_values(column: Any) -> Hashes:
         return _chained(column.flatten(), len(column))
     if pa.types.is_list(kind):
         return _hash_lists(column)
-    if pa.types.is_floating(kind):
-        filled = pc.cast(column, pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False)
-        return mix((np.asarray(filled) + 0.0).view(np.uint64))  # -0.0 is 0.0
-    return mix(ints(column).view(np.uint64))
+    return mix(_bits(column))
 
 
 def _hash_lists(column: Any) -> Hashes:

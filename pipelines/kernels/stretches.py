@@ -3,6 +3,7 @@
 import numpy as np
 
 from pipelines.kernels.columns import Ints, group_starts
+from pipelines.kernels.hashing import Hashes
 
 _MOST = 2**62
 
@@ -40,4 +41,19 @@ def stable_order(code: Ints) -> Ints:
     order = np.argsort(code.astype(np.uint16), kind="stable")
     if len(code) and code.max() >> 16:
         order = order[np.argsort((code[order] >> 16).astype(np.uint16), kind="stable")]
+    return order
+
+
+def hash_order(hashes: Hashes) -> Ints:
+    """The stable order of hashes.
+
+    The row in place of as many low bits: to sort numbers takes a tenth of what it takes to find
+    their order. That two hashes differ in these bits alone is an accident.
+    """
+    rows = np.arange(len(hashes), dtype=np.uint64)
+    low = np.uint64((1 << len(hashes).bit_length()) - 1)
+    order = (np.sort(hashes & ~low | rows) & low).view(np.int64)
+    ordered = hashes[order]
+    if (ordered[1:] < ordered[:-1]).any():
+        return np.argsort(hashes, kind="stable")
     return order
