@@ -14,6 +14,7 @@ from schemas.events import (
     EVENTS,
     IDENTITY,
     LATEST_MS,
+    LEAD_MS,
     MAX_EVENTS,
     PIXEL_EVENTS,
     UNSIGNED_EVENTS,
@@ -26,8 +27,6 @@ from schemas.ids import new_event_id
 from schemas.spool import MAX_RECORD, Reject, Words, stamp
 
 ReasonClass = Literal["not_json", "event_name", "shape", "contract", "unsigned", "time"]
-# How far a sender's clock may run ahead.
-_LEAD_MS = 86_400_000
 # As the drain cuts it: the spool need not hold more.
 _MAX_REASON = 500
 _FIRST_KEY = re.compile(rb'{"site_key":"([\w-]{1,64})"', re.ASCII)
@@ -65,14 +64,13 @@ class Sender(msgspec.Struct, frozen=True, gc=False):
     cookie_visitor_id: str | None = None
     network_hash: str | None = None
     max_age_ms: int | None = None
-    """How old an event may be; None where its time is believed."""
+    """How old an event may be; None where any age is believed."""
 
     def told_times(self, sent_time_ms: int | None) -> tuple[int, int]:
         """The earliest and the latest time an event may tell, by the sender's own clock."""
-        if self.max_age_ms is None:
-            return EARLIEST_MS, LATEST_MS
         now_ms = self.received_time_ms if sent_time_ms is None else sent_time_ms
-        return now_ms - self.max_age_ms, now_ms + _LEAD_MS
+        earliest_ms = EARLIEST_MS if self.max_age_ms is None else now_ms - self.max_age_ms
+        return earliest_ms, now_ms + LEAD_MS
 
     def words(self, sent_time_ms: int | None) -> Words:
         """What each event of the request is told to have come by."""
@@ -326,7 +324,7 @@ def _check(text: bytes, sent_time_ms: int | None, sender: Sender) -> AnyEvent:
         raise _BadEventError(
             "time",
             f"event_time_ms {event.event_time_ms} is not between {earliest_ms} and {latest_ms},"
-            " which is what may come unsigned now",
+            " which is what may come now",
         )
     return event
 

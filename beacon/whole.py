@@ -135,11 +135,10 @@ def take_whole(batch: WholeBatch, sender: Sender) -> Intake | None:
 
     The sender must not have asked for GPC.
     """
-    if sender.max_age_ms is not None:
-        earliest_ms, latest_ms = sender.told_times(batch.sent_time_ms)
-        for event in batch.events:
-            if not earliest_ms <= event.event_time_ms <= latest_ms:
-                return None
+    earliest_ms, latest_ms = sender.told_times(batch.sent_time_ms)
+    for event in batch.events:
+        if not earliest_ms <= event.event_time_ms <= latest_ms:
+            return None
     stored = len(batch.events)
     parcel = pack(sender.words(batch.sent_time_ms), batch.text) if stored else b""
     return Intake(parcel, stored, [], 0)

@@ -20,6 +20,8 @@ MAX_EVENT_BYTES = 64 * 1024
 MAX_EVENTS = 100
 # 2000-01-01 to 2100-01-01: a wrong clock is corrected, nonsense is refused.
 EARLIEST_MS, LATEST_MS = 946_684_800_000, 4_102_444_800_000
+# How far a sender's clock may run ahead: what lies further ahead cannot have happened.
+LEAD_MS = 86_400_000
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]

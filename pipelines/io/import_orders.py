@@ -86,7 +86,7 @@ def import_orders(
 
     parts = [read_rows(file, ORDERS, mapping) for file in given]
     read = sum(len(part.lines) + len(part.broken) for part in parts)
-    rows = check_rows(parts, settings.time_zone)
+    rows = check_rows(parts, settings.time_zone, now_ms)
     del parts
     name_lines(rows)
     sales, refunds = _sales(rows), _refunds(rows)

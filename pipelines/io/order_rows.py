@@ -16,6 +16,7 @@ from pipelines.io.order_values import check_name, parsers
 from pipelines.io.row_files import FileRows
 from pipelines.kernels.columns import group_starts
 from schemas.errors import EventError
+from schemas.events import LEAD_MS
 from schemas.money import MAX_MICROS, MICROS
 
 MAX_LINES = 10_000
@@ -41,7 +42,7 @@ ORDERS = Layout(
 """The columns of files of order lines."""
 
 
-def check_rows(files: Sequence[FileRows], time_zone: str) -> CheckedRows:
+def check_rows(files: Sequence[FileRows], time_zone: str, now_ms: int) -> CheckedRows:
     """Gives values their meaning and checks each row by itself.
 
     Adds `is_refund`, `value_micros` (what the line is worth: |quantity| * price - discount,
@@ -50,10 +51,15 @@ def check_rows(files: Sequence[FileRows], time_zone: str) -> CheckedRows:
     Args:
       files: rows of each file; their order is the row order.
       time_zone: IANA name; times without a zone are local to it.
+      now_ms: UTC epoch milliseconds; nothing was ordered more than a day later.
     """
     rows = parse_files(files, parsers(time_zone))
     for name in ("order_id", "ordered_at"):
         rows.drop(~rows.is_set(name), missing(name))
+    rows.drop(
+        rows.ints("ordered_at") > now_ms + LEAD_MS,
+        lambda row: f"ordered_at {row['ordered_at']} is more than a day ahead of now",
+    )
     is_negative = pc.fill_null(pc.less(rows.table["quantity"], 0), False)
     rows.add("is_refund", pc.or_(rows.table["refund_id"].is_valid(), is_negative))
     _check_complete(rows)

@@ -50,7 +50,7 @@ VALUES: st.SearchStrategy[Any] = st.sampled_from(
         *("", "mug", "a b", "v:1", "x" * 65, "x" * 200, "12.50", "12,5", "GBP", "GPB", "denied"),
         *("granted", "logout", "referrer", "a" * 64, "\u00e9\U0001f600", 'tab\tquote"', "\\u0000"),
         *("nul\0", "unit\x1f", "https://shop.example/a?b=c#d"),
-        *(None, True, 0, 1, 2, -1, 1.5, NOW_MS, NOW_MS - 10**9, 10**30),
+        *(None, True, 0, 1, 2, -1, 1.5, NOW_MS, NOW_MS - 10**9, NOW_MS * 1000, 10**30),
         *([], {}, [LINE], [{"item_id": "x"}], ["x"]),
     )
 )

@@ -67,7 +67,7 @@ def test_an_unsigned_event_is_of_these_days_or_goes_to_quarantine(
         assert f"event_time_ms {NOW_MS + shift} is not between" in bad.reject.reason
 
 
-def test_a_signed_event_may_be_of_any_time() -> None:
+def test_a_signed_event_may_be_of_any_age() -> None:
     """A shop sends the orders of last year. It is the control, too."""
     text = body(NOW_MS - 9000 * DAY_MS, None)
 
@@ -75,6 +75,14 @@ def test_a_signed_event_may_be_of_any_time() -> None:
     whole = in_one_go(text, SHOP)
     assert whole is not None
     assert events_in(whole.events) == events_in(one_by_one(text, SHOP).events)
+
+
+def test_nor_does_a_shop_tell_of_the_future() -> None:
+    """The newest day decides who is away by now: one order of 2062 would lose everybody."""
+    text = body(NOW_MS + DAY_MS + 1, None)
+
+    assert one_by_one(text, SHOP).accepted == 0
+    assert in_one_go(text, SHOP) is None
 
 
 def test_the_beacon_keeps_the_rule_and_its_neighbours(start, stored, quarantined) -> None:

@@ -81,6 +81,8 @@ BAD_LINES = [
     (json.dumps(touch(9, schema_version=7)), "schema_version 7 is unknown"),
     (json.dumps(touch(9, channel="\0")), "U+0000"),
     (json.dumps(touch(9, event_time_ms=1)), "Expected `int` >= 946684800000"),
+    (json.dumps(touch(9, event_time_ms=NOW + 86_400_001)), "more than a day ahead of now"),
+    (json.dumps(touch(9, sent_time_ms=NOW - 2 * 86_400_000, received_time_ms=NOW)), "a day ahead"),
     (json.dumps(touch(9, customer_id="e:1")), "starts with 'v:' or 'e:'"),
 ]
 

@@ -74,6 +74,7 @@ BAD_ROWS = [
     ("o1,2026-03-01,c,mug,-1,-2", "a negative amount is given back"),
     ("o1,12/1/2026 8:26,c,mug,1,1", "ordered_at '12/1/2026 8:26' is not a time such as"),
     ("o1,1999-12-31,c,mug,1,1", "ordered_at '1999-12-31' is not between 2000 and 2100"),
+    ("o1,2062-03-01,c,mug,1,1", "ordered_at 2908396800000 is more than a day ahead of now"),
     ("o1,1790000000,c,mug,1,1", "is not between 2000 and 2100 (a bare number is epoch millis"),
     (f"{LONG},2026-03-01,c,mug,1,1", "Expected `str` of length <= 128"),
     (f"o1,2026-03-01,c,{LONG},1,1", "Expected `str` of length <= 128"),
