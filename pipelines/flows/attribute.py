@@ -1,10 +1,10 @@
 """The main flow: lake files to result files, on Apache Beam.
 
-Twelve stages, each a group-by of small references and a pure step over whole shards:
+Thirteen stages, each a group-by of small references and a pure step over whole shards:
 
     ReadLake -> DropDuplicates -> SettleOrders -> StitchVisitors -> AttachLandings
-             -> MeasureSpheres -> SelectTouches -> ChainTouches -> CreditPins -> FollowPeople
-             -> Summarize -> MeasureLoyalty -> RankPinners -> manifest
+             -> MeasureSpheres -> SelectTouches -> ChainTouches -> CreditPins -> MeetPeople
+             -> FollowPeople -> Summarize -> MeasureLoyalty -> RankPinners -> manifest
 """
 
 import functools
@@ -40,6 +40,7 @@ from pipelines.transforms.graph import rank_pinners
 from pipelines.transforms.ladder import NO_ITEMS, Items
 from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.loyalty import measure_loyalty
+from pipelines.transforms.meet import meet_people
 from pipelines.transforms.parts import InParts
 from pipelines.transforms.people import settle_shard, stitch_visitors
 from pipelines.transforms.routes import results as result_tables
@@ -191,8 +192,9 @@ def steps(
             functools.partial(concern_of_cascades, "pins_to_chain", "order_touches"),
         ),
         "CreditPins": of_sites(credit_shard),
+        "MeetPeople": of_run(meet_people),
         "FollowPeople": of_sites(follow_people, items=dict(items)),
-        "Summarize": InParts(of_sites(summarize)),
+        "Summarize": of_sites(summarize),
         "MeasureLoyalty": of_sites(measure_loyalty),
         "RankPinners": of_sites(rank_pinners),
     }

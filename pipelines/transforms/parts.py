@@ -53,11 +53,6 @@ Step = Callable[[Iterable[tuple[Part, Tables]]], Iterator[tuple[int, Tables]]]
 Concern = Callable[[Tables, Tables, Tables], Callable[[Tables, Tables], Ints]]
 
 
-def of_nobody_else(_changed: Tables, _old: Tables, _new: Tables) -> Callable[..., Ints]:
-    """The concern of a step whose people know nothing of each other."""
-    return lambda _old, _new: np.zeros(0, dtype=np.int64)
-
-
 @dataclasses.dataclass(frozen=True)
 class InParts:
     """A step that takes its shard in parts; a whole one is one part.
@@ -70,7 +65,7 @@ class InParts:
     """
 
     step: Step
-    concern: Concern = of_nobody_else
+    concern: Concern
 
     def __call__(self, tables: Tables) -> Tables:
         """What the step says of a whole shard."""

@@ -69,6 +69,7 @@ def layout() -> str:
 def _routes(models: tuple[str, ...]) -> dict[str, Route]:
     by_key = ("site_id", "shard_key")
     by_pinner = ("site_id", "pinner_id")
+    by_pair = (*by_pinner, "person_id")
     by_day = ("site_id", "key", "day")
     as_it_came = by_root = (KEY,)
     routes = {
@@ -121,10 +122,11 @@ def _routes(models: tuple[str, ...]) -> dict[str, Route]:
         "chained_touches": Route("CreditPins", ("site_id", "person_id"), batches.CHAINED_TOUCHES),
         "orders_to_credit": Route("CreditPins", as_it_came, batches.ORDERS_BY_PERSON),
         "acts": Route("FollowPeople", ("site_id", "person_id"), batches.ACTS),
-        "reach": Route("Summarize", by_pinner, batches.REACH, most_rows=1 << 19),
+        "reach": Route("MeetPeople", by_pair, batches.REACH, most_rows=1 << 20),
+        "influence": Route("MeetPeople", by_pair, batches.INFLUENCE, most_rows=1 << 20),
+        "pairs": Route("Summarize", by_pinner, batches.PAIRS),
         "hop_visits": Route("Summarize", by_pinner, batches.HOP_VISITS, ("visits",)),
         "own_pins": Route("Summarize", by_pinner, batches.OWN_PINS, batches.OWN_PINS_SUMS),
-        "influence": Route("Summarize", by_pinner, batches.INFLUENCE, most_rows=1 << 19),
         "credit_sums": Route("Summarize", ("site_id", "key"), batches.credit_sums_schema(models)),
         "cascade_shapes": Route("Summarize", ("site_id", "root_pin_id"), batches.CASCADE_SHAPES),
         "view_parts": Route("Summarize", by_day, batches.VIEW_PARTS, batches.VIEW_COUNTS),

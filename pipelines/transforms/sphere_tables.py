@@ -1,6 +1,5 @@
 """Tables of spheres and cascades: parts of all shards merged by pinner and by root."""
 
-import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -13,109 +12,35 @@ from pipelines.kernels.columns import (
     Ints,
     Tables,
     codes,
-    group_starts,
+    first_rows,
     ints,
-    key_places,
-    take,
 )
-from pipelines.kernels.hashing import hash_text
-from pipelines.kernels.stretches import reduced, sorted_within
-from pipelines.transforms.parts import Part
+from pipelines.kernels.stretches import sorted_within
 from schemas.settings import Site
 
 _HOUR_MS = 3_600_000
-_LONGEST = np.iinfo(np.int64).max
 
 
 class Pairs(NamedTuple):
-    """Pinners and the people they reached, over all cascades: what of it is told in numbers.
-
-    A pinner who reached everybody has as many pairs as there are people, so of these no texts
-    are kept.
-    """
+    """PAIRS as arrays, the pinners as codes."""
 
     pinners: pa.Table  # [codes] site_id and pinner_id
     pinner: Ints  # [pairs] code, and so on
+    person: Ints  # hash
     hop: Ints  # the least
     visits: Ints
     pins: Ints
     influenced_micros: Ints
     first_reached_at: Ints
     delay_ms: Ints  # of the first landing
-    person: Ints  # hash
 
 
-def pair_people(reach: pa.Table, influence: pa.Table) -> tuple[Pairs, Ints]:
-    """Merges what was found in cascades; gives with it [pairs] a row of reach that names each."""
-    (mine, theirs), (reached, buyer) = (
-        codes(*([table[name] for name in names] for table in (reach, influence)))
-        for names in (("site_id", "pinner_id"), ("person_id",))
-    )
-    people = 1 + int(max(reached.max(initial=0), buyer.max(initial=0)))
-    pair = mine * people + reached
-    order = np.argsort(pair)
-    start = group_starts(pair[order])
-
-    def merged(function: np.ufunc, values: Ints) -> Ints:
-        return reduced(function, values[order], start)
-
-    first_at = merged(np.minimum, ints(reach["first_at"]))
-    group = np.empty(len(order), dtype=np.int64)
-    group[order] = np.repeat(np.arange(len(start)), np.diff(start, append=len(order)))
-    is_first = ints(reach["first_at"]) == first_at[group]
-    delay = np.where(is_first, ints(reach["first_at"]) - ints(reach["own_pin_at"]), _LONGEST)
-    row = order[start]
-    influenced = np.zeros(len(row), dtype=np.int64)
-    place = key_places(theirs * people + buyer, pair[row])
-    np.add.at(influenced, place[place >= 0], ints(influence["influenced_micros"])[place >= 0])
-    pinner = np.cumsum(np.diff(mine[row], prepend=-1) != 0) - 1
-    pairs = Pairs(
-        pinners=reach.select(["site_id", "pinner_id"]).take(pa.array(row[group_starts(pinner)])),
-        pinner=pinner,
-        hop=merged(np.minimum, ints(reach["hop"])),
-        visits=merged(np.add, ints(reach["visits"])),
-        pins=merged(np.add, ints(reach["pins"])),
-        influenced_micros=influenced,
-        first_reached_at=first_at,
-        delay_ms=np.maximum(merged(np.minimum, delay), 0),
-        person=hash_text(reach["person_id"]).view(np.int64)[row],
-    )
-    return pairs, row
-
-
-def join_pairs(parts: list[Pairs]) -> Pairs:
-    """Pairs of different people as one; the list is empty afterwards.
-
-    Column by column, so that they are never in memory twice.
-    """
-    if len(parts) == 1:
-        return parts.pop()
-    pinners = pa.concat_tables([part.pinners for part in parts]).combine_chunks()
-    (code,) = codes(pinners.columns)
-    first = np.unique(code, return_index=True)[1]
-    edges = np.cumsum([0, *(len(part.pinners) for part in parts)])
-    pinner = [
-        code[low:high][part.pinner]
-        for (low, high), part in zip(itertools.pairwise(edges), parts, strict=True)
-    ]
-    waiting = [
-        pinner,
-        *(list(column) for column in zip(*(part[2:] for part in parts), strict=True)),
-    ]
-    parts.clear()
-    joined = []
-    for column in waiting:
-        joined.append(np.concatenate(column))
-        column.clear()
-    return Pairs(pinners.take(pa.array(first)), *joined)
-
-
-def sphere_edges(reach: pa.Table, pairs: Pairs, row: Ints, part: Part) -> pa.Table:
-    """One row per pinner and person over all cascades, with the first landing's delay."""
-    told = part.tells(reach)[row]
-    columns = {name: getattr(pairs, name)[told] for name in pairs._fields[2:-1]}
-    ids = {name: take(reach[name], row[told]) for name in ("site_id", "pinner_id", "person_id")}
-    return pa.table({**ids, **columns})
+def pairs_of(table: pa.Table) -> Pairs:
+    """The pairs of whole pinners."""
+    pinners = table.select(["site_id", "pinner_id"])
+    (pinner,) = codes(pinners.columns)
+    columns = (ints(table[name]) for name in Pairs._fields[2:])
+    return Pairs(pinners.take(pa.array(first_rows(pinner))), pinner, *columns)
 
 
 def pinner_spheres(

@@ -110,15 +110,20 @@ def changes_in_parts(
       pieces: what comes in now.
       parts: their number.
     """
-    if not isinstance(step, InParts):
-        raise TypeError(f"stage {stage} is given datasets in parts, which its step does not take")
     routes = shuffle.given(stage)
+    if not isinstance(step, InParts) and not all(route.most_rows for route in routes.values()):
+        raise TypeError(f"stage {stage} is given datasets in parts, which its step does not take")
     with tempfile.TemporaryDirectory(dir=shuffle.folder) as scratch:
         aside = dataclasses.replace(shuffle, folder=scratch, is_kept=False, through="files")
         cut = [
             (Part(number, parts), own)
             for number, own in enumerate(spread(aside, pieces, routes, parts))
         ]
+        if not isinstance(step, InParts):  # all that decides of a key is in one part
+            for part, own in cut:
+                past = Past(shuffle, stage, shard, part)
+                yield change_of(step, shuffle, stage, past, _given(own, routes))
+            return
         if _is_first(Past(shuffle, stage, shard), pieces):
             given = ((part, _given(own, routes).added) for part, own in cut)
             for _, answer in step.step(given):  # each as it comes: even a few may be too much

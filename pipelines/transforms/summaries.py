@@ -1,8 +1,7 @@
 """Last stage: parts from all shards merged by pinner, cascade, day and key."""
 
 import functools
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -22,16 +21,12 @@ from pipelines.transforms.club import known_pinners, pinner_credits, tie_parts
 from pipelines.transforms.daily import daily_table, sum_by_key
 from pipelines.transforms.graph import audiences
 from pipelines.transforms.ladder import add_moves_up, add_standings_up
-from pipelines.transforms.parts import Part
 from pipelines.transforms.rejects import once
 from pipelines.transforms.relationships import add_stages_up
 from pipelines.transforms.sphere_tables import (
-    Pairs,
     cascades,
-    join_pairs,
-    pair_people,
+    pairs_of,
     pinner_spheres,
-    sphere_edges,
 )
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.batches import (
@@ -48,38 +43,20 @@ from schemas.models import DEFAULT_MODEL
 from schemas.settings import Site
 
 
-def summarize(
-    parts: Iterable[tuple[Part, Tables]], sites: dict[str, Site], wanted: Wanted = EVERYTHING
-) -> Iterator[tuple[int, Tables]]:
-    """Merges parts of tables. Takes all rows of whole (site, key)s, what concerns people in parts.
-
-    A part's people are told at once; of their pairs the numbers are kept for what is told of
-    pinners.
-    """
-    parts = iter(parts)
-    first, tables = next(parts)
-    found: list[Pairs] = []
-    for part, given in itertools.chain([(first, tables)], parts):
-        some, row = pair_people(given["reach"], given["influence"])
-        found.append(some)
-        edges = functools.partial(sphere_edges, given["reach"], some, row, part)
-        yield part.number, wanted.made(sphere_edges=edges)
-    tables = {name: table for name, table in tables.items() if name not in ("reach", "influence")}
-    yield first.of, _of_all(tables, join_pairs(found), sites, wanted)
-
-
-def _of_all(tables: Tables, pairs: Pairs, sites: dict[str, Site], wanted: Wanted) -> Tables:
+def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHING) -> Tables:
+    """Merges parts of tables. Takes all rows of whole (site, key)s."""
+    pairs = functools.cache(lambda: pairs_of(tables["pairs"]))
     sums = tables["credit_sums"]
     default = functools.cache(lambda: _of_default(sums))
     credits = functools.cache(lambda: _model_credits(sums, wanted.models))
     return wanted.made(
-        audiences=lambda: audiences(pairs),
-        pinner_spheres=lambda: pinner_spheres(tables, pairs, default(), sites),
+        audiences=lambda: audiences(pairs()),
+        pinner_spheres=lambda: pinner_spheres(tables, pairs(), default(), sites),
         cascades=lambda: cascades(tables["cascade_shapes"], default()),
         model_credits=credits,
         known_pinners=lambda: known_pinners(tables["own_pins"]),
         pinner_credits=lambda: pinner_credits(credits()),
-        tie_parts=lambda: tie_parts(pairs),
+        tie_parts=lambda: tie_parts(pairs()),
         item_daily=lambda: daily_table(tables, "product", wanted.models),
         slot_daily=lambda: daily_table(tables, "slot", wanted.models),
         recommender_daily=lambda: daily_table(tables, "recommender", wanted.models),

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.flows.attribute import steps
 from pipelines.kernels.columns import Ints, Tables
-from pipelines.transforms.parts import InParts, Part, codes_of, joined, of_nobody_else
+from pipelines.transforms.parts import InParts, Part, codes_of, joined
 from schemas.events import AnyEvent, OrderItem, Pin, PinVisit, Purchase
 from tests.flow.histories import House
 from tests.flow.test_incremental import SITES, at
@@ -86,7 +86,7 @@ def test_a_pin_that_comes_late_concerns_all_below_it(tmp_path: Path, stage: str)
     """Eve was reached by whoever stands above her, from the moment that it is known."""
 
     def nobody(step: InParts) -> InParts:
-        return dataclasses.replace(step, concern=of_nobody_else)
+        return dataclasses.replace(step, concern=lambda *_: lambda *_: np.zeros(0, np.int64))
 
     assert is_right_after(tmp_path / "right", lambda step: step, stage)
     assert not is_right_after(tmp_path / "wrong", nobody, stage)
