@@ -1,0 +1,91 @@
+"""Pinners and the people they reached: what cascades and orders say of a pair is one row."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipelines.kernels.columns import Tables
+from pipelines.transforms import stage
+from pipelines.transforms.meet import meet_people
+from pipelines.transforms.routes import routes
+from pipelines.transforms.shuffle import KEY
+from schemas.events import PinVisit
+from tests.flow.histories import House, large_from
+from tests.flow.test_incremental import SITES, at
+from tests.flow.test_parts import viral
+from tests.flow.truth import run_steps
+
+ROUTES = routes()
+# Ann reached Bob in two cascades and in none reached Eve, who bought; Cleo reached him as well.
+REACH = [
+    ("ann", "bob", 2, 1, 0, 50, 10),
+    ("ann", "bob", 1, 3, 1, 40, 15),
+    ("ann", "bob", 3, 1, 0, 40, 30),
+    ("ann", "dan", 1, 1, 0, 60, 70),
+    ("cleo", "bob", 1, 1, 0, 40, 20),
+]
+INFLUENCE = [("ann", "bob", 7), ("ann", "eve", 8)]
+
+
+def given(name: str, rows: list[tuple[Any, ...]]) -> pa.Table:
+    """Rows of a dataset of one site, as the stage is given them."""
+    names = ROUTES[name].schema.names[1:-1]
+    table = pa.table([list(column) for column in zip(*rows, strict=True)], names=names)
+    return ROUTES[name].conform(table.append_column("site_id", pa.array(["acme"] * len(rows))))
+
+
+def edges(tables: Tables) -> set[tuple[Any, ...]]:
+    """Edges as told, and the delay that `PAIRS` has beside them."""
+    rows = meet_people(tables)["pairs"].drop_columns(["site_id", "person"]).to_pylist()
+    return {tuple(row.values()) for row in rows}
+
+
+TOLD = {
+    ("ann", "bob", 1, 5, 1, 7, 40, 10),
+    ("ann", "dan", 1, 1, 0, 0, 60, 0),
+    ("cleo", "bob", 1, 1, 0, 0, 40, 20),
+}
+
+
+def test_a_pair_is_the_least_hop_all_visits_and_the_first_landing() -> None:
+    """Two cascades through which she reached him must not make him two people."""
+    assert edges({"reach": given("reach", REACH), "influence": given("influence", INFLUENCE)}) == (
+        TOLD
+    )
+
+
+def test_pairs_of_one_key_are_told_apart_by_their_names() -> None:
+    """A hash that two pairs share would else give one's orders to the other."""
+    tables = {"reach": given("reach", REACH), "influence": given("influence", INFLUENCE)}
+    alike = {
+        name: table.drop_columns([KEY]).append_column(KEY, pa.array([1] * len(table)))
+        for name, table in tables.items()
+    }
+
+    assert edges(alike) == TOLD
+
+
+def test_a_day_looks_up_the_pairs_that_it_touches(tmp_path: Path) -> None:
+    """A pinner who reached everybody must not cost everybody for one visitor more."""
+    house = House(tmp_path, SITES, shards=(1,))
+    house.run({"viral": viral(40)})
+    news = [PinVisit(event_id="late", pin_id="p3", visitor_id="v-late", **at(200))]
+
+    found = house.run({"viral": viral(40), "news": news})
+
+    assert house.touched["MeetPeople"] == 4  # one for each pinner above
+    assert found == run_steps([*viral(40), *news], SITES)
+
+
+def test_a_step_takes_parts_only_if_all_that_it_is_given_comes_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stays in the first part would be missing beside all of the others."""
+    house = House(tmp_path, SITES, shards=(1,))
+    house.routes["influence"] = house.routes["influence"]._replace(most_rows=0)
+    monkeypatch.setattr(stage, "parts_for", large_from(10, 7))
+
+    with pytest.raises(TypeError, match="MeetPeople is given datasets in parts"):
+        house.run({"viral": viral(40)})
