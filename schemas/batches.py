@@ -133,13 +133,21 @@ CHAINED_TOUCHES = _schema(
 
 # The catalog: items that have a category.
 ITEMS = _schema(item_id=TEXT, item_category=TEXT)
-# What people did (pipelines.transforms.acts): view, visit, visited, pin, repinned, order, credit,
-# or an activity of engage. `other_id` is the person on the other side, `amount_micros` what was
-# bought or credited, else 0. Two acts may say the same.
+# What people did (pipelines.transforms.acts): view, visit, pin, re-pin, repinned, order, credit,
+# or an activity of engage. `amount_micros` is what was bought or credited, else 0. Two acts may
+# say the same.
 ACTS = _schema(
-    site_id=TEXT, person_id=TEXT, act=TEXT, at=INT, other_id=TEXT, item_id=TEXT,
-    item_list_id=TEXT, amount_micros=INT,
+    site_id=TEXT, person_id=TEXT, act=TEXT, at=INT, item_id=TEXT, item_list_id=TEXT,
+    amount_micros=INT,
 )  # fmt: skip
+# A guest landed on a host's pin or pinned on from it, both of them known.
+MEETINGS = _schema(site_id=TEXT, host_id=TEXT, guest_id=TEXT, at=INT)
+RETURN_COUNTS = ("to_her", "by_her")
+# How often somebody came back to a person, and she to one whom she had reached, in a month of
+# the shop's (12 x year + month - 1).
+RETURN_PARTS = _schema(
+    site_id=TEXT, person_id=TEXT, month=INT, **dict.fromkeys(RETURN_COUNTS, INT)
+)
 
 # Parts of the ladder's tables: of some people, so that they add up over shards.
 LADDER_COUNTS = ("people", "acts")

@@ -50,8 +50,15 @@ class Acts(NamedTuple):
     is_own: Bools  # hers, not another's with her
     is_pin: Bools
     is_purchase: Bools
-    is_return_to_her: Bools
-    is_return_by_her: Bools
+
+
+class Returns(NamedTuple):
+    """How often somebody came back, by person and month; in any order, in parts. All [returns]."""
+
+    person: Ints  # as of acts
+    month: Ints
+    to_her: Ints
+    by_her: Ints  # to somebody whom she had reached
 
 
 class Scores(NamedTuple):
@@ -85,36 +92,22 @@ class Values(NamedTuple):
     own: Ints  # micros of her own orders
 
 
-def returns(person: Ints, other: Ints, at: Ints, is_reached: Bools) -> tuple[Bools, Bools]:
-    """In which acts somebody came back: the other to her, and she to the other.
-
-    The other came back when they had been at her pins at least a day before; she came back to
-    the other when they had been at her pins earlier.
+def stage_months(acts: Acts, returns: Returns, rules: Rules) -> PersonMonths:
+    """The stage of each pinner at the end of each month, and the scores behind it.
 
     Args:
-      person: [acts] codes from 0.
-      other: [acts] codes from 0 of the person met, -1 where nobody is known.
-      at: [acts] times.
-      is_reached: [acts] the other came to her pins; else she came to the other's.
+      acts: of whole people.
+      returns: of the same people, or of some of them: of whoever has acts.
+      rules: the site's.
     """
-    width = int(other.max(initial=0)) + 2
-    pairs, pair = np.unique(person * width + other + 1, return_inverse=True)
-    first = np.full(len(pairs), np.iinfo(np.int64).max)
-    np.minimum.at(first, pair[is_reached], at[is_reached])
-    is_met = other >= 0
-    to_her = is_met & is_reached & (at - _DAY_MS >= first[pair])
-    return to_her, is_met & ~is_reached & (at > first[pair])
-
-
-def stage_months(acts: Acts, rules: Rules) -> PersonMonths:
-    """The stage of each pinner at the end of each month, and the scores behind it."""
     people = int(acts.person.max(initial=-1)) + 1
     never = np.iinfo(np.int64).max
     first_pin, first_at, first_month = (np.full(people, never) for _ in range(3))
     np.minimum.at(first_pin, acts.person[acts.is_pin], acts.month[acts.is_pin])
     own = acts.person[acts.is_own]
     np.minimum.at(first_at, own, acts.at[acts.is_own])
-    np.minimum.at(first_month, acts.person, acts.month)
+    for each in (acts, returns):
+        np.minimum.at(first_month, each.person, each.month)
     last_month = np.full(people, -1)
     np.maximum.at(last_month, own, acts.month[acts.is_own])
     # Cells: her months from the first that any look-back needs to that in which all is forgotten.
@@ -124,15 +117,21 @@ def stage_months(acts: Acts, rules: Rules) -> PersonMonths:
     person = np.repeat(np.arange(people), length)
     index = np.arange(len(person))
     month = begin[person] + index - start[person]
-    of_act = acts.month - begin[acts.person]
-    is_within = (of_act >= 0) & (of_act < length[acts.person])
-    cell = np.where(is_within, start[acts.person] + of_act, -1)
+
+    def cells_of(whose: Ints, months: Ints) -> Ints:
+        """[rows] cell of a month of somebody's, -1 where she has none."""
+        place = months - begin[whose]
+        is_within = (place >= 0) & (place < length[whose])
+        return np.where(is_within, start[whose] + place, -1)
 
     def looked_back(amount: Ints) -> Ints:
         """[cells] sums over the look-back that ends with each."""
         total = np.concatenate(([0], np.cumsum(amount)))
         low = np.maximum(index - rules.look_back_months + 1, start[person])
         return np.asarray(total[index + 1] - total[low])
+
+    cell = cells_of(acts.person, acts.month)
+    is_within = cell >= 0
 
     def counted(chosen: Bools) -> Ints:
         """[cells] acts of a kind."""
@@ -145,12 +144,16 @@ def stage_months(acts: Acts, rules: Rules) -> PersonMonths:
     depth = np.zeros(len(index), dtype=np.int64)
     for rung in range(1, 5):
         depth[looked_back(counted(acts.rung == rung)) > 0] = rung
-    ways = [looked_back(counted(way)) for way in (acts.is_return_to_her, acts.is_return_by_her)]
+    of_return = cells_of(returns.person, returns.month)
+    is_in = of_return >= 0
+    ways = np.zeros((2, len(index)), dtype=np.int64)
+    for way, times in zip(ways, (returns.to_her, returns.by_her), strict=True):
+        np.add.at(way, of_return[is_in], times[is_in])
     scores = Scores(
         index - last_active,
         looked_back(active.astype(np.int64)),
         depth,
-        np.count_nonzero(ways, axis=0),
+        np.count_nonzero([looked_back(way) for way in ways], axis=0),
         looked_back(counted(acts.is_purchase)),
     )
     is_burst = last_at[last_active] - first_at[person] <= rules.burst_ms

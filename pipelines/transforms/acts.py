@@ -1,7 +1,8 @@
 """What people did, one row an act: the history that relationships are read from.
 
-An act belongs to who did it; one that involves two people is told once from each side, so that
-everything about a person lies under her own key.
+An act belongs to who did it. What another did with a person is told to her as well where it counts
+for her by itself, so that everything about her lies under her own key; who came to her pins
+does not (pipelines.transforms.meetings).
 """
 
 from typing import Any
@@ -12,11 +13,13 @@ import pyarrow.compute as pc
 
 from pipelines.kernels.columns import Bools, Ints, take
 from schemas.batches import ACTS, DOINGS
+from schemas.ladder import REPIN
 
 # Events by which a visitor looks at a product. A list shown to her is exposure, not an act.
 VIEWS = ("view_item", "select_item", "add_to_cart")
-# What others do to one's pins, told from one's own side.
-OF_OTHERS = ("visited", "repinned", "credit")
+PINS = ("pin", REPIN)
+# What others do with one's pins, told from one's own side.
+OF_OTHERS = ("repinned", "credit")
 
 
 def doings(events: dict[str, pa.Table]) -> pa.Table:
@@ -38,50 +41,40 @@ def acts_of_doings(doings: pa.Table) -> pa.Table:
 
 
 def acts_of_pins(pins: pa.Table, parent: Ints) -> pa.Table:
-    """ACTS of pinning, and of being pinned on from.
+    """ACTS of pinning, and of being pinned on from by another.
 
     Args:
       pins: with `person_id`.
       parent: [pins] row of each pin's parent, -1 for a root.
     """
     above = take(pins["person_id"], parent)
-    pinned = _acts(pins, _all(pins, "pin"), other_id=above)
-    by_other = pc.fill_null(pc.not_equal(above, pins["person_id"]), True)
-    pins, above = pins.filter(by_other), above.filter(by_other)
-    repinned = _acts(pins, _all(pins, "repinned"), person_id=above, other_id=pins["person_id"])
+    by_other = pc.not_equal(pins["person_id"], above)  # null where either is unknown
+    pinned = _acts(pins, pc.if_else(pc.fill_null(by_other, False), REPIN, "pin"))
+    passed_on = pc.fill_null(by_other, True)
+    pins, above = pins.filter(passed_on), above.filter(passed_on)
+    repinned = _acts(pins, _all(pins, "repinned"), person_id=above)
     return pa.concat_tables([pinned, repinned])
 
 
 def acts_of_visits(visits: pa.Table, pins: pa.Table, pin: Ints, by_others: Bools) -> pa.Table:
-    """ACTS of landing on another's pin, and of having one's pin landed on.
+    """ACTS of landing on another's pin.
 
     Args:
       visits: landings, with `person_id`.
-      pins: with `person_id`.
+      pins: with `item_id` and `item_list_id`.
       pin: [visits] row of the pin landed on.
       by_others: [visits] whether it is somebody else's, as far as is known.
     """
     kept = pa.array(by_others)
-    landed = pins.select(["person_id", "item_id", "item_list_id"]).take(pa.array(pin)).filter(kept)
+    landed = pins.select(["item_id", "item_list_id"]).take(pa.array(pin[by_others]))
     visits = visits.select(["site_id", "person_id", "at"]).filter(kept)
-    shown = visits.append_column("item_id", landed["item_id"])
-    shown = shown.append_column("item_list_id", landed["item_list_id"])
-    owner = landed["person_id"]
-    return pa.concat_tables(
-        [
-            _acts(shown, _all(shown, "visit"), other_id=owner),
-            _acts(
-                shown,
-                _all(shown, "visited"),
-                person_id=owner,
-                other_id=visits["person_id"],
-            ),
-        ]
-    )
+    for name in landed.column_names:
+        visits = visits.append_column(name, landed[name])
+    return _acts(visits, _all(visits, "visit"))
 
 
 def acts_of_orders(orders: pa.Table, dues: pa.Table) -> pa.Table:
-    """ACTS of buying, and of having brought an order about, under the default model.
+    """ACTS of buying, and of having brought another's order about, under the default model.
 
     Args:
       orders: with `net_micros` and `ordered_at`; those that are not creditable are no purchases.
@@ -92,15 +85,12 @@ def acts_of_orders(orders: pa.Table, dues: pa.Table) -> pa.Table:
         ["at" if name == "ordered_at" else name for name in orders.column_names]
     )
     bought = orders.filter(orders["is_creditable"])
-    own = _acts(bought, _all(bought, "order"), micros=bought["net_micros"])
-    of_order = orders.take(dues["order"])
-    earned = _acts(
-        of_order,
-        _all(of_order, "credit"),
-        person_id=dues["pinner_id"],
-        other_id=of_order["person_id"],
-        micros=dues["credit_micros"],
-    )
+    own = _acts(bought, _all(bought, "order"), amount_micros=bought["net_micros"])
+    brought = orders.select(["site_id", "person_id", "at"]).take(dues["order"])
+    pinner, micros = dues["pinner_id"], dues["credit_micros"]
+    by_other = pc.fill_null(pc.not_equal(brought["person_id"], pinner), True)
+    brought, pinner, micros = (each.filter(by_other) for each in (brought, pinner, micros))
+    earned = _acts(brought, _all(brought, "credit"), person_id=pinner, amount_micros=micros)
     return pa.concat_tables([own, earned])
 
 
@@ -108,20 +98,18 @@ def _all(rows: pa.Table, act: str) -> pa.Array:
     return pa.repeat(act, len(rows))
 
 
-def _acts(rows: pa.Table, act: Any, micros: Any = None, **ids: Any) -> pa.Table:
-    """ACTS of rows by known people; columns that are not given come from the rows, or are null."""
+def _acts(rows: pa.Table, act: Any, **given: Any) -> pa.Table:
+    """ACTS of rows by known people; columns that are not given come from the rows, or are empty."""
+    given |= {"act": act}
+    empty = {"amount_micros": np.zeros(len(rows), dtype=np.int64)}
     nobody = pa.nulls(len(rows), pa.string())
-    columns = {
-        name: ids[name] if name in ids else rows[name] if name in rows.column_names else nobody
-        for name in ("site_id", "person_id", "other_id", "item_id", "item_list_id")
-    }
-    none = pa.array(np.zeros(len(rows), dtype=np.int64))
-    table = pa.table(
-        {
-            **columns,
-            "act": act,
-            "at": rows["at"],
-            "amount_micros": none if micros is None else micros,
-        }
-    )
-    return table.select(ACTS.names).cast(ACTS).filter(pc.is_valid(table["person_id"]))
+    columns = [
+        given[name]
+        if name in given
+        else rows[name]
+        if name in rows.column_names
+        else empty.get(name, nobody)
+        for name in ACTS.names
+    ]
+    table = pa.table(columns, names=ACTS.names).cast(ACTS)
+    return table.filter(pc.is_valid(table["person_id"])) if table["person_id"].null_count else table

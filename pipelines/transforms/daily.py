@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.calendar import local_days
+from pipelines.kernels.calendar import local_days, months_of
 from pipelines.kernels.columns import Ints, Tables, bools, encoded, ints, take
 from pipelines.kernels.groups import cells_of, group_equal
 from schemas.batches import DUE_SUMS, PIN_COUNTS, VIEW_COUNTS
@@ -108,3 +108,13 @@ def days_of(events: pa.Table, sites: Mapping[str, Site]) -> pa.Array:
         here = pc.equal(site, name)
         days = pc.replace_with_mask(days, here, local_days(at[bools(here)], zone))
     return days
+
+
+def months_in(events: pa.Table, sites: Mapping[str, Site]) -> Ints:
+    """[rows] month of `at` in each row's shop, as 12 x year + month - 1."""
+    site, at = events["site_id"].combine_chunks(), ints(events["at"])
+    months = np.zeros(len(at), dtype=np.int64)
+    for name in pc.unique(site).to_pylist():
+        here = bools(pc.equal(site, name))
+        months[here] = months_of(at[here], sites[name].time_zone)
+    return months

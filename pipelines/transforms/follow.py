@@ -14,8 +14,8 @@ from schemas.settings import Site
 def follow_people(
     tables: Tables, sites: Mapping[str, Site], items: Items, wanted: Wanted = EVERYTHING
 ) -> Tables:
-    """Reads each person's history. Takes acts of whole people."""
-    staged = functools.cache(lambda: stage_pinners(tables["acts"], sites))
+    """Reads each person's history. Takes acts and returns of whole people."""
+    staged = functools.cache(lambda: stage_pinners(tables["acts"], tables["return_parts"], sites))
     climbed = functools.cache(lambda: climb_ladder(tables["acts"], sites, items))
     watched = functools.cache(lambda: watch_people(tables["acts"], sites))
     return wanted.made(

@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.kernels import ladder
-from pipelines.kernels.columns import Bools, Ints, bools, codes, ints, places, take
+from pipelines.kernels.columns import Bools, Ints, codes, ints, places, take
 from pipelines.kernels.groups import group_by
 from pipelines.transforms.daily import days_of, sum_by_key
 from schemas.batches import LADDER_COUNTS, LADDER_PARTS, MOVE_COUNTS, MOVE_PARTS
-from schemas.ladder import ALL_KEYS, AWAY, NEW, NO_KEY, REPIN, RUNG_OF, RUNGS
+from schemas.ladder import ALL_KEYS, AWAY, NEW, NO_KEY, RUNG_OF, RUNGS
 from schemas.settings import Site
 
 # Site -> file of its catalog (`schemas.batches.ITEMS`), on storage that all workers share.
@@ -73,9 +73,7 @@ def add_moves_up(parts: pa.Table) -> pa.Table:
 def rungs_of(acts: pa.Table) -> Ints:
     """[acts] place of each act's rung in `RUNGS`, -1 for what is on none."""
     rung = np.array([*(RUNGS.index(name) for name in RUNG_OF.values()), -1])
-    rungs = rung[places(acts["act"], pa.array(RUNG_OF))]
-    is_repin = bools(pc.equal(acts["act"], "pin")) & _is_of_another(acts)
-    return np.where(is_repin, RUNGS.index(RUNG_OF[REPIN]), rungs)
+    return rung[places(acts["act"], pa.array(RUNG_OF))]
 
 
 def categories_of(acts: pa.Table, items: Items) -> pa.Array:
@@ -94,11 +92,6 @@ def categories_of(acts: pa.Table, items: Items) -> pa.Array:
 def _read_catalog(path: str) -> pa.Table:
     """A run's copy, named by its digest: a worker reads it once for all its shards."""
     return pq.ParquetFile(Path(path)).read()
-
-
-def _is_of_another(acts: pa.Table) -> Bools:
-    """[acts] whether somebody else is known to be on the other side."""
-    return bools(pc.not_equal(acts["other_id"], acts["person_id"]))
 
 
 def _keys(acts: pa.Table, items: Items) -> Iterator[tuple[str, Any]]:

@@ -9,27 +9,35 @@ import pyarrow.compute as pc
 
 from pipelines.kernels import stages
 from pipelines.kernels.calendar import local_days, month_texts, months_of
-from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints
-from pipelines.transforms.acts import OF_OTHERS
+from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints, places
+from pipelines.transforms.acts import OF_OTHERS, PINS
 from pipelines.transforms.daily import sum_by_key
 from pipelines.transforms.ladder import rungs_of
-from schemas.batches import STAGE_PARTS, STAGE_SUMS
+from schemas.batches import RETURN_COUNTS, STAGE_PARTS, STAGE_SUMS
 from schemas.ladder import RUNGS
 from schemas.results import result_schema
 from schemas.settings import Site
 from schemas.stages import NEW_PINNER, STAGES, StageRule
 
 
-def stage_pinners(acts: pa.Table, sites: Mapping[str, Site]) -> Tables:
-    """`pinner_stages` of whole people, and their part of `stage_transitions`."""
+def stage_pinners(acts: pa.Table, returns: pa.Table, sites: Mapping[str, Site]) -> Tables:
+    """`pinner_stages` of whole people, and their part of `stage_transitions`.
+
+    Args:
+      acts: ACTS.
+      returns: RETURN_PARTS.
+      sites: for their time zones and rules.
+    """
     entered = [result_schema("pinner_stages").empty_table()]
     parts = [STAGE_PARTS.empty_table()]
     for site_id in sorted(pc.unique(acts["site_id"]).to_pylist()):
-        rows = acts.filter(pc.equal(acts["site_id"], site_id))
+        rows, came = (each.filter(pc.equal(each["site_id"], site_id)) for each in (acts, returns))
         (person,) = codes([rows["person_id"]])
         people = pc.unique(rows["person_id"])  # in the order of their codes
         site = sites[site_id]
-        months = stages.stage_months(_acts(rows, person, site), _rules(site))
+        months = stages.stage_months(
+            _acts(rows, person, site), _returns(came, people), _rules(site)
+        )
         entered.append(_entered(months, people, site_id))
         parts.append(_parts(months, _values(rows, person, months, site), site_id, site))
     return {"pinner_stages": pa.concat_tables(entered), "stage_parts": pa.concat_tables(parts)}
@@ -38,26 +46,23 @@ def stage_pinners(acts: pa.Table, sites: Mapping[str, Site]) -> Tables:
 def _acts(rows: pa.Table, person: Ints, site: Site) -> stages.Acts:
     """One site's acts as the kernel takes them."""
     act, at = rows["act"], ints(rows["at"])
-    is_met = pc.fill_null(pc.not_equal(rows["other_id"], rows["person_id"]), False)
-    is_pin = _is_any(act, "pin")
-    is_repin = is_pin & bools(is_met)
-    is_reached = _is_any(act, "visited", "repinned")
-    is_meeting = is_reached | (_is_any(act, "visit") & bools(is_met)) | is_repin
-    met = np.flatnonzero(is_meeting)
-    (other,) = codes([rows["other_id"].take(pa.array(met))])
-    to_her, by_her = (np.zeros(len(rows), dtype=np.bool_) for _ in range(2))
-    to_her[met], by_her[met] = stages.returns(person[met], other, at[met], is_reached[met])
     return stages.Acts(
         person=person,
         at=at,
         month=months_of(at, site.time_zone),
         rung=1 + rungs_of(rows),
         is_own=~_is_any(act, *OF_OTHERS),
-        is_pin=is_pin,
+        is_pin=_is_any(act, *PINS),
         is_purchase=_is_any(act, "order") & (ints(rows["amount_micros"]) > 0),
-        is_return_to_her=to_her,
-        is_return_by_her=by_her,
     )
+
+
+def _returns(parts: pa.Table, people: pa.Array) -> stages.Returns:
+    """The same of returns; who has no acts has no stage."""
+    person = places(parts["person_id"], people)
+    is_one = person >= 0
+    columns = (ints(parts[name])[is_one] for name in ("month", *RETURN_COUNTS))
+    return stages.Returns(person[is_one], *columns)
 
 
 def _is_any(act: pa.ChunkedArray, *names: str) -> Bools:
@@ -105,8 +110,7 @@ def _entered(months: stages.PersonMonths, people: pa.Array, site_id: str) -> pa.
 def _values(rows: pa.Table, person: Ints, months: stages.PersonMonths, site: Site) -> stages.Values:
     """Revenue after each month: her own orders, and credit of others'."""
     is_own = _is_any(rows["act"], "order")
-    of_another = pc.fill_null(pc.not_equal(rows["other_id"], rows["person_id"]), True)
-    place = np.flatnonzero(is_own | (_is_any(rows["act"], "credit") & bools(of_another)))
+    place = np.flatnonzero(is_own | _is_any(rows["act"], "credit"))
     at, amount = ints(rows["at"])[place], ints(rows["amount_micros"])[place]
     return stages.value_months(months, person[place], at, amount, is_own[place], site.time_zone)
 

@@ -7,11 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.calendar import months_of
 from pipelines.kernels.columns import Bools, Ints, bools, codes, ints, sort_by, take
 from pipelines.kernels.retention import NEVER, POPULATIONS, entries, first_of
-from pipelines.transforms.acts import OF_OTHERS
-from pipelines.transforms.daily import sum_by_key
+from pipelines.transforms.acts import OF_OTHERS, PINS
+from pipelines.transforms.daily import months_in, sum_by_key
 from schemas.batches import LIFETIME_PARTS, RETENTION_PARTS, RETENTION_SUMS
 from schemas.settings import Site
 
@@ -50,37 +49,26 @@ def watch_people(acts: pa.Table, sites: Mapping[str, Site]) -> list[Watched]:
     acts = acts.filter(pc.invert(pc.is_in(acts["act"], pa.array(OF_OTHERS))))
     acts = sort_by(acts, "site_id", "person_id")
     (person,) = codes([acts["site_id"], acts["person_id"]])
-    at, month = ints(acts["at"]), _months(acts, sites)
+    at, month = ints(acts["at"]), months_in(acts, sites)
     first = np.unique(person, return_index=True)[1]
     people = acts.select(["site_id"]).take(pa.array(first))
-    is_act = {name: _is(acts, name) for name in ("pin", "visit", "order")}
-    firsts = [first_of(person, at, chosen, len(first)) for chosen in is_act.values()]
+    is_order = _is(acts, "order")
+    amount = np.where(is_order, ints(acts["amount_micros"]), 0)
+    enters = _is(acts, *PINS), _is(acts, "visit"), is_order
+    firsts = [first_of(person, at, chosen, len(first)) for chosen in enters]
     watched = []
     for name, entered in zip(POPULATIONS, entries(*firsts), strict=True):
         entry_month = np.full(len(first), NEVER, dtype=np.int64)
         is_entry = at == entered[person]
         entry_month[person[is_entry]] = month[is_entry]
         after = at >= entered[person]
-        amount = np.where(is_act["order"], ints(acts["amount_micros"]), 0)
-        is_order = is_act["order"][after]
-        watched.append(
-            Watched(name, people, entry_month, person[after], month[after], is_order, amount[after])
-        )
+        acts_after = (each[after] for each in (person, month, is_order, amount))
+        watched.append(Watched(name, people, entry_month, *acts_after))
     return watched
 
 
-def _months(acts: pa.Table, sites: Mapping[str, Site]) -> Ints:
-    """[acts] month in each row's shop, as 12 x year + month - 1."""
-    site, at = acts["site_id"].combine_chunks(), ints(acts["at"])
-    months = np.zeros(len(at), dtype=np.int64)
-    for name in pc.unique(site).to_pylist():
-        here = bools(pc.equal(site, name))
-        months[here] = months_of(at[here], sites[name].time_zone)
-    return months
-
-
-def _is(acts: pa.Table, act: str) -> Bools:
-    return bools(pc.equal(acts["act"], act))
+def _is(acts: pa.Table, *names: str) -> Bools:
+    return bools(pc.is_in(acts["act"], value_set=pa.array(names)))
 
 
 def _cohorts(watched: Watched) -> pa.Table:

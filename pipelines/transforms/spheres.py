@@ -30,6 +30,7 @@ from pipelines.kernels.stretches import reduced, run_starts
 from pipelines.transforms.acts import acts_of_pins, acts_of_visits
 from pipelines.transforms.chains import parents_of
 from pipelines.transforms.graph import lineage
+from pipelines.transforms.meetings import meetings_between
 from pipelines.transforms.parts import Part
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
@@ -158,7 +159,12 @@ def _together(parts: Iterable[Measured]) -> Iterator[Measured]:
 def _of_part(grown: _Grown, landed: _Landed, wanted: Wanted) -> Tables:
     """What else a part's landings say."""
     pins, (visits, landings, by_others, *_) = grown.pins, landed
-    return wanted.made(acts=lambda: acts_of_visits(visits, pins, landings.pin, by_others))
+    return wanted.made(
+        acts=lambda: acts_of_visits(visits, pins, landings.pin, by_others),
+        meetings=lambda: meetings_between(
+            landed.people, landings.person, grown.owner[landings.pin], landings.at
+        ),
+    )
 
 
 def _of_all(grown: _Grown, counts: _Counts, wanted: Wanted) -> Tables:
@@ -189,6 +195,10 @@ def _of_all(grown: _Grown, counts: _Counts, wanted: Wanted) -> Tables:
         own_pins=lambda: _with_ids(grown.pinners, _own_pins(owner, is_confirmed, alone())),
         cascade_shapes=lambda: _shapes(grown, counts, alone()),
         acts=lambda: acts_of_pins(pins, forest.parent),
+        meetings=lambda: meetings_between(
+            grown.pinners, owner, np.where(forest.parent < 0, -1, owner[forest.parent]),
+            ints(pins["at"]),
+        ),
     )
 
 

@@ -40,7 +40,6 @@ def test_what_others_do_is_no_act_of_hers() -> None:
     """A pinner who never came back is not there because her pins are."""
     table = acts(
         ("ann", "pin", "2026-01-10", 0),
-        ("ann", "visited", "2026-02-10", 0),
         ("ann", "repinned", "2026-03-10", 0),
         ("ann", "credit", "2026-04-10", 5),
     )

@@ -4,7 +4,7 @@ import datetime
 import random
 import re
 import zoneinfo
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,18 @@ import pytest
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from pipelines.kernels import meetings as meetings_kernel
 from pipelines.kernels import stages as kernel
+from pipelines.kernels.columns import ints, joint_places
 from pipelines.transforms import relationships
+from pipelines.transforms.meetings import meetings_between, return_parts
 from pipelines.transforms.relationships import add_stages_up, stage_pinners
+from schemas.batches import ACTS, MEETINGS
 from schemas.results import result_schema
 from schemas.settings import Site
 from schemas.stages import CasualAcquaintance, Stages, Teammate
+from schemas.tables import RESULTS
+from tests.flow.telling import as_acts, as_meetings
 from tests.oracle_stages import RUNGS, Act, stages_truth
 
 KINDS = sorted({act for acts in RUNGS.values() for act in acts} - {"re-pin"} | {"order", "credit"})
@@ -34,12 +40,8 @@ MOMENTS = st.one_of(
         )
     ),
 )
-ACTS = pa.schema(
-    [
-        ("site_id", pa.string()), ("person_id", pa.string()), ("act", pa.string()),
-        ("at", pa.int64()), ("other_id", pa.string()), ("amount_micros", pa.int64()),
-    ]
-)  # fmt: skip
+GUEST_AND_HOST = ("guest_id", "host_id")
+OTHER_SIDE = {"visit": "visited", "visited": "visit", "pin": "repinned", "repinned": "pin"}
 
 
 @st.composite
@@ -49,12 +51,24 @@ def histories(draw: st.DrawFn) -> list[Act]:
     acts = []
     for _ in range(draw(st.integers(0, 25))):
         act = draw(st.sampled_from([*KINDS, "pin", "pin", "visited", "visit", "order", "credit"]))
-        has_other = act in {"visit", "visited", "pin", "repinned", "credit"}
+        has_other = act in {*OTHER_SIDE, "credit"}
         other = draw(st.one_of(st.none(), people)) if has_other else None
         amount = draw(st.sampled_from((0, 1, -5, 12_345_678, 10**12)))
         money = amount if act in {"order", "credit"} else 0
-        acts.append(Act(draw(people), act, draw(MOMENTS), other, money))
+        acts += both_sides(Act(draw(people), act, draw(MOMENTS), other, money))
     return acts
+
+
+def both_sides(act: Act) -> list[Act]:
+    """An act, and how the other tells it; on her own pin she is nobody's guest."""
+    if act.act not in OTHER_SIDE or act.other_id is None:
+        return [act]
+    if act.other_id == act.person_id:
+        return [act if act.act == "pin" else act._replace(other_id=None)]
+    other = act._replace(
+        person_id=act.other_id, act=OTHER_SIDE[act.act], other_id=act.person_id
+    )
+    return [act, other]
 
 
 @st.composite
@@ -80,19 +94,27 @@ def rules(draw: st.DrawFn) -> Site:
     return Site(key="key-of-acme", currency="GBP", time_zone=zone, stages=stages)
 
 
-def table_of(acts: list[Act], site_id: str = "acme") -> pa.Table:
-    """Acts as the step is given them."""
-    rows = [{"site_id": site_id, **act._asdict()} for act in acts]
-    return pa.Table.from_pylist(rows, schema=ACTS)
+def staged(histories: Mapping[str, list[Act]], sites: Mapping[str, Site]) -> dict[str, pa.Table]:
+    """Both tables of some shops."""
+    rows = [
+        {"site_id": site_id, **act._asdict()} for site_id, acts in histories.items() for act in acts
+    ]
+    acts = pa.Table.from_pylist(as_acts(rows), schema=ACTS)
+    met = pa.Table.from_pylist(as_meetings(rows), schema=MEETINGS)
+    people = acts.select(["site_id", "person_id"])
+    places = (joint_places([met["site_id"], met[name]], people.columns) for name in GUEST_AND_HOST)
+    meetings = meetings_between(people, *places, ints(met["at"]))
+    tables = stage_pinners(acts, return_parts(meetings, sites), sites)
+    return tables | {"stage_transitions": add_stages_up(tables["stage_parts"])}
 
 
 def found(acts: list[Act], site: Site) -> dict[str, list[dict[str, Any]]]:
-    """What the step says, as rows without their site."""
-    tables = stage_pinners(table_of(acts), {"acme": site})
-    tables["stage_transitions"] = add_stages_up(tables.pop("stage_parts"))
+    """What the steps say, as rows without their site."""
+    tables = staged({"acme": acts}, {"acme": site})
     return {
         name: sorted(table.select(result_schema(name).names[1:]).to_pylist(), key=str)
         for name, table in tables.items()
+        if name in RESULTS
     }
 
 
@@ -144,7 +166,7 @@ def test_the_example_on_the_page_is_right() -> None:
         day = datetime.datetime.fromisoformat(row["day"]).replace(hour=12, tzinfo=zone)
         amount = int(row["amount"] or 0) * 1_000_000
         at = int(day.timestamp()) * 1000
-        acts.append(Act("ann", row["act"], at, row["other"] or None, amount))
+        acts += both_sides(Act("ann", row["act"], at, row["other"] or None, amount))
 
     rows = found(acts, site)
 
@@ -164,7 +186,7 @@ def test_the_example_on_the_page_is_right() -> None:
 # Mistakes ----------------------------------------------------------------------------------
 
 
-def shops(count: int = 60) -> tuple[pa.Table, dict[str, Site], dict[str, list[Act]]]:
+def shops(count: int = 60) -> tuple[dict[str, Site], dict[str, list[Act]]]:
     """Shops of all rules, each with a history that meets their edges."""
     rng = random.Random(7)
     sites, histories = {}, {}
@@ -186,9 +208,9 @@ def shops(count: int = 60) -> tuple[pa.Table, dict[str, Site], dict[str, list[Ac
         zone = rng.choice(("Europe/London", "America/New_York"))
         site_id = f"shop-{number}"
         sites[site_id] = Site(key="key", currency="GBP", time_zone=zone, stages=stages)
-        histories[site_id] = [_random_act(rng, LONG if number % 2 else SHORT) for _ in range(30)]
-    tables = [table_of(acts, site_id) for site_id, acts in histories.items()]
-    return pa.concat_tables(tables), sites, histories
+        acts = [_random_act(rng, LONG if number % 2 else SHORT) for _ in range(30)]
+        histories[site_id] = [side for act in acts for side in both_sides(act)]
+    return sites, histories
 
 
 SHORT = (0, 1, 30)
@@ -198,20 +220,19 @@ LONG = (0, 1, 2, 29, 30, 31, 60, 89, 90, 91, 120, 121, 150, 400)
 def _random_act(rng: random.Random, days: Sequence[int]) -> Act:
     people = ("ann", "bob")
     act = rng.choice([*KINDS, "pin", "visited", "visit", "order", "credit"])
-    has_other = act in {"visit", "visited", "pin", "repinned", "credit"}
-    other = rng.choice((*people, None)) if has_other else None
+    other = rng.choice((*people, None)) if act in {*OTHER_SIDE, "credit"} else None
     amount = rng.choice((0, 7_000_000)) if act in {"order", "credit"} else 0
     at = 1_704_067_200_000 + rng.choice(days) * DAY_MS + rng.choice((-1, 0, 3_600_000))
     return Act(rng.choice(people), act, at, other, amount)
 
 
-ACTS_OF_SHOPS, SHOPS, HISTORIES = shops()
+SHOPS, HISTORIES = shops()
 
 
 def answer(sites: dict[str, Site]) -> tuple[list[Any], list[Any]]:
     """Rows of both tables of all shops."""
-    tables = stage_pinners(ACTS_OF_SHOPS, sites)
-    both = tables["pinner_stages"], add_stages_up(tables["stage_parts"])
+    tables = staged(HISTORIES, sites)
+    both = tables["pinner_stages"], tables["stage_transitions"]
     first, second = (sorted(map(str, table.to_pylist())) for table in both)
     return first, second
 
@@ -278,15 +299,15 @@ def _lowered(rung: int) -> Callable[[kernel.Acts, kernel.Rules], kernel.PersonMo
     """A kernel for which one rung is worth no more than the one below."""
     right = kernel.stage_months
 
-    def wrong(acts: kernel.Acts, rules: kernel.Rules) -> kernel.PersonMonths:
-        return right(acts._replace(rung=acts.rung - (acts.rung == rung)), rules)
+    def wrong(acts: kernel.Acts, *rest: Any) -> kernel.PersonMonths:
+        return right(acts._replace(rung=acts.rung - (acts.rung == rung)), *rest)
 
     return wrong
 
 
 WRONG_CODE: dict[str, tuple[Any, str, Any]] = {
     "what others do is hers": (relationships, "OF_OTHERS", ("credit",)),
-    "coming back takes no day": (kernel, "_DAY_MS", 0),
+    "coming back takes no day": (meetings_kernel, "_DAY_MS", 0),
     "91 days are looked at": (kernel, "_VALUE_MS", 91 * DAY_MS),
     "89 days are looked at": (kernel, "_VALUE_MS", 89 * DAY_MS),
     "two months of value are looked at": (kernel, "_MONTHS_OF_VALUE", 2),

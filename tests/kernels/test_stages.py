@@ -8,10 +8,11 @@ import pytest
 
 from pipelines.kernels import stages
 from pipelines.kernels.calendar import month_begins, month_texts, months_of
-from pipelines.kernels.stages import Acts, Rule, Rules
+from pipelines.kernels.stages import Acts, Returns, Rule, Rules
 
 DAY_MS = 86_400_000
 EASY = Rule(recency_months=99, active_months=1, depth=0, reciprocity=0, purchases=0)
+NOBODY = Returns(*np.zeros((4, 0), dtype=np.int64))
 NEVER = EASY._replace(active_months=99)
 RULES = Rules(look_back_months=3, burst_ms=30 * DAY_MS, casual=NEVER, teammate=NEVER)
 # Month 24,300 is 2025-01.
@@ -32,20 +33,25 @@ def acts(*days: int, person: int = 0, **columns: Any) -> Acts:
     no, yes = np.zeros(count, dtype=np.bool_), np.ones(count, dtype=np.bool_)
     given = {
         "rung": np.full(count, 2), "is_own": yes, "is_pin": yes, "is_purchase": no,
-        "is_return_to_her": no, "is_return_by_her": no,
     }  # fmt: skip
     given |= {name: np.array(column) for name, column in columns.items()}
     return Acts(np.full(count, person), times, months_of(times, "UTC"), **given)
 
 
-def story(some: Acts, **rules: Any) -> list[int]:
+def story(some: Acts, returns: Returns = NOBODY, **rules: Any) -> list[int]:
     """Stages month by month."""
-    return stages.stage_months(some, RULES._replace(**rules)).stage.tolist()
+    return stages.stage_months(some, returns, RULES._replace(**rules)).stage.tolist()
+
+
+def came_back(*days: int) -> Returns:
+    """Somebody came back to one person on these days."""
+    months = months_of(np.array([at(day) for day in days], dtype=np.int64), "UTC")
+    return Returns(0 * months, months, np.ones_like(months), 0 * months)
 
 
 def test_one_burst_is_a_fling_until_it_is_forgotten() -> None:
     """Twenty pins in a weekend are no acquaintance."""
-    months = stages.stage_months(acts(*[30] * 10, *[31] * 10), RULES)
+    months = stages.stage_months(acts(*[30] * 10, *[31] * 10), NOBODY, RULES)
 
     assert months.stage.tolist() == [stages.FLING] * 4 + [stages.STRANGER]
     assert months.month.tolist() == [JANUARY + n for n in range(5)]
@@ -68,12 +74,12 @@ def test_a_burst_ends_a_day_after_its_length(day: int, stage: int) -> None:
 )  # fmt: skip
 def test_each_threshold_alone_keeps_her_out(name: str, harder: dict[str, int]) -> None:
     """A threshold that decides nothing would be a setting that lies."""
-    hers = acts(0, 40, is_purchase=[True, False], is_return_to_her=[True, False])
+    hers, returned = acts(0, 40, is_purchase=[True, False]), came_back(0)
     just = Rule(recency_months=0, active_months=2, depth=2, reciprocity=1, purchases=1)
     stage = {"casual": stages.CASUAL, "teammate": stages.TEAMMATE}[name]
 
-    assert story(hers, **{name: just})[:3] == [stages.FLING, stage, stages.FLEETING]
-    assert stage not in story(hers, **{name: just._replace(**harder)})
+    assert story(hers, returned, **{name: just})[:3] == [stages.FLING, stage, stages.FLEETING]
+    assert stage not in story(hers, returned, **{name: just._replace(**harder)})
 
 
 def test_a_later_recency_keeps_her_in() -> None:
@@ -93,7 +99,7 @@ def test_what_others_do_keeps_nobody_active() -> None:
     own = [True, False, False]
     hers = acts(0, 80, 400, is_own=own, is_pin=own, rung=[2, 4, 4])
 
-    months = stages.stage_months(hers, RULES)
+    months = stages.stage_months(hers, NOBODY, RULES)
 
     assert months.stage.tolist() == [stages.FLING] * 3 + [stages.STRANGER]
     assert months.scores.depth.tolist() == [2, 2, 4, 4]
@@ -103,17 +109,37 @@ def test_what_others_did_before_her_first_act_counts() -> None:
     """A child may be older than its parent where clocks are wrong."""
     own = [False, True]
 
-    months = stages.stage_months(acts(20, 40, is_own=own, is_pin=own, rung=[4, 2]), RULES)
+    months = stages.stage_months(acts(20, 40, is_own=own, is_pin=own, rung=[4, 2]), NOBODY, RULES)
 
     assert months.month[0] == JANUARY + 1
     assert months.scores.depth.tolist() == [4, 4, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("parts", "ways"), [([(1, 0), (1, 0)], 1), ([(1, 0), (0, 1)], 2), ([(1, 1), (0, -1)], 1)]
+)
+def test_each_way_of_coming_back_counts_once(parts: list[tuple[int, int]], ways: int) -> None:
+    """How often somebody came says no more than that she did, in however many parts it is told."""
+    some = came_back(*[0] * len(parts))
+    to_her, by_her = np.array(parts).T
+
+    months = stages.stage_months(acts(0), some._replace(to_her=to_her, by_her=by_her), RULES)
+
+    assert months.scores.reciprocity.tolist() == [ways] * 3 + [0]
+
+
+def test_who_came_back_before_her_first_act_counts() -> None:
+    """Her pin was made later than it was landed on, where clocks are wrong."""
+    months = stages.stage_months(acts(40), came_back(20), RULES)
+
+    assert months.scores.reciprocity.tolist() == [1, 1, 0, 0]
 
 
 def test_nobody_has_a_stage_before_she_pins() -> None:
     """Visitors without a pin are not pinners; what a pinner did before counts."""
     pins = acts(0, 40, is_pin=[False, True])
 
-    months = stages.stage_months(pins, RULES)
+    months = stages.stage_months(pins, NOBODY, RULES)
 
     assert months.month[0] == JANUARY + 1
     assert months.scores.active_months[0] == 2
@@ -125,46 +151,16 @@ def test_people_do_not_mix() -> None:
     columns: Any = zip(acts(0, 31, 60), acts(0, person=1), strict=True)
     both = Acts(*(np.concatenate(column) for column in columns))
 
-    months = stages.stage_months(both, RULES)
+    months = stages.stage_months(both, NOBODY, RULES)
 
     assert months.stage[months.person == 1].tolist() == story(acts(0))
     assert stages.stages_before(months)[months.person == 1][0] == stages.NEW
     assert np.flatnonzero(stages.last_months(months)).tolist() == [5, 9]
 
 
-def came(*rows: tuple[int, int, int, bool]) -> tuple[list[bool], list[bool]]:
-    """Who came back, of rows (person, other, milliseconds, she is reached)."""
-    person, other, when, is_reached = (np.array(column) for column in zip(*rows, strict=True))
-    to_her, by_her = stages.returns(person, other, when, is_reached)
-    return to_her.tolist(), by_her.tolist()
-
-
-def test_coming_back_to_her_takes_a_day() -> None:
-    """A page loaded twice is one visit."""
-    to_her, _ = came((0, 1, 0, True), (0, 1, DAY_MS - 1, True), (0, 1, DAY_MS, True))
-
-    assert to_her == [False, False, True]
-
-
-def test_she_comes_back_only_to_whom_she_has_reached() -> None:
-    """Before, at the same moment, after; and to another."""
-    _, by_her = came(
-        (0, 1, 9, False), (0, 1, 10, True), (0, 1, 10, False), (0, 1, 11, False), (0, 2, 11, False)
-    )
-
-    assert by_her == [False, False, False, True, False]
-
-
-def test_the_unknown_never_come_back() -> None:
-    """Two landings of nobody in particular are not one person twice."""
-    to_her, by_her = came((1, -1, 0, True), (1, -1, 9 * DAY_MS, True), (0, 0, 0, True))
-
-    assert not any(to_her + by_her)
-
-
 def value(day: float, *, is_own: bool = True, zone: str = "UTC", pinned: int = 0) -> dict[int, int]:
     """Micros by month of who pinned on a day, for an order of 7 micros on a day of 2025."""
-    months = stages.stage_months(acts(pinned), RULES)
+    months = stages.stage_months(acts(pinned), NOBODY, RULES)
     when = np.array([at(0) + round((day - 0.5) * DAY_MS)])
     found = stages.value_months(
         months, np.array([0]), when, np.array([7]), np.array([is_own]), zone

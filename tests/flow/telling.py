@@ -1,0 +1,35 @@
+"""The oracle's acts, which it tells from both sides, as the flow passes them on."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from schemas.batches import ACTS, MEETINGS
+
+Row = dict[str, Any]
+
+
+def as_acts(rows: Iterable[Row]) -> list[Row]:
+    """ACTS: nobody on the other side, and a name of its own for what one had to be known for."""
+    acts = []
+    for row in rows:
+        is_of_another = row["other_id"] not in {None, row["person_id"]}
+        is_own_credit = row["act"] == "credit" and row["other_id"] == row["person_id"]
+        if row["act"] != "visited" and not is_own_credit:
+            name = "re-pin" if row["act"] == "pin" and is_of_another else row["act"]
+            acts.append({column: row.get(column) for column in ACTS.names} | {"act": name})
+    return acts
+
+
+def as_meetings(rows: Iterable[Row]) -> list[Row]:
+    """MEETINGS: what was done at another's pins, both being known."""
+    return [
+        dict(
+            zip(
+                MEETINGS.names,
+                (row["site_id"], row["other_id"], row["person_id"], row["at"]),
+                strict=True,
+            )
+        )
+        for row in rows
+        if row["act"] in {"visit", "pin"} and row["other_id"] not in {None, row["person_id"]}
+    ]
