@@ -145,9 +145,7 @@ MEETINGS = _schema(site_id=TEXT, host_id=TEXT, guest_id=TEXT, at=INT)
 RETURN_COUNTS = ("to_her", "by_her")
 # How often somebody came back to a person, and she to one whom she had reached, in a month of
 # the shop's (12 x year + month - 1).
-RETURN_PARTS = _schema(
-    site_id=TEXT, person_id=TEXT, month=INT, **dict.fromkeys(RETURN_COUNTS, INT)
-)
+RETURN_PARTS = _schema(site_id=TEXT, person_id=TEXT, month=INT, **dict.fromkeys(RETURN_COUNTS, INT))
 
 # Parts of the ladder's tables: of some people, so that they add up over shards.
 LADDER_COUNTS = ("people", "acts")

@@ -192,7 +192,7 @@ def steps(
             functools.partial(concern_of_cascades, "pins_to_chain", "order_touches"),
         ),
         "CreditPins": of_sites(credit_shard),
-        "MeetPeople": of_run(meet_people),
+        "MeetPeople": of_sites(meet_people),
         "FollowPeople": of_sites(follow_people, items=dict(items)),
         "Summarize": of_sites(summarize),
         "MeasureLoyalty": of_sites(measure_loyalty),

@@ -1,6 +1,7 @@
 """Pinners and the people they reached, pair by pair."""
 
 import functools
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -10,14 +11,16 @@ from pipelines.kernels.groups import group_by
 from pipelines.kernels.hashing import hash_text
 from pipelines.kernels.multisets import is_among, is_repeated
 from pipelines.kernels.stretches import distinct, reduced
+from pipelines.transforms.meetings import return_parts
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
+from schemas.settings import Site
 
 _PAIR = ("site_id", "pinner_id", "person_id")
 _NEVER = np.iinfo(np.int64).min
 
 
-def meet_people(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
+def meet_people(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> Tables:
     """Merges what was found of pairs in cascades and orders. Takes all rows of whole pairs.
 
     Whom nobody's landing proves, an order alone does not bring into a sphere.
@@ -29,6 +32,7 @@ def meet_people(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
         pairs=lambda: edges().append_column(
             "person", pa.array(hash_text(met["person_id"]).view(np.int64))
         ),
+        return_parts=lambda: return_parts(tables["meetings"], sites),
     )
 
 

@@ -122,8 +122,12 @@ def _routes(models: tuple[str, ...]) -> dict[str, Route]:
         "chained_touches": Route("CreditPins", ("site_id", "person_id"), batches.CHAINED_TOUCHES),
         "orders_to_credit": Route("CreditPins", as_it_came, batches.ORDERS_BY_PERSON),
         "acts": Route("FollowPeople", ("site_id", "person_id"), batches.ACTS),
+        "return_parts": Route(
+            "FollowPeople", ("site_id", "person_id"), batches.RETURN_PARTS, batches.RETURN_COUNTS
+        ),
         "reach": Route("MeetPeople", by_pair, batches.REACH, most_rows=1 << 20),
         "influence": Route("MeetPeople", by_pair, batches.INFLUENCE, most_rows=1 << 20),
+        "meetings": Route("MeetPeople", as_it_came, batches.MEETINGS),
         "pairs": Route("Summarize", by_pinner, batches.PAIRS),
         "hop_visits": Route("Summarize", by_pinner, batches.HOP_VISITS, ("visits",)),
         "own_pins": Route("Summarize", by_pinner, batches.OWN_PINS, batches.OWN_PINS_SUMS),

@@ -196,7 +196,9 @@ def _of_all(grown: _Grown, counts: _Counts, wanted: Wanted) -> Tables:
         cascade_shapes=lambda: _shapes(grown, counts, alone()),
         acts=lambda: acts_of_pins(pins, forest.parent),
         meetings=lambda: meetings_between(
-            grown.pinners, owner, np.where(forest.parent < 0, -1, owner[forest.parent]),
+            grown.pinners,
+            owner,
+            np.where(forest.parent < 0, -1, owner[forest.parent]),
             ints(pins["at"]),
         ),
     )

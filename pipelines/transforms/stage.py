@@ -111,7 +111,11 @@ def changes_in_parts(
       parts: their number.
     """
     routes = shuffle.given(stage)
-    if not isinstance(step, InParts) and not all(route.most_rows for route in routes.values()):
+    whole, cut_up = (
+        {route.keys for route in routes.values() if bool(route.most_rows) == is_cut}
+        for is_cut in (False, True)
+    )
+    if not isinstance(step, InParts) and whole & cut_up:
         raise TypeError(f"stage {stage} is given datasets in parts, which its step does not take")
     with tempfile.TemporaryDirectory(dir=shuffle.folder) as scratch:
         aside = dataclasses.replace(shuffle, folder=scratch, is_kept=False, through="files")

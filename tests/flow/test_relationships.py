@@ -65,9 +65,7 @@ def both_sides(act: Act) -> list[Act]:
         return [act]
     if act.other_id == act.person_id:
         return [act if act.act == "pin" else act._replace(other_id=None)]
-    other = act._replace(
-        person_id=act.other_id, act=OTHER_SIDE[act.act], other_id=act.person_id
-    )
+    other = act._replace(person_id=act.other_id, act=OTHER_SIDE[act.act], other_id=act.person_id)
     return [act, other]
 
 
