@@ -5,13 +5,14 @@ for her by itself, so that everything about her lies under her own key; who came
 does not (pipelines.transforms.meetings).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Bools, Ints, take
+from pipelines.kernels.columns import Bools, Ints, encoded, ints, take
 from schemas.batches import ACTS, DOINGS
 from schemas.ladder import REPIN
 
@@ -20,6 +21,24 @@ VIEWS = ("view_item", "select_item", "add_to_cart")
 PINS = ("pin", REPIN)
 # What others do with one's pins, told from one's own side.
 OF_OTHERS = ("repinned", "credit")
+
+
+class Kinds:
+    """Which act each row is: what acts of a name are is asked of the name, not of each row."""
+
+    def __init__(self, acts: pa.Table) -> None:
+        names = encoded(acts["act"])
+        self._names, self._code = names.dictionary.to_pylist(), ints(names.indices)
+
+    def are(self, *names: str) -> Bools:
+        """[acts] whether the act is one of these."""
+        return np.array([each in names for each in self._names], dtype=np.bool_)[self._code]
+
+    def told(self, numbers: Mapping[str, int], other: int) -> Ints:
+        """[acts] a number for each act by its name, another one for names without."""
+        return np.array([numbers.get(each, other) for each in self._names], dtype=np.int64)[
+            self._code
+        ]
 
 
 def doings(events: dict[str, pa.Table]) -> pa.Table:

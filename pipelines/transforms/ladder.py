@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.kernels import ladder
-from pipelines.kernels.columns import Bools, Ints, codes, ints, places, take
-from pipelines.kernels.groups import group_by
+from pipelines.kernels.columns import Bools, Ints, codes, encoded, ints, places, take
+from pipelines.kernels.groups import numbered
+from pipelines.transforms.acts import Kinds
 from pipelines.transforms.daily import days_of, sum_by_key
 from schemas.batches import LADDER_COUNTS, LADDER_PARTS, MOVE_COUNTS, MOVE_PARTS
 from schemas.ladder import ALL_KEYS, AWAY, NEW, NO_KEY, RUNG_OF, RUNGS
@@ -50,12 +51,13 @@ def climb_ladder(acts: pa.Table, sites: Mapping[str, Site], items: Items) -> Cli
       sites: for their time zones, and the time after which a person is away.
       items: catalogs.
     """
-    rung = rungs_of(acts)
+    rung = rungs_of(Kinds(acts))
     is_climbed = rung >= 0
+    acts = acts.select(["site_id", "person_id", "at", "item_id", "item_list_id"])
     acts, rung = acts.filter(pa.array(is_climbed)), rung[is_climbed]
     (person,) = codes([acts["person_id"]])  # of any site: a ladder is one site's
     day = ints(days_of(acts, sites))
-    climbing = _Acts(acts["site_id"], person, day, rung)
+    climbing = _Acts(encoded(acts["site_id"]), person, day, rung)
     parts = [_climbed(climbing, dimension, key, sites) for dimension, key in _keys(acts, items)]
     return Climbed(*(pa.concat_tables(tables) for tables in zip(*parts, strict=True)))
 
@@ -70,10 +72,9 @@ def add_moves_up(parts: pa.Table) -> pa.Table:
     return sum_by_key(parts, MOVE_PARTS, MOVE_COUNTS)
 
 
-def rungs_of(acts: pa.Table) -> Ints:
+def rungs_of(kinds: Kinds) -> Ints:
     """[acts] place of each act's rung in `RUNGS`, -1 for what is on none."""
-    rung = np.array([*(RUNGS.index(name) for name in RUNG_OF.values()), -1])
-    return rung[places(acts["act"], pa.array(RUNG_OF))]
+    return kinds.told({act: RUNGS.index(rung) for act, rung in RUNG_OF.items()}, -1)
 
 
 def categories_of(acts: pa.Table, items: Items) -> pa.Array:
@@ -103,10 +104,16 @@ def _keys(acts: pa.Table, items: Items) -> Iterator[tuple[str, Any]]:
 
 def _climbed(acts: _Acts, dimension: str, key: Any, sites: Mapping[str, Site]) -> Climbed:
     """One dimension's parts: each of its keys is a ladder of its own."""
-    (place,) = codes([acts.site, key])
-    first = np.unique(place, return_index=True)[1]
-    names = pa.table({"site_id": acts.site, "key": key}).take(pa.array(first))
-    names = names.append_column("dimension", pa.repeat(dimension, len(names)))
+    site, key = acts.site, encoded(key)
+    keys = max(len(key.dictionary), 1)
+    told, place = numbered(ints(site.indices) * keys + ints(key.indices))
+    names = pa.table(
+        {
+            "site_id": site.dictionary.take(pa.array(told // keys)),
+            "key": key.dictionary.take(pa.array(told % keys)),
+            "dimension": pa.repeat(dimension, len(told)),
+        }
+    )
     away_after = np.array(
         [sites[name].away_after_days for name in names["site_id"].to_pylist()], dtype=np.int64
     )
@@ -136,14 +143,20 @@ def _added_up(
     names: pa.Table, place: Ints, day: Ints, states: dict[str, Ints], counts: dict[str, Bools]
 ) -> pa.Table:
     """Counts by the names of a place, by day and by states, all of them in words."""
-    codes_of = {name: state - ladder.NEW for name, state in states.items()}
-    groups = group_by(place, day - day.min(initial=0), *codes_of.values())
-    one = groups.one
-    rows = names.take(pa.array(place[one]))
-    days = pa.array(day[one], pa.int32()).cast(pa.date32())
-    rows = rows.append_column("day", days)
-    for name, code in codes_of.items():
-        rows = rows.append_column(name, _STATES.take(pa.array(code[one])))
+    days, of_day = numbered(day)
+    cell = place * len(days) + of_day
+    for state in states.values():
+        cell = cell * len(_STATES) + state - ladder.NEW
+    told, cell = numbered(cell)
+    columns: dict[str, Any] = {}
     for name, is_one in counts.items():
-        rows = rows.append_column(name, pa.array(groups.sums(is_one.astype(np.int64))))
+        columns[name] = np.bincount(cell[is_one], minlength=len(told))
+    for name in reversed(states):
+        told, state = np.divmod(told, len(_STATES))
+        columns[name] = _STATES.take(pa.array(state))
+    told, of_day = np.divmod(told, max(len(days), 1))
+    columns["day"] = pa.array(days[of_day], pa.int32()).cast(pa.date32())
+    rows = names.take(pa.array(told))
+    for name, column in columns.items():
+        rows = rows.append_column(name, pa.array(column))
     return rows

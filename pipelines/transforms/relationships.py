@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 
 from pipelines.kernels import stages
 from pipelines.kernels.calendar import local_days, month_texts, months_of
-from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints, places
-from pipelines.transforms.acts import OF_OTHERS, PINS
+from pipelines.kernels.columns import Ints, Tables, codes, ints, places
+from pipelines.kernels.groups import group_by
+from pipelines.transforms.acts import OF_OTHERS, PINS, Kinds
 from pipelines.transforms.daily import sum_by_key
 from pipelines.transforms.ladder import rungs_of
 from schemas.batches import RETURN_COUNTS, STAGE_PARTS, STAGE_SUMS
@@ -32,28 +33,29 @@ def stage_pinners(acts: pa.Table, returns: pa.Table, sites: Mapping[str, Site]) 
     parts = [STAGE_PARTS.empty_table()]
     for site_id in sorted(pc.unique(acts["site_id"]).to_pylist()):
         rows, came = (each.filter(pc.equal(each["site_id"], site_id)) for each in (acts, returns))
+        kinds = Kinds(rows)
         (person,) = codes([rows["person_id"]])
         people = pc.unique(rows["person_id"])  # in the order of their codes
         site = sites[site_id]
         months = stages.stage_months(
-            _acts(rows, person, site), _returns(came, people), _rules(site)
+            _acts(rows, kinds, person, site), _returns(came, people), _rules(site)
         )
         entered.append(_entered(months, people, site_id))
-        parts.append(_parts(months, _values(rows, person, months, site), site_id, site))
+        parts.append(_parts(months, _values(rows, kinds, person, months, site), site_id, site))
     return {"pinner_stages": pa.concat_tables(entered), "stage_parts": pa.concat_tables(parts)}
 
 
-def _acts(rows: pa.Table, person: Ints, site: Site) -> stages.Acts:
+def _acts(rows: pa.Table, kinds: Kinds, person: Ints, site: Site) -> stages.Acts:
     """One site's acts as the kernel takes them."""
-    act, at = rows["act"], ints(rows["at"])
+    at = ints(rows["at"])
     return stages.Acts(
         person=person,
         at=at,
         month=months_of(at, site.time_zone),
-        rung=1 + rungs_of(rows),
-        is_own=~_is_any(act, *OF_OTHERS),
-        is_pin=_is_any(act, *PINS),
-        is_purchase=_is_any(act, "order") & (ints(rows["amount_micros"]) > 0),
+        rung=1 + rungs_of(kinds),
+        is_own=~kinds.are(*OF_OTHERS),
+        is_pin=kinds.are(*PINS),
+        is_purchase=kinds.are("order") & (ints(rows["amount_micros"]) > 0),
     )
 
 
@@ -63,10 +65,6 @@ def _returns(parts: pa.Table, people: pa.Array) -> stages.Returns:
     is_one = person >= 0
     columns = (ints(parts[name])[is_one] for name in ("month", *RETURN_COUNTS))
     return stages.Returns(person[is_one], *columns)
-
-
-def _is_any(act: pa.ChunkedArray, *names: str) -> Bools:
-    return bools(pc.is_in(act, value_set=pa.array(names)))
 
 
 def _rules(site: Site) -> stages.Rules:
@@ -107,10 +105,12 @@ def _entered(months: stages.PersonMonths, people: pa.Array, site_id: str) -> pa.
     return _of_site(site_id, result_schema("pinner_stages"), columns, len(row))
 
 
-def _values(rows: pa.Table, person: Ints, months: stages.PersonMonths, site: Site) -> stages.Values:
+def _values(
+    rows: pa.Table, kinds: Kinds, person: Ints, months: stages.PersonMonths, site: Site
+) -> stages.Values:
     """Revenue after each month: her own orders, and credit of others'."""
-    is_own = _is_any(rows["act"], "order")
-    place = np.flatnonzero(is_own | _is_any(rows["act"], "credit"))
+    is_own = kinds.are("order")
+    place = np.flatnonzero(kinds.are("order", "credit"))
     at, amount = ints(rows["at"])[place], ints(rows["amount_micros"])[place]
     return stages.value_months(months, person[place], at, amount, is_own[place], site.time_zone)
 
@@ -129,11 +129,7 @@ def _parts(
     month = np.append(months.month, values.month)
     square_high, square_low = stages.squares(values.credited + values.own)
     none, one = np.zeros(len(months.month), dtype=np.int64), np.ones_like(values.row)
-    columns = {
-        "month": month_texts(month),
-        "from_stage": _name(was),
-        "to_stage": _name(became),
-        "last_day": local_days(stages.ends_of_value(month, site.time_zone) - 1, site.time_zone),
+    sums: dict[str, Ints] = {
         "people": np.append(none + 1, 0 * one),
         "settled": np.append(stages.last_months(months), 0 * one),
         "people_with_revenue": np.append(none, one),
@@ -142,8 +138,17 @@ def _parts(
         "square_high": np.append(none, square_high),
         "square_low": np.append(none, square_low),
     }
-    table = _of_site(site_id, STAGE_PARTS, columns, len(month))
-    return sum_by_key(table, STAGE_PARTS, STAGE_SUMS)
+    # A few moves of many people: named when they are counted.
+    moves = group_by(month - month.min(initial=0), was - stages.NEW, became)
+    month, was, became = (each[moves.one] for each in (month, was, became))
+    columns = {
+        "month": month_texts(month),
+        "from_stage": _name(was),
+        "to_stage": _name(became),
+        "last_day": local_days(stages.ends_of_value(month, site.time_zone) - 1, site.time_zone),
+        **{name: moves.sums(amount) for name, amount in sums.items()},
+    }
+    return _of_site(site_id, STAGE_PARTS, columns, len(month))
 
 
 def _name(stage: Ints) -> pa.Array:

@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Bools, Ints, bools, codes, ints, sort_by, take
+from pipelines.kernels.columns import Bools, Ints, codes, first_rows, ints, take
 from pipelines.kernels.retention import NEVER, POPULATIONS, entries, first_of
-from pipelines.transforms.acts import OF_OTHERS, PINS
+from pipelines.transforms.acts import OF_OTHERS, PINS, Kinds
 from pipelines.transforms.daily import months_in, sum_by_key
 from schemas.batches import LIFETIME_PARTS, RETENTION_PARTS, RETENTION_SUMS
 from schemas.settings import Site
@@ -46,15 +45,15 @@ def lifetime_parts(populations: Sequence[Watched]) -> pa.Table:
 
 def watch_people(acts: pa.Table, sites: Mapping[str, Site]) -> list[Watched]:
     """Each population, and what its people did themselves. Takes all acts of whole people."""
-    acts = acts.filter(pc.invert(pc.is_in(acts["act"], pa.array(OF_OTHERS))))
-    acts = sort_by(acts, "site_id", "person_id")
+    acts = acts.select(["site_id", "person_id", "act", "at", "amount_micros"])
+    acts = acts.filter(pa.array(~Kinds(acts).are(*OF_OTHERS)))
     (person,) = codes([acts["site_id"], acts["person_id"]])
-    at, month = ints(acts["at"]), months_in(acts, sites)
-    first = np.unique(person, return_index=True)[1]
+    at, month, kinds = ints(acts["at"]), months_in(acts, sites), Kinds(acts)
+    first = first_rows(person)
     people = acts.select(["site_id"]).take(pa.array(first))
-    is_order = _is(acts, "order")
+    is_order = kinds.are("order")
     amount = np.where(is_order, ints(acts["amount_micros"]), 0)
-    enters = _is(acts, *PINS), _is(acts, "visit"), is_order
+    enters = kinds.are(*PINS), kinds.are("visit"), is_order
     firsts = [first_of(person, at, chosen, len(first)) for chosen in enters]
     watched = []
     for name, entered in zip(POPULATIONS, entries(*firsts), strict=True):
@@ -62,13 +61,9 @@ def watch_people(acts: pa.Table, sites: Mapping[str, Site]) -> list[Watched]:
         is_entry = at == entered[person]
         entry_month[person[is_entry]] = month[is_entry]
         after = at >= entered[person]
-        acts_after = (each[after] for each in (person, month, is_order, amount))
-        watched.append(Watched(name, people, entry_month, *acts_after))
+        whose, bought = (person[after], month[after]), (is_order[after], amount[after])
+        watched.append(Watched(name, people, entry_month, *whose, *bought))
     return watched
-
-
-def _is(acts: pa.Table, *names: str) -> Bools:
-    return bools(pc.is_in(acts["act"], value_set=pa.array(names)))
 
 
 def _cohorts(watched: Watched) -> pa.Table:

@@ -40,7 +40,6 @@ MOMENTS = st.one_of(
         )
     ),
 )
-GUEST_AND_HOST = ("guest_id", "host_id")
 OTHER_SIDE = {"visit": "visited", "visited": "visit", "pin": "repinned", "repinned": "pin"}
 
 
@@ -100,8 +99,11 @@ def staged(histories: Mapping[str, list[Act]], sites: Mapping[str, Site]) -> dic
     acts = pa.Table.from_pylist(as_acts(rows), schema=ACTS)
     met = pa.Table.from_pylist(as_meetings(rows), schema=MEETINGS)
     people = acts.select(["site_id", "person_id"])
-    places = (joint_places([met["site_id"], met[name]], people.columns) for name in GUEST_AND_HOST)
-    meetings = meetings_between(people, *places, ints(met["at"]))
+    guest, host = (
+        joint_places([met["site_id"], met[name]], people.columns)
+        for name in ("guest_id", "host_id")
+    )
+    meetings = meetings_between(people, guest, host, ints(met["at"]))
     tables = stage_pinners(acts, return_parts(meetings, sites), sites)
     return tables | {"stage_transitions": add_stages_up(tables["stage_parts"])}
 
