@@ -14,13 +14,15 @@ import numpy as np
 from scipy import sparse
 
 from pipelines.kernels.columns import Floats, Ints
+from pipelines.kernels.groups import numbered
 from pipelines.kernels.hashing import Hashes, mix
+from pipelines.kernels.stretches import stable_order
 from pipelines.kernels.uncertainty import MIN_EFFECTIVE, Interval, gamma_interval
 
 PERCENTS = np.arange(1, 101)
 REPLICATES = 200
-# Replicates at a time, so that the table of weighted sums stays small.
-BLOCK = 20
+# Replicates at a time: their weights and sums are to fit the processor's cache.
+BLOCK = 8
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 # Poisson counts with mean 1 by the 65,536 values of sixteen bits: four of a hash.
 _A_HASH = 4
@@ -89,16 +91,22 @@ def by_or_through(credit: Rows, own: Ints, buyer: Ints, rank: Ints) -> Ints:
     return np.cumsum(joins)[top_counts(len(own)) - 1]
 
 
-def gini(ascending: Floats) -> Floats:
+def gini(ascending: Floats, zeros: int = 0) -> Floats:
     """[...] Gini coefficient along the last axis, of values in ascending order.
 
     0 where all are equal, near 1 where one has everything; NaN where the sum is not positive.
+
+    Args:
+      ascending: [..., values] the values.
+      zeros: how many more there are that are 0: they move those above them up.
     """
     count = ascending.shape[-1]
     total = ascending.sum(axis=-1)
     usable = total > 0
     spread = (ascending * (2.0 * np.arange(1, count + 1) - count - 1)).sum(axis=-1)
-    return np.where(usable, spread / (max(count, 1) * np.where(usable, total, 1.0)), np.nan)
+    if zeros:
+        spread += zeros * np.abs(ascending).sum(axis=-1)
+    return np.where(usable, spread / (max(count + zeros, 1) * np.where(usable, total, 1.0)), np.nan)
 
 
 def bounds(
@@ -145,7 +153,7 @@ def _bounds(rows: Rows, rank: Ints, top: Floats, ginis: Floats, total: Ints, sal
 
 def _money(rows: Rows, rank: Ints, customers: int) -> Interval:
     """[percents] gamma interval of what the top has, were its members fixed beforehand."""
-    order = np.argsort(rank[rows.member], kind="stable")
+    order = stable_order(rank[rows.member])
     edges = np.searchsorted(rank[rows.member][order], top_counts(len(rank)))
     # Of few members several percents are the same ones.
     ends, place = np.unique(edges, return_inverse=True)
@@ -161,7 +169,7 @@ def _money(rows: Rows, rank: Ints, customers: int) -> Interval:
 
 def _table(rows: Rows, customers: int) -> sparse.csr_array:
     """[members with a row, customers] what each customer brings to each member."""
-    paid, place = np.unique(rows.member, return_inverse=True)
+    paid, place = numbered(rows.member)
     shape = (len(paid), customers)
     return sparse.csr_array((rows.amount, (place, rows.customer)), shape=shape)
 
@@ -194,16 +202,26 @@ def resample(
         total.append(sales @ weights)
         for place, table in enumerate(tables):
             # Integers, so that no order of rows changes a bit.
-            sums = np.zeros((BLOCK, members), dtype=np.int64)
-            sums[:, : table.shape[0]] = (table @ weights).T
+            sums = np.ascontiguousarray((table @ weights).T)
             sums.sort(axis=1)
-            top[place].append(np.cumsum(sums[:, ::-1], axis=1)[:, counts - 1].astype(np.float64))
-            ginis[place].append(gini(sums.astype(np.float64)))
+            zeros = members - table.shape[0]
+            top[place].append(_of_top(sums, zeros, counts).astype(np.float64))
+            ginis[place].append(gini(sums.astype(np.float64), zeros))
     return Replicates(
         [np.concatenate(parts) for parts in top],
         [np.concatenate(parts) for parts in ginis],
         np.concatenate(total),
     )
+
+
+def _of_top(ascending: Ints, zeros: int, counts: Ints) -> Ints:
+    """[..., counts] sums of the greatest so many of values, and of so many more that are 0."""
+    running = np.zeros((len(ascending), ascending.shape[1] + 1), dtype=np.int64)
+    np.cumsum(ascending[:, ::-1], axis=1, out=running[:, 1:])
+    above = np.count_nonzero(ascending >= 0, axis=1)[:, None]
+    # The others' zeros lie between what is above and what is below 0.
+    taken = np.minimum(counts, above) + np.maximum(counts - above - zeros, 0)
+    return np.take_along_axis(running, taken, axis=1)
 
 
 def poisson_weights(unit: Hashes, block: int) -> Ints:
@@ -216,9 +234,6 @@ def poisson_weights(unit: Hashes, block: int) -> Ints:
     first = block * BLOCK // _A_HASH
     salts = mix(np.arange(first, first + BLOCK // _A_HASH, dtype=np.uint64) * _STEP)
     for place, salt in enumerate(salts):
-        sixteens = mix(unit ^ salt)[:, None] >> (
-            np.arange(_A_HASH, dtype=np.uint64) * np.uint64(16)
-        )
-        here = slice(place * _A_HASH, (place + 1) * _A_HASH)
-        weights[:, here] = _COUNT[sixteens & np.uint64(0xFFFF)]
+        sixteens = mix(unit ^ salt).astype("<u8").view("<u2").reshape(-1, _A_HASH)
+        weights[:, place * _A_HASH : (place + 1) * _A_HASH] = _COUNT[sixteens]
     return weights

@@ -52,12 +52,12 @@ class NetworkxEngine:
         return np.array([found[node] for node in nodes.tolist()], dtype=np.int64)
 
     def spheres(self, nodes: Ints, radius: int) -> Ints:
-        """[chosen] others within a radius."""
-        sizes = [
-            len(nx.single_source_shortest_path_length(self._directed, node, radius)) - 1
-            for node in nodes.tolist()
-        ]
-        return np.array(sizes, dtype=np.int64)
+        """[radius, chosen] others within each radius."""
+        sizes = np.zeros((radius, len(nodes)), dtype=np.int64)
+        for place, node in enumerate(nodes.tolist()):
+            away = nx.single_source_shortest_path_length(self._directed, node, radius)
+            sizes[:, place] = np.cumsum(np.bincount(list(away.values()), minlength=radius + 1))[1:]
+        return sizes - 1
 
     def _labels(self, groups: Iterable[set[int]]) -> Ints:
         label = np.zeros(len(self._undirected), dtype=np.int64)

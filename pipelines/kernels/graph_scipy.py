@@ -15,6 +15,7 @@ from pipelines.kernels.pinner_graph import (
     Ties,
     tie_matrix,
 )
+from pipelines.kernels.stretches import stable_order
 
 _BITS = 64
 _BLOCK = 64
@@ -75,7 +76,11 @@ class ScipyEngine:
         tied = np.flatnonzero(np.diff(self._ties.indptr))
         label = len(tied) + np.arange(self._count)
         if len(tied):
-            matrix = sp.csr_matrix(self._ties[tied][:, tied])
+            # Rows without ties hold nothing: without them the others only change their numbers.
+            place = np.cumsum(np.diff(self._ties.indptr) > 0) - 1
+            start = np.append(self._ties.indptr[tied], self._ties.nnz)
+            parts = self._ties.data, place[self._ties.indices], start
+            matrix = sp.csr_matrix(parts, shape=(len(tied), len(tied)))
             label[tied] = Louvain(random_state=SEED).fit_predict(matrix)
         return label
 
@@ -87,18 +92,18 @@ class ScipyEngine:
         return np.concatenate([np.zeros(0, dtype=np.int64), *twice]) // 2
 
     def spheres(self, nodes: Ints, radius: int) -> Ints:
-        """[chosen] others within a radius: 64 searches at a time, each in its own bit."""
-        order = np.argsort(self._edges.repinner, kind="stable")
+        """[radius, chosen] others within each radius: 64 searches at a time, each in its bit."""
+        order = stable_order(self._edges.repinner)
         source, target = self._edges.pinner[order], self._edges.repinner[order]
         start = np.flatnonzero(np.diff(target, prepend=-1))
-        sizes = np.zeros(len(nodes), dtype=np.int64)
+        sizes = np.zeros((radius, len(nodes)), dtype=np.int64)
         for low in range(0, len(nodes) if len(start) else 0, _BITS):
             chosen = nodes[low : low + _BITS]
             reached = np.zeros(self._count, dtype=np.uint64)
             reached[chosen] = np.uint64(1) << np.arange(len(chosen), dtype=np.uint64)
-            for _ in range(radius):
+            for within in sizes:
                 reached[target[start]] |= np.bitwise_or.reduceat(reached[source], start)
-            bits = np.unpackbits(reached.astype("<u8").view(np.uint8), bitorder="little")
-            totals = bits.reshape(self._count, _BITS).sum(axis=0, dtype=np.int64)
-            sizes[low : low + _BITS] = totals[: len(chosen)] - 1
+                words = reached[reached != 0].astype("<u8").view(np.uint8)
+                bits = np.unpackbits(words, bitorder="little").reshape(-1, _BITS)
+                within[low : low + _BITS] = bits.sum(axis=0, dtype=np.int64)[: len(chosen)] - 1
         return sizes

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from pipelines.kernels.columns import Bools, Floats, Ints, group_starts
+from pipelines.kernels.stretches import reduced
 
 DAMPING = 0.85
 # networkx multiplies the tolerance by the number of nodes.
@@ -57,7 +58,7 @@ class Engine(Protocol):
         """[chosen] ties among the neighbours of each of these nodes."""
 
     def spheres(self, nodes: Ints, radius: int) -> Ints:
-        """[chosen] nodes within so many edges of each of these nodes, herself left out."""
+        """[radius, chosen] nodes within 1, 2 .. so many edges of each of these, but herself."""
 
 
 class Places(NamedTuple):
@@ -88,12 +89,13 @@ def join_repins(pinner: Ints, repinner: Ints, at: Ints) -> Edges:
     """
     others = pinner != repinner
     pinner, repinner, at = pinner[others], repinner[others], at[others]
-    order = np.lexsort((at, repinner, pinner))
-    pinner, repinner, at = pinner[order], repinner[order], at[order]
     width = int(repinner.max(initial=0)) + 1
-    start = group_starts(pinner * width + repinner)
-    end = np.append(start[1:], len(at))[: len(start)]
-    return Edges(pinner[start], repinner[start], end - start, at[end - 1])
+    edge = pinner * width + repinner
+    order = np.argsort(edge)
+    start = group_starts(edge[order])
+    pinner, repinner = np.divmod(edge[order[start]], width)
+    last_at = reduced(np.maximum, at[order], start)
+    return Edges(pinner, repinner, np.diff(np.append(start, len(at))), last_at)
 
 
 def newest_edges(edges: Edges, most: int) -> Edges:
@@ -108,11 +110,12 @@ def ties_of(edges: Edges) -> Ties:
         np.minimum(edges.pinner, edges.repinner),
         np.maximum(edges.pinner, edges.repinner),
     )
-    order = np.lexsort((other, one))
-    one, other = one[order], other[order]
-    start = group_starts(one * (int(other.max(initial=0)) + 1) + other)
-    re_pins = np.add.reduceat(edges.re_pins[order], start) if len(start) else start
-    return Ties(one[start], other[start], re_pins)
+    width = int(other.max(initial=0)) + 1
+    tie = one * width + other
+    order = np.argsort(tie)
+    start = group_starts(tie[order])
+    one, other = np.divmod(tie[order[start]], width)
+    return Ties(one, other, reduced(np.add, edges.re_pins[order], start))
 
 
 def tie_matrix(ties: Ties, count: int) -> sp.csr_array:
@@ -148,7 +151,7 @@ def place_pinners(engine: Engine, ties: Ties, count: int, top: int) -> Places:
         return whole
 
     spheres = np.zeros((2, count), dtype=np.int64)
-    spheres[:, nodes] = [engine.spheres(nodes, radius) for radius in (2, 3)]
+    spheres[:, nodes] = engine.spheres(nodes, 3)[1:]
     ties_among, alters = engine.triangles(nodes), degree[nodes]
     return Places(
         rank=rank,

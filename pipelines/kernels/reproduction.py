@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import gammaincinv, gammaln
 
 from pipelines.kernels.columns import Floats, Ints
+from pipelines.kernels.groups import numbered
 
 # Half a child in all: what is left to say where there was none.
 _NO_CHILD = 0.5
@@ -43,8 +44,9 @@ def fit_prior(children: Ints, pins: Ints) -> Prior:
       pins: [pinners] her mature pins; who has none says nothing.
     """
     told = pins > 0
-    pairs, times = np.unique(np.stack((children[told], pins[told])), axis=1, return_counts=True)
-    k, m = pairs.astype(np.float64)
+    width = int(pins.max(initial=0)) + 1
+    pairs, times = np.unique(children[told] * width + pins[told], return_counts=True)
+    k, m = (part.astype(np.float64) for part in np.divmod(pairs, width))
     if not k.sum():
         return Prior(_NO_CHILD, max(float((m * times).sum()), 1.0))
 
@@ -69,5 +71,7 @@ def fit_prior(children: Ints, pins: Ints) -> Prior:
 def reproduction_rates(prior: Prior, children: Ints, pins: Ints) -> Rates:
     """Each pinner's rate after her counts: (a + children) / (b + pins), with its interval."""
     shape, rate = prior.shape + children, prior.rate + pins
-    low, high = (gammaincinv(shape, tail) / rate for tail in (0.025, 0.975))
+    # Many pinners, but few different numbers of children.
+    counts, place = numbered(children)
+    low, high = (gammaincinv(prior.shape + counts, tail)[place] / rate for tail in (0.025, 0.975))
     return Rates(shape / rate, low, high)

@@ -122,12 +122,12 @@ def gather_club(
     """Takes all rows of one site."""
     names = flat(sort_by(pinners, "pinner_id")["pinner_id"])
     sales = sort_by(sales, "person_id", "order_id")
-    by_model = {}
-    for model in models:
-        rows = credits.filter(pc.equal(credits["model"], model))
-        value = np.zeros(len(names), dtype=np.int64)
-        value[places(rows["pinner_id"], names)] = ints(rows["credited_micros"])
-        by_model[model] = value
+    by_model = {model: np.zeros(len(names), dtype=np.int64) for model in models}
+    credited, pinner = ints(credits["credited_micros"]), places(credits["pinner_id"], names)
+    of_model = places(credits["model"], pa.array(models))
+    for number, value in enumerate(by_model.values()):
+        rows = of_model == number
+        value[pinner[rows]] = credited[rows]
     net, of_customer = ints(sales["net_micros"]), places(sales["person_id"], names)
     buying = np.flatnonzero(of_customer >= 0)
     own = np.zeros(len(names), dtype=np.int64)

@@ -7,7 +7,7 @@ are taken only for the rows of the sums.
 import numpy as np
 import pyarrow as pa
 
-from pipelines.kernels.columns import Bools, Ints, codes, encoded, ints, take
+from pipelines.kernels.columns import Bools, Ints, encoded, ints, take
 from pipelines.kernels.credit import Credits
 from pipelines.kernels.dues import Dues, units_of
 from pipelines.kernels.groups import group_by
@@ -39,7 +39,7 @@ def sales(orders: pa.Table, is_credited: Bools, day: pa.Array) -> pa.Table:
 
 def influence(shard: Shard, net: Ints) -> pa.Table:
     """Net value of each order once for every pinner on its way but the buyer; overlaps."""
-    pinner, buyer = codes([shard.pins["pinner_id"]], [shard.orders["person_id"]])
+    pinner, buyer = shard.people
     pinner, order = pinner[shard.links.pin], shard.links.order
     others = np.where(pinner == buyer[order], -1, pinner)
     once = group_by(order, others).one

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Bools, Floats, Ints, Tables, bools, codes, ints, take
+from pipelines.kernels.columns import Bools, Floats, Ints, Tables, codes, ints, take
 from pipelines.kernels.credit import Credits, credit_lines, weigh_touches
 from pipelines.kernels.dues import Dues, dues_of_links
 from pipelines.transforms.acts import acts_of_orders
@@ -43,18 +42,18 @@ def credit_shard(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVE
         _check_conserved(shard, found, wanted.models)
         return found
 
+    is_same_item = functools.cache(lambda: _is_same_item(shard, credits()))
+
     @functools.cache
     def dues() -> Dues:
-        return dues_of_links(
-            credits(), _is_same_item(shard, credits()), len(links.order), len(wanted.models)
-        )
+        return dues_of_links(credits(), is_same_item(), len(links.order), len(wanted.models))
 
     order_rows = functools.cache(lambda: _order_rows(orders, lines, shard.line_order))
     owed = functools.cache(lambda: dues_to_pinners(shard, dues(), wanted.models))
     return wanted.made(
         orders=order_rows,
         order_lines=lambda: _line_rows(shard),
-        order_credits=lambda: _credit_rows(shard, credits(), wanted.models),
+        order_credits=lambda: _credit_rows(shard, credits(), is_same_item(), wanted.models),
         acts=lambda: acts_of_orders(order_rows(), owed()),
         sales_parts=lambda: sales(order_rows(), has_path, shard.day),
         influence=lambda: influence(shard, ints(order_rows()["net_micros"])),
@@ -100,14 +99,17 @@ def _check_conserved(shard: Shard, credits: Credits, models: tuple[str, ...]) ->
 
 def _is_same_item(shard: Shard, credits: Credits) -> Bools:
     """[credits] whether the product pinned is the product bought."""
-    pinned = take(shard.pins["item_id"], shard.links.pin[credits.link])
-    return bools(pc.equal(pinned, take(shard.lines["item_id"], credits.line)))
+    pinned, bought = codes([shard.pins["item_id"]], [shard.lines["item_id"]])
+    pinned = pinned[shard.links.pin[credits.link]]
+    return (pinned >= 0) & (pinned == bought[credits.line])
 
 
-def _credit_rows(shard: Shard, credits: Credits, models: tuple[str, ...]) -> pa.Table:
+def _credit_rows(
+    shard: Shard, credits: Credits, is_same_item: Bools, models: tuple[str, ...]
+) -> pa.Table:
     order, pin = shard.line_order[credits.line], shard.links.pin[credits.link]
     touch = shard.paths.touch[shard.links.pair[credits.link]]
-    pinner, buyer = codes([shard.pins["pinner_id"]], [shard.orders["person_id"]])
+    pinner, buyer = shard.people
     return pa.table(
         {
             "site_id": take(shard.orders["site_id"], order),
@@ -123,7 +125,7 @@ def _credit_rows(shard: Shard, credits: Credits, models: tuple[str, ...]) -> pa.
             "credit_micros": credits.net,
             "refunded_micros": credits.gross - credits.net,
             "is_self": (pinner[pin] >= 0) & (pinner[pin] == buyer[order]),
-            "is_same_item": _is_same_item(shard, credits),
+            "is_same_item": is_same_item,
             "touched_at": take(shard.touches["at"], touch),
         }
     )

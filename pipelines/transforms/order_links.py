@@ -52,6 +52,7 @@ class Shard(NamedTuple):
     line_order: Ints  # [lines]
     touches: pa.Table
     pins: pa.Table  # [chain pins]
+    people: tuple[Ints, Ints]  # [chain pins], [orders] codes of pinners and buyers, -1 unknown
     paths: Paths
     links: Links
 
@@ -67,6 +68,7 @@ def link_orders(tables: Tables, sites: Mapping[str, Site]) -> Shard:
     paths = build_paths(person[row], at[row], buyer, ints(orders["at"]), window)
     paths = paths._replace(touch=row[paths.touch])
     pins = _chain_pins(touches)
+    pinner, owner = codes([pins["pinner_id"]], [orders["person_id"]])
     lists = orders["lines"].combine_chunks()
     lines = pa.Table.from_struct_array(pc.list_flatten(lists))
     net = ints(lines["gross_micros"]) - ints(lines["refunded_micros"])
@@ -81,6 +83,7 @@ def link_orders(tables: Tables, sites: Mapping[str, Site]) -> Shard:
         ints(pc.list_parent_indices(lists)),
         touches,
         pins,
+        (pinner, owner),
         paths,
         _links(paths, touches),
     )
