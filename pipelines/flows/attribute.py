@@ -116,7 +116,8 @@ def attribute(
       The files of each result table. Tables may have none.
     """
     files = [file for file in files if file.site_id in settings.sites]
-    need = wanted(results, models)
+    # Where no storage is shared, what all shards are given would be copied for each.
+    need = wanted(results, models, is_last=settings.shuffle == "files")
     refused = quarantine_files(home) if "quarantined" in need else []
     groups = file_groups([*files, *refused], folder)
     items = keep_items(home, settings.sites, folder)

@@ -130,6 +130,9 @@ def stitch_visitors(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
         landings_by_person=lambda: present(landings, LANDINGS_BY_PERSON.names).append_column(
             "shard_key", pc.coalesce(landings["pin_id"], landings["event_id"])
         ),
+        buyers=lambda: orders.filter(
+            pc.and_(orders["is_creditable"], pc.is_valid(orders["person_id"]))
+        ),
         orders_by_person=lambda: orders.select(ORDERS_BY_PERSON.names).append_column(
             "shard_key", pc.coalesce(orders["person_id"], orders["order_id"])
         ),

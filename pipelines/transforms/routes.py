@@ -112,6 +112,9 @@ def _routes(models: tuple[str, ...]) -> dict[str, Route]:
         "landings_by_person": Route(
             "AttachLandings", by_key, batches.LANDINGS_BY_PERSON, is_row_wise=True
         ),
+        "buyers": Route(
+            "AttachLandings", ("site_id", "person_id"), batches.BUYERS, is_for_all=True
+        ),
         "pins_by_root": Route("MeasureSpheres", by_root, batches.PINS_BY_PERSON),
         "landings_by_root": Route(
             "MeasureSpheres", by_root, batches.LANDINGS_BY_ROOT, most_rows=1 << 18

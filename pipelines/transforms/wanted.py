@@ -97,8 +97,11 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "landings_by_person": ("landings", "logins"),
     "orders_by_person": ("settled_orders", "logins"),
     "settled_orders": ("purchases", "refunds"),
+    "buyers": ("settled_orders", "logins"),
     "logins": ("emails", "purchases", "refunds"),
 }
+# What tells a stage which rows of a dataset will meet nobody.
+_SIEVES = {"buyers": "touches"}
 # Columns that few ask for, whatever dataset they travel in: where none of these is wanted, they
 # stay behind.
 SERVES: Mapping[str, Sequence[str]] = {
@@ -143,8 +146,15 @@ class Wanted:
         return name in self.names
 
 
-def wanted(results: Iterable[str] = RESULTS, models: Iterable[str] = MODELS) -> Wanted:
+def wanted(
+    results: Iterable[str] = RESULTS, models: Iterable[str] = MODELS, *, is_last: bool = False
+) -> Wanted:
     """All that these results need, under these models.
+
+    Args:
+      results: tables.
+      models: of layer 1.
+      is_last: no later run continues this one, so that a stage may leave out what meets nobody now.
 
     Raises:
       ValueError: no such result, or no such model.
@@ -160,6 +170,8 @@ def wanted(results: Iterable[str] = RESULTS, models: Iterable[str] = MODELS) -> 
             names.add(name)
             dataset, _, part = name.partition("/")
             left += [dataset] if part else MADE_OF.get(name, ())
+    if is_last:
+        names |= {sieve for sieve, dataset in _SIEVES.items() if dataset in names}
     if _OF_DEFAULT & names:
         chosen.add(DEFAULT_MODEL)
     return Wanted(frozenset(names), tuple(model for model in MODELS if model in chosen))
