@@ -1,7 +1,7 @@
 """Arrow schemas of what the flow's stages pass to each other.
 
-Every row carries its site. Lake kinds (`schemas.lake.lake_schema`) gain `at`, the derived
-time in UTC epoch milliseconds. Micros are int64 in the order's currency.
+Every row carries its site. Lake kinds (`schemas.lake.lake_schema`) gain what is told of them
+where they are read (`DERIVED`). Micros are int64 in the order's currency.
 """
 
 import functools
@@ -18,32 +18,39 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
     return pa.schema(list(columns.items()))
 
 
-# What of an event anything is made of; of orders and refunds it is everything.
-_ENVELOPE = (
-    "site_id", "event_id", "source", "event_time_ms", "received_time_ms", "user_agent_class",
-    "is_signed",
-)  # fmt: skip
-_ITEM = ("item_id", "item_list_id", "recommender_id")
+# What is told of an event where it is read: the derived time in UTC epoch milliseconds, whether
+# a crawler sent it, and whether Pinterest's did.
+DERIVED = {"at": INT, "is_bot": FLAG, "is_crawler": FLAG}
+# What of an event anything is made of; of orders and refunds it is everything. Columns that few
+# results ask for (`pipelines.transforms.wanted.SERVES`) come last: of two events that are the same
+# but for these the same one stands, whether they are read or not.
+_ENVELOPE = ("site_id", "event_id", "event_time_ms", "received_time_ms", "is_signed", *DERIVED)
+_FEW = ("source", "user_agent_class")
+_LIST = ("item_list_id", "recommender_id")
 _ACTOR = ("visitor_id", "session_id", "customer_id")
 _COUNTED = {
-    "view_item_list": ("item_list_id", "recommender_id", "items"),
-    "select_item": (*_ACTOR, *_ITEM),
-    "add_to_cart": (*_ACTOR, *_ITEM),
-    "view_item": (*_ACTOR, *_ITEM),
-    "engage": (*_ACTOR, "activity", "item_id"),
-    "pin": (*_ACTOR, "pin_id", "parent_pin_id", "root_pin_id", *_ITEM),
-    "pin_visit": (*_ACTOR, "pin_id", "match_method", "token_carrier"),
-    "identify": (*_ACTOR, "email_sha256", "action"),
-    "touch": (), "erase": (),
+    "view_item_list": ("item_ids", *_FEW, *_LIST),
+    "select_item": (*_ACTOR, "item_id", *_FEW, *_LIST),
+    "add_to_cart": (*_ACTOR, "item_id", *_FEW, *_LIST),
+    "view_item": (*_ACTOR, "item_id", *_FEW, *_LIST),
+    "engage": (*_ACTOR, "activity", "item_id", *_FEW),
+    "pin": (*_ACTOR, "pin_id", "parent_pin_id", "root_pin_id", "item_id", *_FEW, *_LIST),
+    "pin_visit": (*_ACTOR, "pin_id", *_FEW, "match_method", "token_carrier"),
+    "identify": (*_ACTOR, "email_sha256", "action", *_FEW),
+    "touch": _FEW, "erase": _FEW,
 }  # fmt: skip
 
 
 @functools.cache
 def counted_schema(event_name: str) -> pa.Schema:
-    """Columns of a lake kind that the flow reads, and `at`."""
+    """Columns of a lake kind that the flow reads, and what is told of them there."""
     lake = lake_schema(event_name)
-    names = (*_ENVELOPE, *_COUNTED[event_name]) if event_name in _COUNTED else lake.names
-    return pa.schema([*(lake.field(name) for name in names), ("at", INT)])
+    told = {**DERIVED, "item_ids": pa.list_(TEXT)}  # of `items` nothing else is asked for
+    fields = {name: pa.field(name, kind) for name, kind in told.items()}
+    fields |= {field.name: field for field in lake}
+    lean = event_name in _COUNTED
+    names = (*_ENVELOPE, *_COUNTED[event_name]) if lean else (*lake.names, *DERIVED)
+    return pa.schema([fields[name] for name in names])
 
 
 # Who logged in where: from identify events (e-mails resolved) and from orders.
@@ -109,6 +116,8 @@ _ORDER = {
 }
 ORDERS = _schema(**_ORDER, **_WHO)
 ORDERS_BY_PERSON = _schema(**_ORDER, person_id=TEXT)
+# Who bought something: no more than the key under which her touches will meet her orders.
+BUYERS = _schema()
 
 # A known person's landing on a pin, or her own pin.
 _TOUCH = {"site_id": TEXT, "person_id": TEXT, "touch_id": TEXT, "pin_id": TEXT, "at": INT}

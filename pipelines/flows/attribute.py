@@ -34,7 +34,7 @@ from pipelines.transforms.cascades import attach_landings
 from pipelines.transforms.chains import chain_touches
 from pipelines.transforms.concern import concern_of_cascades
 from pipelines.transforms.credits import credit_shard
-from pipelines.transforms.deduplicate import drop_duplicates, with_time
+from pipelines.transforms.deduplicate import drop_duplicates, with_derived
 from pipelines.transforms.follow import follow_people
 from pipelines.transforms.graph import rank_pinners
 from pipelines.transforms.ladder import NO_ITEMS, Items
@@ -61,7 +61,7 @@ from pipelines.transforms.stage import MANIFEST_TAG, RunStage, dealt
 from pipelines.transforms.summaries import summarize
 from pipelines.transforms.touches import select_touches
 from pipelines.transforms.wanted import EVERYTHING, Wanted, wanted
-from schemas import batches
+from schemas.batches import counted_schema
 from schemas.errors import AuditError, LakeError
 from schemas.events import EVENTS
 from schemas.lake import ADDED_COLUMNS, lake_schema
@@ -70,6 +70,11 @@ from schemas.settings import Home, Settings, Site
 from schemas.tables import RESULTS
 
 _LOCAL = "FnApiRunner"
+# What is told of events where they are read is made of these.
+_DERIVED_FROM = ("sent_time_ms", "user_agent_class")
+# Columns of few texts: Parquet holds them as codes, and to make texts of codes is work.
+_FEW_TEXTS = ("site_id", "source", "user_agent_class", "match_method", "token_carrier")
+_CODES = pa.dictionary(pa.int32(), pa.string())
 
 
 class Work(NamedTuple):
@@ -112,7 +117,8 @@ def attribute(
       The files of each result table. Tables may have none.
     """
     files = [file for file in files if file.site_id in settings.sites]
-    need = wanted(results, models)
+    # Where no storage is shared, what all shards are given would be copied for each.
+    need = wanted(results, models, is_last=settings.shuffle == "files")
     refused = quarantine_files(home) if "quarantined" in need else []
     groups = file_groups([*files, *refused], folder)
     items = keep_items(home, settings.sites, folder)
@@ -146,7 +152,7 @@ def update(
         folder=os.fspath(folder),
         results_folder=os.fspath(results),
         shards=work.shards,
-        routes=routes(work.wanted.models),
+        routes=routes(work.wanted),
         results=result_tables(),
         stages=tuple(steps({}, work.wanted)),
         earlier=work.earlier,
@@ -241,16 +247,26 @@ def _build(
     )
 
 
-def read_group(group: FileGroup) -> Tables:
-    """The events of a group of lake files, with their derived time; or what was refused.
+def read_group(group: FileGroup, schema: pa.Schema | None = None) -> Tables:
+    """The events of a group of lake files, with what is derived of them; or what was refused.
+
+    Args:
+      group: files of one kind.
+      schema: the columns that are wanted of events; by default all that are counted.
 
     Raises:
       LakeError: a file is not Parquet, or has not the columns of its event name.
     """
     if group.kind == QUARANTINE:
         return {"quarantined": rejects_table(map(Path, group.paths))}
-    names = {"sent_time_ms", *batches.counted_schema(group.kind).names}  # `at` is made of it
-    schema = pa.schema([field for field in lake_schema(group.kind) if field.name in names])
+    names = {*_DERIVED_FROM, *(schema or counted_schema(group.kind)).names}
+    if "item_ids" in names:
+        names.add("items")
+    schema = pa.schema(
+        field.with_type(_CODES) if field.name in _FEW_TEXTS else field
+        for field in lake_schema(group.kind)
+        if field.name in names
+    )
     tables = []
     for path in group.paths:
         try:
@@ -260,12 +276,15 @@ def read_group(group: FileGroup) -> Tables:
                 f"{path} is not a lake file of {group.kind!r}: {error};"
                 " move it out of the lake and import its events again"
             ) from None
-    return {group.kind: with_time(pa.concat_tables(tables))}
+    return {group.kind: with_derived(group.kind, pa.concat_tables(tables))}
 
 
 def _read_file(path: str, schema: pa.Schema) -> pa.Table:
     # By one thread: a file is small, and several groups are read at a time.
-    table = pq.ParquetFile(path).read(columns=schema.names, use_threads=False)
+    file = pq.ParquetFile(
+        path, read_dictionary=[field.name for field in schema if field.type == _CODES]
+    )
+    table = file.read(columns=schema.names, use_threads=False)
     for name in ADDED_COLUMNS.intersection(schema.names).difference(table.column_names):
         column = schema.field(name)
         table = table.append_column(column, pa.nulls(table.num_rows, column.type))
@@ -288,7 +307,8 @@ class _ReadFn(beam.DoFn):
             yield from dealt(self._shuffle, outputs)
 
     def _read(self, group: FileGroup) -> list[tuple[str, Any]]:
-        tables = read_group(group)
+        route = self._shuffle.routes.get(group.kind)  # not of what was refused
+        tables = read_group(group, route and route.schema)
         progress.tick("ReadLake", rows=sum(map(len, tables.values())))
         references = list(scatter(self._shuffle, self._shuffle.conform(tables)))
         if self._shuffle.is_kept:

@@ -1,7 +1,7 @@
 """Arrow columns as numpy arrays, joint key codes, and group boundaries."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -128,6 +128,11 @@ def take(column: Any, index: Ints) -> Any:
 def sort_by(table: pa.Table, *names: str) -> pa.Table:
     """The table in ascending order of these columns, nulls last."""
     return table.take(pc.sort_indices(table, sort_keys=[(name, "ascending") for name in names]))
+
+
+def present(table: pa.Table, names: Iterable[str]) -> pa.Table:
+    """Those of these columns that the table has."""
+    return table.select([name for name in names if name in table.column_names])
 
 
 def known(values: Floats) -> pa.Array:

@@ -18,6 +18,7 @@ from pipelines.kernels.columns import (
     flat,
     is_set,
     joint_places,
+    present,
     take,
 )
 from pipelines.transforms.parts import Part
@@ -90,11 +91,15 @@ def _chained(touches: pa.Table, pins: pa.Table, sites: Mapping[str, Site]) -> pa
     touch, place = expand(length)
     link = chain.start[which][touch] + place
     offsets = pa.array(np.concatenate(([0], np.cumsum(length))), pa.int32())
-    lists = {name: take(pins[of_pin], chain.ancestor[link]) for name, of_pin in _LISTS.items()}
+    lists = {
+        name: take(pins[of_pin], chain.ancestor[link])
+        for name, of_pin in _LISTS.items()
+        if of_pin in pins.column_names
+    }
     lists["shares"] = pa.array(shares[link])
     for name, values in lists.items():
         touches = touches.append_column(name, pa.ListArray.from_arrays(offsets, values))
-    return touches.select(CHAINED_TOUCHES.names)
+    return present(touches, CHAINED_TOUCHES.names)
 
 
 def _players(pins: pa.Table) -> Ints:

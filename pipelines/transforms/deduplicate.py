@@ -9,7 +9,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.calendar import derived_time_ms
-from pipelines.kernels.columns import Bools, Ints, Tables, bools, codes, ints, take
+from pipelines.kernels.columns import (
+    Bools,
+    Ints,
+    Tables,
+    bools,
+    codes,
+    encoded,
+    flat,
+    ints,
+    present,
+    take,
+)
 from pipelines.kernels.groups import cells_of
 from pipelines.kernels.multisets import is_repeated
 from pipelines.transforms.acts import VIEWS, doings
@@ -23,6 +34,7 @@ from schemas.batches import (
     QUALITY_COUNTS,
     QUALITY_PARTS,
     VIEW_COUNTS,
+    counted_schema,
 )
 from schemas.events import EVENTS
 from schemas.settings import Site
@@ -32,11 +44,25 @@ _UNSIGNED = 2**60  # later than any time
 _CRAWLERS = ("bot", "pinterestbot")
 # What the flow counts by slot, recommender and item, and where it stands in the event.
 _COUNTED = {"view_item_list": "views", "select_item": "clicks", "add_to_cart": "adds_to_cart"}
+_TO_COUNT = ("site_id", "at", "item_ids", *DIMENSIONS.values())
 
 
-def with_time(events: pa.Table) -> pa.Table:
-    """The events with `at`: their time, corrected where the sender's clock can be seen."""
-    return events.append_column("at", pa.array(derived_time_ms(events)))
+def with_derived(event_name: str, events: pa.Table) -> pa.Table:
+    """Events of the lake with what the flow tells of them where they are read.
+
+    That is their time, corrected where the sender's clock can be seen, who sent them, and of
+    lists the ids of what was shown.
+    """
+    events = events.append_column("at", pa.array(derived_time_ms(events)))
+    agent = encoded(events["user_agent_class"])
+    for name, classes in (("is_bot", _CRAWLERS), ("is_crawler", _CRAWLERS[-1:])):
+        is_one = pc.is_in(agent.dictionary, value_set=pa.array(classes))
+        events = events.append_column(name, is_one.take(agent.indices))
+    if "item_ids" in counted_schema(event_name).names:
+        items = flat(events["items"])
+        ids = pc.struct_field(items.values, "item_id")
+        events = events.append_column("item_ids", pa.ListArray.from_arrays(items.offsets, ids))
+    return events
 
 
 def drop_duplicates(
@@ -44,16 +70,15 @@ def drop_duplicates(
 ) -> Tables:
     """Keeps of each (site, event id) the event received first, and sorts events by use.
 
-    Takes lake kinds with `at`, and what is quarantined; gives purchases, refunds, emails, logins
-    (through emails), pin_clicks, landings, doings, rejects, and counts for the daily and quality
-    tables.
+    Takes lake kinds with what is derived of them, and what is quarantined; gives purchases,
+    refunds, emails, logins (through emails), pin_clicks, landings, doings, rejects, and counts for
+    the daily and quality tables.
     """
     standing, quality, landings, arrivals = {}, [], [], []
     kinds = {name: table for name, table in tables.items() if name in EVENTS}
     for name, repeated in _repeated(kinds).items():
         events = kinds[name]
-        agent = events["user_agent_class"]
-        crawled = bools(pc.is_in(agent, pa.array(_CRAWLERS)))
+        crawled = bools(events["is_bot"])
         day = days_of(events, sites) if {"quality_parts", "landing_parts"} & wanted.names else None
         if "quality_parts" in wanted:
             quality.append(_quality(name, events, day, repeated, crawled))
@@ -61,14 +86,12 @@ def drop_duplicates(
             landings.append(_landings(events, day, ~repeated & ~crawled))
         if "arrival_parts" in wanted:
             arrivals.append(_arrivals(events, repeated))
-        is_crawler = pc.equal(agent, "pinterestbot")
         # Pinterest's crawler is no visitor, but what it fetches was saved.
-        confirms = bools(is_crawler) & (name == "pin_visit")
-        kinds[name] = events.append_column("is_crawler", is_crawler)
+        confirms = bools(events["is_crawler"]) & (name == "pin_visit")
         standing[name] = pa.array(~repeated & (~crawled | confirms))
 
     def kept(name: str, columns: Sequence[str] = ()) -> pa.Table:
-        events = kinds[name].select(columns) if columns else kinds[name]
+        events = present(kinds[name], columns) if columns else kinds[name]
         return events.filter(standing[name])
 
     refused = functools.cache(lambda: count_rejects(tables["quarantined"], sites))
@@ -84,19 +107,13 @@ def drop_duplicates(
         view_parts=lambda: pa.concat_tables(
             part
             for name, count in _COUNTED.items()
-            for part in _daily_counts(kept(name, _counted(tables[name])), count, sites, wanted)
+            for part in _daily_counts(kept(name, _TO_COUNT), count, sites, wanted)
         ),
         arrival_parts=lambda: pa.concat_tables(arrivals),
         quality_parts=lambda: pa.concat_tables(
             [*quality, refused()["quality_parts"].cast(QUALITY_PARTS)]
         ),
     )
-
-
-def _counted(events: pa.Table) -> list[str]:
-    """What counts by day are made of."""
-    columns = ("site_id", "at", "items", *DIMENSIONS.values())
-    return [name for name in columns if name in events.column_names]
 
 
 def _emails(identifies: pa.Table) -> pa.Table:
@@ -198,7 +215,7 @@ def _as_text(column: pa.Array) -> pa.Array:
     if not pa.types.is_list(column.type):
         return pc.cast(column, pa.string())
     items = pc.list_flatten(column)
-    texts = _joined(items.flatten(), ",")
+    texts = _joined(items.flatten(), ",") if pa.types.is_struct(items.type) else items
     ends = np.cumsum(ints(pc.list_value_length(column)))
     offsets = pa.array(np.concatenate(([0], ends)), pa.int32())
     return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), ";")
@@ -269,7 +286,6 @@ def _daily_counts(
         if column in events.column_names:
             yield daily_part(events, dimension, events[column], count, VIEW_COUNTS)
         else:
-            items = events["items"].combine_chunks()
+            items = flat(events["item_ids"])
             shown = events.select(["site_id", "day"]).take(pc.list_parent_indices(items))
-            item_id = pc.struct_field(pc.list_flatten(items), "item_id")
-            yield daily_part(shown, dimension, item_id, count, VIEW_COUNTS)
+            yield daily_part(shown, dimension, pc.list_flatten(items), count, VIEW_COUNTS)

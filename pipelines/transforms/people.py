@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Ints, Tables, codes, ints, sort_by, take
+from pipelines.kernels.columns import Ints, Tables, codes, ints, present, sort_by, take
 from pipelines.kernels.identity import login_of
 from pipelines.kernels.multisets import is_among
 from pipelines.kernels.orders import settle_orders
@@ -126,9 +126,12 @@ def stitch_visitors(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
     )
     return wanted.made(
         acts=lambda: acts_of_doings(done),
-        pins_by_person=lambda: pins.select(PINS_BY_PERSON.names),
-        landings_by_person=lambda: landings.select(LANDINGS_BY_PERSON.names).append_column(
+        pins_by_person=lambda: present(pins, PINS_BY_PERSON.names),
+        landings_by_person=lambda: present(landings, LANDINGS_BY_PERSON.names).append_column(
             "shard_key", pc.coalesce(landings["pin_id"], landings["event_id"])
+        ),
+        buyers=lambda: orders.filter(
+            pc.and_(orders["is_creditable"], pc.is_valid(orders["person_id"]))
         ),
         orders_by_person=lambda: orders.select(ORDERS_BY_PERSON.names).append_column(
             "shard_key", pc.coalesce(orders["person_id"], orders["order_id"])

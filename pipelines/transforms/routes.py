@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from pipelines.transforms.shuffle import KEY, Result, Route
+from pipelines.transforms.wanted import EVERYTHING, SERVES, Wanted
 from schemas import batches
 from schemas.events import EVENTS
-from schemas.models import MODELS
 from schemas.results import result_key, result_schema
 from schemas.tables import RESULTS
 
@@ -46,17 +46,27 @@ def results() -> Mapping[str, Result]:
 
 
 @functools.cache
-def routes(models: tuple[str, ...] = MODELS) -> Mapping[str, Route]:
+def routes(wanted: Wanted = EVERYTHING) -> Mapping[str, Route]:
     """Which stage takes which dataset, sharded by which columns; all columns and their key.
 
     Args:
-      models: those that are wanted; of others no columns travel.
+      wanted: what is; columns that nothing of it needs do not travel.
     """
     content = {
-        name: route._replace(schema=route.schema.append(pa.field(KEY, pa.int64())))
-        for name, route in _routes(models).items()
+        name: route._replace(
+            schema=_travelling(name, route.schema, wanted).append(pa.field(KEY, pa.int64()))
+        )
+        for name, route in _routes(wanted.models).items()
     }
-    return _Told(functools.partial(routes, models), content)
+    return _Told(functools.partial(routes, wanted), content)
+
+
+def _travelling(name: str, schema: pa.Schema, wanted: Wanted) -> pa.Schema:
+    if name in ("purchase", "refund", "purchases", "refunds"):
+        return schema  # orders are settled by all that is said of them
+    lean = wanted.columns(schema)
+    # Of events all or none: which of two repeats stands must not depend on what is wanted.
+    return schema if name in EVENTS and not SERVES.keys().isdisjoint(lean.names) else lean
 
 
 @functools.cache
@@ -102,6 +112,9 @@ def _routes(models: tuple[str, ...]) -> dict[str, Route]:
         "pins_by_person": Route("AttachLandings", ("site_id", "pin_id"), batches.PINS_BY_PERSON),
         "landings_by_person": Route(
             "AttachLandings", by_key, batches.LANDINGS_BY_PERSON, is_row_wise=True
+        ),
+        "buyers": Route(
+            "AttachLandings", ("site_id", "person_id"), batches.BUYERS, is_for_all=True
         ),
         "pins_by_root": Route("MeasureSpheres", by_root, batches.PINS_BY_PERSON),
         "landings_by_root": Route(

@@ -18,6 +18,13 @@ _PINS = ("pins_by_root", "landings_by_root")
 _CREDIT = ("chained_touches", "orders_to_credit")
 _DAILY = ("view_parts", "pin_parts", "due_parts")
 _CLUB = ("known_pinners", "pinner_credits", "buyer_sales", "buyer_credits")
+
+
+def _daily(dimension: str) -> tuple[str, ...]:
+    """What is counted and owed by day and this dimension of pins."""
+    return tuple(f"{name}/{dimension}" for name in _DAILY)
+
+
 MADE_OF: Mapping[str, Sequence[str]] = {
     "pins": _PINS,
     "visits": ("pins_by_person", "landings_by_person"),
@@ -34,9 +41,9 @@ MADE_OF: Mapping[str, Sequence[str]] = {
         "credit_sums/recommender",
         "credit_sums/site",
     ),
-    "item_daily": tuple(f"{name}/product" for name in _DAILY),
-    "slot_daily": tuple(f"{name}/slot" for name in _DAILY),
-    "recommender_daily": tuple(f"{name}/recommender" for name in _DAILY),
+    "item_daily": _daily("product"),
+    "slot_daily": _daily("slot"),
+    "recommender_daily": _daily("recommender"),
     "sales_daily": ("sales_parts",),
     "ladder_daily": ("ladder_parts",),
     "ladder_moves": ("move_parts",),
@@ -93,7 +100,22 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "landings_by_person": ("landings", "logins"),
     "orders_by_person": ("settled_orders", "logins"),
     "settled_orders": ("purchases", "refunds"),
+    "buyers": ("settled_orders", "logins"),
     "logins": ("emails", "purchases", "refunds"),
+}
+# What tells a stage which rows of a dataset will meet nobody.
+_SIEVES = {"buyers": "touches"}
+# Columns that few ask for, whatever dataset they travel in: where none of these is wanted, they
+# stay behind.
+SERVES: Mapping[str, Sequence[str]] = {
+    "source": ("quality_parts", "arrival_parts"),
+    "user_agent_class": ("landing_parts",),
+    "match_method": ("quality_parts", "landing_parts", "visits"),
+    "token_carrier": ("landing_parts",),
+    "item_list_id": ("pins", "acts", *_daily("slot"), "credit_sums/slot"),
+    "item_list_ids": ("due_parts/slot", "credit_sums/slot"),
+    "recommender_id": ("pins", *_daily("recommender"), "credit_sums/recommender"),
+    "recommender_ids": ("due_parts/recommender", "credit_sums/recommender"),
 }
 # What shows credit under the default model, whatever models are wanted.
 _OF_DEFAULT = frozenset({"pinner_spheres", "cascades", "acts", "buyer_credits"})
@@ -114,13 +136,28 @@ class Wanted:
         """Those of a dataset's dimensions that somebody wants, each with its column."""
         return {name: column for name, column in columns.items() if f"{dataset}/{name}" in self}
 
+    def columns(self, schema: pa.Schema) -> pa.Schema:
+        """The columns of a dataset but for those that nobody wants."""
+        return pa.schema(
+            field
+            for field in schema
+            if field.name not in SERVES or not self.names.isdisjoint(SERVES[field.name])
+        )
+
     def __contains__(self, name: object) -> bool:
         """Whether somebody wants a result, dataset or part."""
         return name in self.names
 
 
-def wanted(results: Iterable[str] = RESULTS, models: Iterable[str] = MODELS) -> Wanted:
+def wanted(
+    results: Iterable[str] = RESULTS, models: Iterable[str] = MODELS, *, is_last: bool = False
+) -> Wanted:
     """All that these results need, under these models.
+
+    Args:
+      results: tables.
+      models: of layer 1.
+      is_last: no later run continues this one, so that a stage may leave out what meets nobody now.
 
     Raises:
       ValueError: no such result, or no such model.
@@ -136,6 +173,8 @@ def wanted(results: Iterable[str] = RESULTS, models: Iterable[str] = MODELS) -> 
             names.add(name)
             dataset, _, part = name.partition("/")
             left += [dataset] if part else MADE_OF.get(name, ())
+    if is_last:
+        names |= {sieve for sieve, dataset in _SIEVES.items() if dataset in names}
     if _OF_DEFAULT & names:
         chosen.add(DEFAULT_MODEL)
     return Wanted(frozenset(names), tuple(model for model in MODELS if model in chosen))

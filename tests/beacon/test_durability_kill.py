@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.io.drain import drain_spool
 from pipelines.io.lake import lake_files
-from pipelines.transforms.deduplicate import drop_duplicates, with_time
+from pipelines.transforms.deduplicate import drop_duplicates, with_derived
 from pipelines.transforms.routes import routes
 from schemas.errors import BusyError
 from schemas.events import EVENTS
@@ -65,7 +65,7 @@ def counted(home: Home) -> int:
     tables = {name: [lake_schema(name).empty_table()] for name in EVENTS}
     for file in lake_files(home):
         tables[file.event_name].append(pq.read_table(file.path, partitioning=None))
-    events = {name: with_time(pa.concat_tables(parts)) for name, parts in tables.items()}
+    events = {name: with_derived(name, pa.concat_tables(parts)) for name, parts in tables.items()}
     nothing = {"quarantined": result_schema("quarantine").empty_table()}
     roads = routes()
     given = {name: roads[name].conform(table) for name, table in (events | nothing).items()}

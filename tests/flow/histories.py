@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pipelines.flows.attribute import steps
 from pipelines.transforms.answers import carry_answers
-from pipelines.transforms.deduplicate import with_time
+from pipelines.transforms.deduplicate import with_derived
 from pipelines.transforms.routes import results, routes
 from pipelines.transforms.shuffle import (
     RESULTS_TAG,
@@ -98,7 +98,9 @@ class House:
                 changed += scatter(shuffle, rows, is_removal=True)
         for name, events in lake.items():
             if name not in self._read:
-                tables = {kind: with_time(table) for kind, table in by_name(events).items()}
+                tables = {
+                    kind: with_derived(kind, table) for kind, table in by_name(events).items()
+                }
                 references = list(scatter(shuffle, shuffle.conform(tables)))
                 note = self._folder / f"{len(self._runs)}-{name}.json"
                 note.write_text(json.dumps(references))

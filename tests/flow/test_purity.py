@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipelines.flows.attribute import steps
 from pipelines.kernels.columns import Tables, ints
 from pipelines.kernels.multisets import add_up, fingerprints
-from pipelines.transforms.deduplicate import with_time
+from pipelines.transforms.deduplicate import with_derived
 from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import KEY
 from schemas.events import EVENTS, Identify, PinVisit
@@ -38,7 +38,7 @@ def conform(name: str, table: pa.Table) -> pa.Table:
 def stages(world: TinyWorld) -> Iterator[tuple[str, Tables]]:
     """Every stage's name, and what it is given."""
     given = {name: lake_schema(name).empty_table() for name in EVENTS} | by_name(world.events)
-    waiting = {name: conform(name, with_time(table)) for name, table in given.items()}
+    waiting = {name: conform(name, with_derived(name, table)) for name, table in given.items()}
     for stage, step in steps(world.sites).items():
         tables = {
             name: waiting.get(name, route.schema.empty_table())

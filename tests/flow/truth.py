@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipelines.flows.attribute import attribute, steps
 from pipelines.io.lake import LakeWriter, lake_files
-from pipelines.transforms.deduplicate import with_time
+from pipelines.transforms.deduplicate import with_derived
 from pipelines.transforms.ladder import NO_ITEMS, Items
 from pipelines.transforms.routes import routes
 from pipelines.transforms.wanted import EVERYTHING, Wanted
@@ -60,7 +60,8 @@ def run_stages(
     """The same, with everything that stages pass to each other."""
     tables = by_name(events)
     made: dict[str, list[pa.Table]] = {
-        name: [with_time(tables.get(name, lake_schema(name).empty_table()))] for name in EVENTS
+        name: [with_derived(name, tables.get(name, lake_schema(name).empty_table()))]
+        for name in EVENTS
     }
     for stage, step in steps(sites, wanted, items=items).items():
         taken = {
@@ -68,7 +69,7 @@ def run_stages(
                 [route.conform(table) for table in made.get(name, [])]
                 or [route.schema.empty_table()]
             )
-            for name, route in routes(wanted.models).items()
+            for name, route in routes(wanted).items()
             if route.stage == stage
         }
         for name, table in step(taken).items():

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.kernels.orders import Settled, settle_orders
-from pipelines.transforms.deduplicate import with_time
+from pipelines.transforms.deduplicate import with_derived
 from schemas.events import AnyEvent, OrderItem, Purchase, Refund, RefundItem
 from schemas.lake import to_table
 
@@ -63,7 +63,9 @@ def settle(events: Sequence[AnyEvent], orders_from: str = "server") -> Settled:
     """Events of one shop that reports in GBP, through the kernel, unsorted."""
 
     def table(name: str, kind: type[Purchase | Refund]) -> pa.Table:
-        return with_time(to_table(name, [event for event in events if isinstance(event, kind)]))
+        return with_derived(
+            name, to_table(name, [event for event in events if isinstance(event, kind)])
+        )
 
     return settle_orders(
         table("purchase", Purchase),
