@@ -21,7 +21,6 @@ _SHARD_BYTES_OF: Mapping[str, tuple[int, Sequence[str]]] = {
     "SelectTouches": (20_000_000, _PINS),
     "ChainTouches": (20_000_000, _PINS),
     "CreditPins": (300_000, ("purchase",)),
-    "MeetPeople": (20_000_000, _PINS),
 }
 _MAX_SHARDS, _GROUP_BYTES = 256, 10_000_000
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipelines.kernels.columns import Ints, Tables, ints
 from pipelines.kernels.multisets import is_among, without
 from pipelines.transforms.parts import Part
-from pipelines.transforms.shuffle import KEY, Piece, Route, Shuffle, read_piece
+from pipelines.transforms.shuffle import KEY, Piece, Shuffle, in_one, read_piece
 
 _SCHEMA = pa.schema([("key", pa.int64())])
 
@@ -61,7 +61,9 @@ class Past:
                         batch = batch.filter(pa.array(self._part.holds(batch)))
                     side[name].append(batch)
         return {
-            name: without(*(_as_table(side[name], self._routes[name]) for side in (added, removed)))
+            name: without(
+                *(in_one(side[name], self._routes[name].schema) for side in (added, removed))
+            )
             for name in wanted
         }
 
@@ -137,10 +139,6 @@ def _hits(pieces: Sequence[Piece], is_hit: np.ndarray) -> Iterator[tuple[Piece, 
     ):
         if high > low:
             yield piece, rows[low:high] - start
-
-
-def _as_table(batches: Sequence[pa.RecordBatch], route: Route) -> pa.Table:
-    return pa.Table.from_batches(batches, route.schema).combine_chunks()
 
 
 def _given_file(folder: str, stage: str, shard: int) -> Path:

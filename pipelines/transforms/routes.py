@@ -138,8 +138,8 @@ def _routes(models: tuple[str, ...]) -> dict[str, Route]:
         "return_parts": Route(
             "FollowPeople", ("site_id", "person_id"), batches.RETURN_PARTS, batches.RETURN_COUNTS
         ),
-        "reach": Route("MeetPeople", by_pair, batches.REACH, most_rows=1 << 20),
-        "influence": Route("MeetPeople", by_pair, batches.INFLUENCE, most_rows=1 << 20),
+        "reach": Route("MeetPeople", by_pair, batches.REACH, most_rows=1 << 19),
+        "influence": Route("MeetPeople", by_pair, batches.INFLUENCE, most_rows=1 << 19),
         "meetings": Route("MeetPeople", as_it_came, batches.MEETINGS),
         "pairs": Route("Summarize", by_pinner, batches.PAIRS),
         "hop_visits": Route("Summarize", by_pinner, batches.HOP_VISITS, ("visits",)),

@@ -223,13 +223,25 @@ def gather(pieces: Iterable[Piece], routes: Mapping[str, Route]) -> Tables:
     found: dict[str, list[Piece]] = {name: [] for name in routes}
     for piece in sorted(pieces):
         found[piece.dataset].append(piece)
-    # One dataset after the other: while it is put together it is in memory twice.
     return {name: _read_pieces(own, routes[name]) for name, own in found.items()}
 
 
 def _read_pieces(pieces: Iterable[Piece], route: Route) -> pa.Table:
-    batches = [read_piece(piece, route) for piece in pieces]
-    return pa.Table.from_batches(batches, route.schema).combine_chunks()
+    return in_one([read_piece(piece, route) for piece in pieces], route.schema)
+
+
+def in_one(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    """Batches as a table of one chunk; the list is empty afterwards.
+
+    Column by column, so that the rows are never in memory twice.
+    """
+    left = pa.Table.from_batches(batches, schema)
+    batches.clear()
+    columns = []
+    for name in schema.names:
+        columns += left.select([name]).combine_chunks().columns
+        left = left.drop_columns([name])
+    return pa.table(columns, schema=schema)
 
 
 def read_piece(piece: Piece, route: Route) -> pa.RecordBatch:
