@@ -8,7 +8,7 @@ RUNGS = ("consumption", "curation", "creation", "collaboration")
 NEW, AWAY = "new", "away"
 """Where people come from before their first day, and where they are after a long silence."""
 REPIN = "re-pin"
-"""A pin from another person's pin: what `pin` is called below when it is one."""
+"""A pin from another person's pin: an act of its own, where any other is a `pin`."""
 RUNG_OF = {
     "view": "consumption",
     "visit": "consumption",
@@ -23,7 +23,7 @@ RUNG_OF = {
     REPIN: "collaboration",
     "repinned": "collaboration",
 }
-"""Rung of each act. No rung has what others do with her (`visited`), and what is paid (`order`,
+"""Rung of each act. No rung has it that others come to her pins, and what is paid (`order`,
 `credit`): revenue has tables of its own, and would only be counted twice as engagement."""
 ALL_KEYS, NO_KEY = "(all)", "(none)"
 """Keys of what is not cut by category or slot, and of acts without one."""

@@ -111,6 +111,7 @@ def changes_in_parts(
       parts: their number.
     """
     routes = shuffle.given(stage)
+    # What comes whole comes with the first part: no key of it may wait for another one.
     whole, cut_up = (
         {route.keys for route in routes.values() if bool(route.most_rows) == is_cut}
         for is_cut in (False, True)
