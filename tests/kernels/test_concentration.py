@@ -221,6 +221,22 @@ def test_every_replicate_is_another_draw_ranked_anew() -> None:
     assert len(set(found.sales.tolist())) == REPLICATES
 
 
+def test_members_who_have_nothing_are_ranked_too() -> None:
+    """Most pinners are never credited; an adjustment may leave one below them."""
+    rows, spend, unit = shop(np.random.default_rng(7), 8, 30, 0.5, 1.0)
+    amount = np.where(rows.member < 2, -rows.amount, rows.amount)
+    table = sparse.coo_array((amount, (rows.member, rows.customer)), shape=(8, len(spend)))
+
+    found = resample([table.tocsr()], 20, unit, spend)
+
+    for replicate in range(REPLICATES):
+        weight = poisson_weights(unit, replicate // BLOCK)[:, replicate % BLOCK]
+        value = np.sort(np.append(table.toarray() @ weight, np.zeros(12, dtype=np.int64)))
+        assert (found.top[0][replicate] == np.cumsum(value[::-1])[top_counts(20) - 1]).all()
+        expected = gini(value.astype(np.float64))
+        assert found.gini[0][replicate] == pytest.approx(expected, nan_ok=True)
+
+
 @settings(max_examples=10)
 @given(st.integers(0, 10**6))
 def test_the_order_of_rows_changes_no_bit(seed: int) -> None:
