@@ -42,7 +42,7 @@ from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.loyalty import measure_loyalty
 from pipelines.transforms.meet import meet_people
 from pipelines.transforms.parts import InParts
-from pipelines.transforms.people import settle_shard, stitch_visitors
+from pipelines.transforms.people import MAY_LOG_IN, settle_shard, stitch_visitors
 from pipelines.transforms.routes import results as result_tables
 from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import (
@@ -224,7 +224,7 @@ def _build(
     sources = [
         pipeline
         | "ListLake" >> beam.Create([work.groups[lane :: shuffle.lanes] for lane in lanes])
-        | "ReadLake" >> beam.ParDo(_ReadFn(shuffle)).with_outputs(MANIFEST_TAG, first)
+        | "ReadLake" >> beam.ParDo(_ReadFn(shuffle, work.wanted)).with_outputs(MANIFEST_TAG, first)
     ]
     if work.taken_back:
         sources.append(
@@ -299,8 +299,8 @@ def _read_file(path: str, schema: pa.Schema) -> pa.Table:
 class _ReadFn(beam.DoFn):
     """Scatters files, and notes the pieces they became, should they ever be taken back."""
 
-    def __init__(self, shuffle: Shuffle) -> None:
-        self._shuffle = shuffle
+    def __init__(self, shuffle: Shuffle, wanted: Wanted) -> None:
+        self._shuffle, self._wanted = shuffle, wanted
 
     def process(self, groups: Sequence[FileGroup]) -> Iterator[Any]:
         for outputs in on_threads(self._read, itertools.starmap(FileGroup, groups)):
@@ -310,6 +310,8 @@ class _ReadFn(beam.DoFn):
         route = self._shuffle.routes.get(group.kind)  # not of what was refused
         tables = read_group(group, route and route.schema)
         progress.tick("ReadLake", rows=sum(map(len, tables.values())))
+        if "known_visitors" in self._wanted and group.kind in MAY_LOG_IN:
+            tables["known_visitors"] = tables[group.kind]
         references = list(scatter(self._shuffle, self._shuffle.conform(tables)))
         if self._shuffle.is_kept:
             note = Path(group.note)

@@ -1,12 +1,13 @@
 """Orders settled, e-mails resolved, visitors stitched to people."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Ints, Tables, codes, ints, present, sort_by, take
+from pipelines.kernels.columns import Ints, Tables, codes, flat, ints, present, sort_by, take
 from pipelines.kernels.identity import login_of
 from pipelines.kernels.multisets import is_among
 from pipelines.kernels.orders import settle_orders
@@ -22,6 +23,9 @@ from schemas.batches import (
     QUALITY_COUNTS,
 )
 from schemas.settings import Site
+
+# The events that logins are made of.
+MAY_LOG_IN = ("identify", "purchase")
 
 
 def settle_shard(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> Tables:
@@ -114,22 +118,14 @@ def stitch_visitors(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
     known = np.flatnonzero(is_among(ints(events[KEY]), np.unique(ints(logins[KEY]))))
     asked = events.select(["site_id", "visitor_id", "session_id", "at"]).take(pa.array(known))
     login[known] = _logins_of(asked, logins)
-    person = pc.coalesce(
-        events["customer_id"].combine_chunks(),
-        take(logins["customer_id"], login),
-        pc.binary_join_element_wise(pa.scalar("v:"), events["visitor_id"].combine_chunks(), ""),
-    )
+    person = _persons(events, take(logins["customer_id"], login))
     edges = np.cumsum([0, *(len(kind) for kind in kinds)])
-    pins, landings, orders, done = (
-        kind.append_column("person_id", person.slice(low, high - low))
-        for kind, low, high in zip(kinds, edges[:-1], edges[1:], strict=True)
-    )
-    return wanted.made(
-        acts=lambda: acts_of_doings(done),
-        pins_by_person=lambda: present(pins, PINS_BY_PERSON.names),
-        landings_by_person=lambda: present(landings, LANDINGS_BY_PERSON.names).append_column(
-            "shard_key", pc.coalesce(landings["pin_id"], landings["event_id"])
-        ),
+    stitched = {
+        name: kind.append_column("person_id", person.slice(low, high - low))
+        for name, kind, low, high in zip(names, kinds, edges[:-1], edges[1:], strict=True)
+    }
+    orders = stitched["settled_orders"]
+    return _by_person(stitched, wanted) | wanted.made(
         buyers=lambda: orders.filter(
             pc.and_(orders["is_creditable"], pc.is_valid(orders["person_id"]))
         ),
@@ -137,6 +133,37 @@ def stitch_visitors(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
             "shard_key", pc.coalesce(orders["person_id"], orders["order_id"])
         ),
     )
+
+
+def stitch_strangers(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
+    """As `stitch_visitors`, of visitors who never log in: there is nothing to look for.
+
+    Takes their pin_clicks, landings and doings.
+    """
+    stitched = {
+        name: kind.append_column("person_id", _persons(kind, kind["customer_id"]))
+        for name, kind in tables.items()
+    }
+    return _by_person(stitched, wanted)
+
+
+def _persons(events: pa.Table, customer: Any) -> pa.Array:
+    """[events] whose they are: the event's customer, else that of its login, else its visitor."""
+    visitor = pc.binary_join_element_wise(pa.scalar("v:"), flat(events["visitor_id"]), "")
+    return pc.coalesce(flat(events["customer_id"]), flat(customer), visitor)
+
+
+def _by_person(stitched: Tables, wanted: Wanted) -> Tables:
+    return wanted.made(
+        acts=lambda: acts_of_doings(stitched["doings"]),
+        pins_by_person=lambda: present(stitched["pin_clicks"], PINS_BY_PERSON.names),
+        landings_by_person=lambda: _landings_by_person(stitched["landings"]),
+    )
+
+
+def _landings_by_person(landings: pa.Table) -> pa.Table:
+    key = pc.coalesce(landings["pin_id"], landings["event_id"])
+    return present(landings, LANDINGS_BY_PERSON.names).append_column("shard_key", key)
 
 
 def _logins_of(events: pa.Table, logins: pa.Table) -> Ints:

@@ -95,6 +95,9 @@ def _routes(models: tuple[str, ...]) -> dict[str, Route]:
         "quarantined": Route(
             "DropDuplicates", ("site_id", "reject_id"), result_schema("quarantine")
         ),
+        "known_visitors": Route(
+            "DropDuplicates", ("site_id", "visitor_id"), batches.KNOWN_VISITORS, is_for_all=True
+        ),
         "purchases": Route("SettleOrders", ("site_id", "order_id"), purchase),
         "refunds": Route("SettleOrders", ("site_id", "order_id"), refund),
         "emails": Route("SettleOrders", by_key, batches.EMAILS),

@@ -104,7 +104,7 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "logins": ("emails", "purchases", "refunds"),
 }
 # What tells a stage which rows of a dataset will meet nobody.
-_SIEVES = {"buyers": "touches"}
+_SIEVES = {"buyers": ("touches",), "known_visitors": ("pin_clicks", "landings", "doings")}
 # Columns that few ask for, whatever dataset they travel in: where none of these is wanted, they
 # stay behind.
 SERVES: Mapping[str, Sequence[str]] = {
@@ -174,7 +174,7 @@ def wanted(
             dataset, _, part = name.partition("/")
             left += [dataset] if part else MADE_OF.get(name, ())
     if is_last:
-        names |= {sieve for sieve, dataset in _SIEVES.items() if dataset in names}
+        names |= {sieve for sieve, sieved in _SIEVES.items() if not names.isdisjoint(sieved)}
     if _OF_DEFAULT & names:
         chosen.add(DEFAULT_MODEL)
     return Wanted(frozenset(names), tuple(model for model in MODELS if model in chosen))
