@@ -11,6 +11,7 @@ from pipelines.transforms import stage
 from pipelines.transforms.meet import meet_people
 from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import KEY
+from pipelines.transforms.wanted import wanted
 from schemas.events import PinVisit
 from tests.flow.histories import House, large_from
 from tests.flow.test_incremental import SITES, at
@@ -38,7 +39,8 @@ def given(name: str, rows: list[tuple[Any, ...]]) -> pa.Table:
 
 def edges(tables: Tables) -> set[tuple[Any, ...]]:
     """Edges as told, and the delay that `PAIRS` has beside them."""
-    rows = meet_people(tables)["pairs"].drop_columns(["site_id", "person"]).to_pylist()
+    pairs = meet_people(tables, SITES, wanted(["pinner_spheres"]))["pairs"]
+    rows = pairs.drop_columns(["site_id", "person"]).to_pylist()
     return {tuple(row.values()) for row in rows}
 
 
@@ -75,7 +77,7 @@ def test_a_day_looks_up_the_pairs_that_it_touches(tmp_path: Path) -> None:
 
     found = house.run({"viral": viral(40), "news": news})
 
-    assert house.touched["MeetPeople"] == 4  # one for each pinner above
+    assert house.touched["MeetPeople"] == 4 + 1  # each pinner above, and a meeting with the last
     assert found == run_steps([*viral(40), *news], SITES)
 
 
