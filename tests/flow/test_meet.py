@@ -11,13 +11,14 @@ from pipelines.transforms import stage
 from pipelines.transforms.meet import meet_people
 from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import KEY
+from pipelines.transforms.wanted import wanted
 from schemas.events import PinVisit
 from tests.flow.histories import House, large_from
 from tests.flow.test_incremental import SITES, at
 from tests.flow.test_parts import viral
 from tests.flow.truth import run_steps
 
-ROUTES = routes()
+ROUTES, SPHERES = routes(), wanted(["pinner_spheres"])
 # Ann reached Bob in two cascades and in none reached Eve, who bought; Cleo reached him as well.
 REACH = [
     ("ann", "bob", 2, 1, 0, 50, 10),
@@ -38,8 +39,8 @@ def given(name: str, rows: list[tuple[Any, ...]]) -> pa.Table:
 
 def edges(tables: Tables) -> set[tuple[Any, ...]]:
     """Edges as told, and the delay that `PAIRS` has beside them."""
-    rows = meet_people(tables)["pairs"].drop_columns(["site_id", "person"]).to_pylist()
-    return {tuple(row.values()) for row in rows}
+    pairs = meet_people(tables, SITES, SPHERES)["pairs"].drop_columns(["site_id", "person"])
+    return {tuple(row.values()) for row in pairs.to_pylist()}
 
 
 TOLD = {
@@ -75,7 +76,8 @@ def test_a_day_looks_up_the_pairs_that_it_touches(tmp_path: Path) -> None:
 
     found = house.run({"viral": viral(40), "news": news})
 
-    assert house.touched["MeetPeople"] == 4  # one for each pinner above
+    # One for each pinner above, and that she came to the last one's.
+    assert house.touched["MeetPeople"] == 5
     assert found == run_steps([*viral(40), *news], SITES)
 
 
