@@ -83,7 +83,7 @@ def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Chang
     routes = shuffle.given(stage)
     netted = _netted(routes, given)
     touched = _touched(netted)
-    old, new = _affected(routes, past, netted, touched)
+    old, new = _affected(routes, past, netted, touched, _context(routes, netted))
     if isinstance(step, InParts):
         told = _Told(step, routes).of(netted, old, new)
         step = functools.partial(step.told, told)
@@ -134,12 +134,15 @@ def changes_in_parts(
             for _, answer in step.step(given):  # each as it comes: even a few may be too much
                 yield Change(shuffle.conform(answer), {})
             return
-        touched = _touched(_given(pieces, routes, read_keys))
+        # Of all parts: what comes whole comes with the first, and decides what the others say.
+        came = _given(pieces, routes, read_keys)
+        touched, context = _touched(came), _context(routes, came)
         told = _Told(step, routes)
 
         def looked_at(part: Part, own: Sequence[Piece]) -> tuple[Part, Tables, Tables]:
             netted = _netted(routes, _given(own, routes))
-            old, new = _affected(routes, Past(shuffle, stage, shard, part), netted, touched)
+            past = Past(shuffle, stage, shard, part)
+            old, new = _affected(routes, past, netted, touched, context)
             return part._replace(told=told.of(netted, old, new)), old, new
 
         sides = itertools.starmap(looked_at, cut)
@@ -197,21 +200,16 @@ def _netted(routes: Mapping[str, Route], given: Change) -> Change:
 
 
 def _affected(
-    routes: Mapping[str, Route], past: Past, given: Change, touched: Ints
+    routes: Mapping[str, Route], past: Past, given: Change, touched: Ints, context: Ints
 ) -> tuple[Tables, Tables]:
     """All rows that decide what the step says of the touched keys: before, and now."""
-    sides = {name: [ints(table[name][KEY]) for table in given] for name in routes}
-    # Where only row-wise datasets change, what else they hold of a key says the same as before.
-    context = _union(
-        key for name, keys in sides.items() if not routes[name].is_row_wise for key in keys
-    )
     old = past.rows(
         {name: context if route.is_row_wise else touched for name, route in routes.items()}
     )
     new = {}
     for name, route in routes.items():
         if route.is_row_wise:
-            alone = ~is_among(sides[name][1], context)
+            alone = ~is_among(ints(given.removed[name][KEY]), context)
             old[name] = pa.concat_tables([old[name], given.removed[name].filter(pa.array(alone))])
         rows = without(old[name], given.removed[name])
         new[name] = pa.concat_tables([rows, given.added[name]]).combine_chunks()
@@ -236,6 +234,15 @@ def _given(
 
 def _touched(given: Change) -> Ints:
     return _union(ints(table[KEY]) for tables in given for table in tables.values())
+
+
+def _context(routes: Mapping[str, Route], given: Change) -> Ints:
+    """The keys of what is not row-wise.
+
+    Where only row-wise datasets change, what else they hold of a key says the same as before.
+    """
+    whole = [name for name, route in routes.items() if not route.is_row_wise]
+    return _union(ints(tables[name][KEY]) for tables in given for name in whole)
 
 
 def _union(keys: Iterable[Ints]) -> Ints:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from schemas.batches import ACTS, MEETINGS
+from schemas.batches import ACTS
 
 Row = dict[str, Any]
 
@@ -23,13 +23,10 @@ def as_acts(rows: Iterable[Row]) -> list[Row]:
 def as_meetings(rows: Iterable[Row]) -> list[Row]:
     """MEETINGS: what was done at another's pins, both being known."""
     return [
-        dict(
-            zip(
-                MEETINGS.names,
-                (row["site_id"], row["other_id"], row["person_id"], row["at"]),
-                strict=True,
-            )
-        )
+        {
+            "site_id": row["site_id"], "host_id": row["other_id"],
+            "guest_id": row["person_id"], "at": row["at"],
+        }
         for row in rows
         if row["act"] in {"visit", "pin"} and row["other_id"] not in {None, row["person_id"]}
-    ]
+    ]  # fmt: skip

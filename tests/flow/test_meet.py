@@ -18,7 +18,7 @@ from tests.flow.test_incremental import SITES, at
 from tests.flow.test_parts import viral
 from tests.flow.truth import run_steps
 
-ROUTES = routes()
+ROUTES, SPHERES = routes(), wanted(["pinner_spheres"])
 # Ann reached Bob in two cascades and in none reached Eve, who bought; Cleo reached him as well.
 REACH = [
     ("ann", "bob", 2, 1, 0, 50, 10),
@@ -39,7 +39,7 @@ def given(name: str, rows: list[tuple[Any, ...]]) -> pa.Table:
 
 def edges(tables: Tables) -> set[tuple[Any, ...]]:
     """Edges as told, and the delay that `PAIRS` has beside them."""
-    pairs = meet_people(tables, SITES, wanted(["pinner_spheres"]))["pairs"]
+    pairs = meet_people(tables, SITES, SPHERES)["pairs"]
     rows = pairs.drop_columns(["site_id", "person"]).to_pylist()
     return {tuple(row.values()) for row in rows}
 

@@ -1,15 +1,18 @@
 """Large shards in parts: a viral cascade and a pinner who reached everybody, told as any other."""
 
+from pathlib import Path
+
 import hypothesis
 import pytest
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pipelines.flows.attribute import steps
 from pipelines.kernels.columns import Tables
 from pipelines.transforms import stage
 from pipelines.transforms.parts import InParts, Part, joined, parts_for
 from schemas.events import AnyEvent, OrderItem, Pin, PinVisit, Purchase
-from tests.flow.histories import large_from
+from tests.flow.histories import House, large_from
 from tests.flow.test_incremental import SITES, at
 from tests.flow.test_purity import ROUTES, signed, stages
 from tests.flow.truth import run_beam, run_steps
@@ -78,6 +81,19 @@ def test_the_flow_takes_a_viral_cascade_in_parts(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(stage, "parts_for", large_from(10, 7))
 
     assert run_beam([events], SITES, shards=2, shuffle="runner") == run_steps(events, SITES)
+
+
+def test_a_pin_that_comes_late_changes_what_all_parts_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pinner whose pin is told of late must get her share of orders of a popular cascade too."""
+    monkeypatch.setattr(stage, "parts_for", large_from(0, 2))
+    sites = {"acme": replace(SITES["acme"], necessity=0.5)}
+    pin, *below = viral(8)
+    house = House(tmp_path, sites, shards=(1,))
+    house.run({"below": below})
+
+    assert house.run({"below": below, "above": [pin]}) == run_steps([*below, pin], sites)
 
 
 def test_few_rows_come_whole() -> None:
