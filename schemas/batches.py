@@ -22,20 +22,20 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 # a crawler sent it, and whether Pinterest's did.
 DERIVED = {"at": INT, "is_bot": FLAG, "is_crawler": FLAG}
 # What of an event anything is made of; of orders and refunds it is everything. Columns that few
-# results ask for (`pipelines.transforms.wanted.SERVES`) come last: of two events that are the same
-# but for these the same one stands, whether they are read or not.
+# results ask for (`pipelines.transforms.wanted.SERVES`) come last, and are left out from the end:
+# two repeats that are the same but for these stand in for each other.
 _ENVELOPE = ("site_id", "event_id", "event_time_ms", "received_time_ms", "is_signed", *DERIVED)
 _FEW = ("source", "user_agent_class")
 _LIST = ("item_list_id", "recommender_id")
 _ACTOR = ("visitor_id", "session_id", "customer_id")
 _COUNTED = {
-    "view_item_list": ("item_ids", *_FEW, *_LIST),
-    "select_item": (*_ACTOR, "item_id", *_FEW, *_LIST),
-    "add_to_cart": (*_ACTOR, "item_id", *_FEW, *_LIST),
-    "view_item": (*_ACTOR, "item_id", *_FEW, *_LIST),
+    "view_item_list": ("item_ids", *_LIST, *_FEW),
+    "select_item": (*_ACTOR, "item_id", *_LIST, *_FEW),
+    "add_to_cart": (*_ACTOR, "item_id", *_LIST, *_FEW),
+    "view_item": (*_ACTOR, "item_id", *_LIST, *_FEW),
     "engage": (*_ACTOR, "activity", "item_id", *_FEW),
-    "pin": (*_ACTOR, "pin_id", "parent_pin_id", "root_pin_id", "item_id", *_FEW, *_LIST),
-    "pin_visit": (*_ACTOR, "pin_id", *_FEW, "match_method", "token_carrier"),
+    "pin": (*_ACTOR, "pin_id", "parent_pin_id", "root_pin_id", "item_id", *_LIST, *_FEW),
+    "pin_visit": (*_ACTOR, "pin_id", "match_method", *_FEW, "token_carrier"),
     "identify": (*_ACTOR, "email_sha256", "action", *_FEW),
     "touch": _FEW, "erase": _FEW,
 }  # fmt: skip

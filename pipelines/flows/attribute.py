@@ -18,23 +18,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import progress
 from pipelines.flows.cuts import FileGroup, file_groups, shards_for
+from pipelines.flows.reading import read_group
 from pipelines.io.items import keep_items
 from pipelines.io.lake import LakeFile
-from pipelines.io.quarantine import QUARANTINE, quarantine_files, rejects_table
+from pipelines.io.quarantine import quarantine_files
 from pipelines.io.staging import ResultFile
-from pipelines.kernels.columns import Tables
 from pipelines.transforms.answers import carry_answers
 from pipelines.transforms.cascades import attach_landings
 from pipelines.transforms.chains import chain_touches
 from pipelines.transforms.concern import concern_of_cascades
 from pipelines.transforms.credits import credit_shard
-from pipelines.transforms.deduplicate import drop_duplicates, with_derived
+from pipelines.transforms.deduplicate import drop_duplicates
 from pipelines.transforms.follow import follow_people
 from pipelines.transforms.graph import rank_pinners
 from pipelines.transforms.ladder import NO_ITEMS, Items
@@ -61,20 +59,13 @@ from pipelines.transforms.stage import MANIFEST_TAG, RunStage, dealt
 from pipelines.transforms.summaries import summarize
 from pipelines.transforms.touches import select_touches
 from pipelines.transforms.wanted import EVERYTHING, Wanted, wanted
-from schemas.batches import counted_schema
-from schemas.errors import AuditError, LakeError
+from schemas.errors import AuditError
 from schemas.events import EVENTS
-from schemas.lake import ADDED_COLUMNS, lake_schema
 from schemas.models import MODELS
 from schemas.settings import Home, Settings, Site
 from schemas.tables import RESULTS
 
 _LOCAL = "FnApiRunner"
-# What is told of events where they are read is made of these.
-_DERIVED_FROM = ("sent_time_ms", "user_agent_class")
-# Columns of few texts: Parquet holds them as codes, and to make texts of codes is work.
-_FEW_TEXTS = ("site_id", "source", "user_agent_class", "match_method", "token_carrier")
-_CODES = pa.dictionary(pa.int32(), pa.string())
 
 
 class Work(NamedTuple):
@@ -245,55 +236,6 @@ def _build(
         | "GroupManifest" >> beam.GroupByKey()
         | "WriteManifest" >> beam.Map(_write_manifest, path=os.fspath(manifest))
     )
-
-
-def read_group(group: FileGroup, schema: pa.Schema | None = None) -> Tables:
-    """The events of a group of lake files, with what is derived of them; or what was refused.
-
-    Args:
-      group: files of one kind.
-      schema: the columns that are wanted of events; by default all that are counted.
-
-    Raises:
-      LakeError: a file is not Parquet, or has not the columns of its event name.
-    """
-    if group.kind == QUARANTINE:
-        return {"quarantined": rejects_table(map(Path, group.paths))}
-    names = {*_DERIVED_FROM, *(schema or counted_schema(group.kind)).names}
-    if "item_ids" in names:
-        names.add("items")
-    schema = pa.schema(
-        field.with_type(_CODES) if field.name in _FEW_TEXTS else field
-        for field in lake_schema(group.kind)
-        if field.name in names
-    )
-    tables = []
-    for path in group.paths:
-        try:
-            tables.append(_read_file(path, schema))
-        except (pa.ArrowException, KeyError, ValueError, OSError) as error:
-            raise LakeError(
-                f"{path} is not a lake file of {group.kind!r}: {error};"
-                " move it out of the lake and import its events again"
-            ) from None
-    return {group.kind: with_derived(group.kind, pa.concat_tables(tables))}
-
-
-def _read_file(path: str, schema: pa.Schema) -> pa.Table:
-    # By one thread: a file is small, and several groups are read at a time.
-    file = pq.ParquetFile(
-        path, read_dictionary=[field.name for field in schema if field.type == _CODES]
-    )
-    table = file.read(columns=schema.names, use_threads=False)
-    for name in ADDED_COLUMNS.intersection(schema.names).difference(table.column_names):
-        column = schema.field(name)
-        table = table.append_column(column, pa.nulls(table.num_rows, column.type))
-    table = table.select(schema.names).cast(schema)
-    table.validate(full=True)
-    for field in schema:
-        if not field.nullable and table[field.name].null_count:
-            raise ValueError(f"column {field.name!r} lacks values")
-    return table
 
 
 class _ReadFn(beam.DoFn):

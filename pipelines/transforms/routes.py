@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from pipelines.transforms.shuffle import KEY, Result, Route
-from pipelines.transforms.wanted import EVERYTHING, SERVES, Wanted
+from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas import batches
 from schemas.events import EVENTS
 from schemas.results import result_key, result_schema
@@ -64,9 +64,12 @@ def routes(wanted: Wanted = EVERYTHING) -> Mapping[str, Route]:
 def _travelling(name: str, schema: pa.Schema, wanted: Wanted) -> pa.Schema:
     if name in ("purchase", "refund", "purchases", "refunds"):
         return schema  # orders are settled by all that is said of them
-    lean = wanted.columns(schema)
-    # Of events all or none: which of two repeats stands must not depend on what is wanted.
-    return schema if name in EVENTS and not SERVES.keys().isdisjoint(lean.names) else lean
+    lean = wanted.columns(name, schema)
+    if name not in EVENTS:
+        return lean
+    # From the end: which of two repeats stands is told by their texts from left to right, and must
+    # not depend on what is wanted.
+    return pa.schema(list(schema)[: schema.names.index(lean.names[-1]) + 1])
 
 
 @functools.cache

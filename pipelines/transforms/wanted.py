@@ -105,8 +105,7 @@ MADE_OF: Mapping[str, Sequence[str]] = {
 }
 # What tells a stage which rows of a dataset will meet nobody.
 _SIEVES = {"buyers": ("touches",), "known_visitors": ("pin_clicks", "landings", "doings")}
-# Columns that few ask for, whatever dataset they travel in: where none of these is wanted, they
-# stay behind.
+# Columns that few ask for, of a dataset or of all: where none of these is wanted, they stay behind.
 SERVES: Mapping[str, Sequence[str]] = {
     "source": ("quality_parts", "arrival_parts"),
     "user_agent_class": ("landing_parts",),
@@ -116,6 +115,8 @@ SERVES: Mapping[str, Sequence[str]] = {
     "item_list_ids": ("due_parts/slot", "credit_sums/slot"),
     "recommender_id": ("pins", *_daily("recommender"), "credit_sums/recommender"),
     "recommender_ids": ("due_parts/recommender", "credit_sums/recommender"),
+    "view_item_list/item_list_id": ("view_parts/slot",),
+    "view_item_list/recommender_id": ("view_parts/recommender",),
 }
 # What shows credit under the default model, whatever models are wanted.
 _OF_DEFAULT = frozenset({"pinner_spheres", "cascades", "acts", "buyer_credits"})
@@ -136,13 +137,14 @@ class Wanted:
         """Those of a dataset's dimensions that somebody wants, each with its column."""
         return {name: column for name, column in columns.items() if f"{dataset}/{name}" in self}
 
-    def columns(self, schema: pa.Schema) -> pa.Schema:
+    def columns(self, dataset: str, schema: pa.Schema) -> pa.Schema:
         """The columns of a dataset but for those that nobody wants."""
-        return pa.schema(
-            field
-            for field in schema
-            if field.name not in SERVES or not self.names.isdisjoint(SERVES[field.name])
-        )
+
+        def is_wanted(column: str) -> bool:
+            served = SERVES.get(f"{dataset}/{column}", SERVES.get(column))
+            return served is None or not self.names.isdisjoint(served)
+
+        return pa.schema(field for field in schema if is_wanted(field.name))
 
     def __contains__(self, name: object) -> bool:
         """Whether somebody wants a result, dataset or part."""

@@ -1,6 +1,7 @@
 """A run that is asked for less computes less, and says the same of what it was asked for."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,13 +11,16 @@ from pipelines.flows.attribute import attribute, steps
 from pipelines.io.lake import LakeWriter, lake_files
 from pipelines.transforms import wanted as who_needs_what
 from pipelines.transforms.routes import routes
+from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, wanted
+from schemas.events import Pin
 from schemas.models import DEFAULT_MODEL, MODELS
-from schemas.settings import Home, Settings
+from schemas.settings import Home, Settings, Site
 from schemas.tables import RESULTS
 from tests.flow.truth import by_name, run_steps, to_rows
 from tests.world import simulate
 
+T = 1_711_845_000_000
 JOB = ("model_credits", "item_daily")
 WORLD = simulate(7)
 WHOLE = run_steps(WORLD.events, WORLD.sites)
@@ -57,6 +61,50 @@ def test_few_models_are_those_models_of_all(tmp_path: Path) -> None:
     assert {name: to_rows(name, parts) for name, parts in found.items()} == {
         name: [row for row in WHOLE[name] if row["model"] in models] for name in JOB
     }
+
+
+def test_columns_that_nobody_wants_stay_behind() -> None:
+    """Credit by product must not pay for where a visit came from, nor lose what it is told by."""
+    whole, lean = routes(), routes(wanted(JOB))
+    left = {name: set(whole[name].schema.names) - set(lean[name].schema.names) for name in whole}
+
+    assert {"match_method", "token_carrier", "source"} < left["pin_visit"]
+    assert left["view_item_list"] == {
+        "item_list_id",
+        "recommender_id",
+        "source",
+        "user_agent_class",
+    }
+    assert left["pin"] == {"source", "user_agent_class"}  # credit is told by slot as well
+    assert not left["purchase"]
+    assert not any({"site_id", "event_id", "item_id", KEY} & names for names in left.values())
+
+
+def test_which_repeat_stands_is_the_same_whatever_is_wanted() -> None:
+    """Else a pin would be another's as soon as somebody looked at slots as well."""
+    at: dict[str, Any] = {
+        "site_id": "acme",
+        "event_time_ms": T,
+        "received_time_ms": T,
+        "visitor_id": "v",
+    }
+    twice = [
+        Pin(**at, event_id="e", pin_id="P", item_id="mug", item_list_id="z", source="server"),
+        Pin(**at, event_id="e", pin_id="P", item_id="vase", item_list_id="a", source="file"),
+    ]
+    sites = {"acme": Site(key="key-of-acme", currency="GBP")}
+
+    every = run_steps(twice, sites)["item_daily"]
+
+    assert every
+    assert every == run_steps(twice, sites, wanted(["item_daily"]))["item_daily"]
+
+
+def test_a_run_that_nobody_continues_leaves_out_who_meets_nobody() -> None:
+    """A later run may bring the login or the order: what is kept must be whole."""
+    assert not {"buyers", "known_visitors"} & EVERYTHING.names
+    assert {"buyers", "known_visitors"} <= wanted(JOB, is_last=True).names
+    assert "buyers" not in wanted(["visits"], is_last=True)
 
 
 def test_spheres_bring_the_model_that_they_show() -> None:

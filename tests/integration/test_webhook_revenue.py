@@ -19,8 +19,8 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from pipelines.flows.attribute import read_group
 from pipelines.flows.cuts import FileGroup
+from pipelines.flows.reading import read_group
 from pipelines.kernels.orders import settle_orders
 from tests.shop_payloads import (
     MUGS_NET,

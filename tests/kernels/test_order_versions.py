@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.flows.attribute import read_group
 from pipelines.flows.cuts import FileGroup
+from pipelines.flows.reading import read_group
 from schemas.errors import LakeError
 from schemas.events import AnyEvent, OrderItem, Purchase
 from schemas.lake import ADDED_COLUMNS, to_table
