@@ -1,8 +1,9 @@
 """Files that appear whole or not at all, and stay after a power cut."""
 
+import contextlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -40,21 +41,30 @@ class DurableFolder:
         Raises:
           OSError: the disk refused; nothing stands under the name that was not there before.
         """
+        with self.placing(path) as file:
+            write(file)
+            return file.tell()
+
+    @contextlib.contextmanager
+    def placing(self, path: Path) -> Iterator[BinaryIO]:
+        """A file to write: as `place`, once the block ends well.
+
+        Raises:
+          OSError: the disk refused; nothing stands under the name that was not there before.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         # A leading dot keeps readers away; the process id keeps two writers apart.
         aside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             with aside.open("wb") as file:
-                write(file)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
-                size = file.tell()
             aside.replace(path)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
         self._name(path)
-        return size
 
     def link(self, there: Path, path: Path) -> None:
         """Gives a file that is on disk a second name.

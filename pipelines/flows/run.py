@@ -22,7 +22,8 @@ from pipelines.io.database import newest_revision, open_database, upgrade_databa
 from pipelines.io.drain import Drained, drain_spool
 from pipelines.io.erasures import count_waiting
 from pipelines.io.items import items_digests, keep_items
-from pipelines.io.ledger import LEDGER, has_ledger, settle_ledger
+from pipelines.io.ledger import has_ledger, settle_ledger
+from pipelines.io.ledger_months import LEDGER
 from pipelines.io.publish import publish, tidy
 from pipelines.io.quarantine import QUARANTINE
 from pipelines.io.retention import remove_expired

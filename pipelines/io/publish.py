@@ -4,22 +4,25 @@ All of that in one transaction: whatever ends it early leaves the database as it
 comes after it, when readers see the new run already.
 """
 
+import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from pipelines import progress
 from pipelines.io.audit import SQL_LEDGER, TOUCHED_ORDERS, audit, told
-from pipelines.io.ledger import LEDGER, settle_ledger, write_ledger
+from pipelines.io.ledger import settle_ledger, write_ledger
+from pipelines.io.ledger_months import LEDGER
+from pipelines.io.ordered import read_batches
 from pipelines.io.runs import PublishedRun, forget_runs, latest_run, show_run
 from pipelines.io.staging import ResultFile, add_rows, end_rows, fill
 from schemas.errors import AuditError
+from schemas.results import result_schema
 from schemas.tables import RESULTS, Run
 
 _BY_ORDER = ("orders", "order_lines", LEDGER)
@@ -53,7 +56,7 @@ def publish(
     """
     record = dict(record)
     continued = record.pop("continues")
-    progress.expect("Publishing", sum(file.rows for file in results))
+    progress.expect("Publishing", _rows(results))
     with engine.begin() as connection:
         last = latest_run(connection)
         number = last.run_number + 1 if last else 1
@@ -102,19 +105,24 @@ def _write(connection: Connection, run: PublishedRun, results: Sequence[ResultFi
     """Ends and adds rows; removals first, since a row that changes is both."""
     for name in RESULTS:
         files = [file for file in results if file.table == name]
-        for file in files:
-            if file.is_removal:
-                ended = end_rows(connection, file, run.base_run, run.run_number)
-                if ended != file.rows:
-                    raise AuditError(
-                        f"run {run.run_id} is not published: {name} had {ended} of"
-                        f" {file.rows} rows to take back"
-                    )
-        for file in files:
-            if not file.is_removal:
-                add_rows(connection, file, run.base_run, run.run_number)
+        going = [file for file in files if file.is_removal]
+        coming = [file for file in files if not file.is_removal]
+        if going:
+            paths = [file.path for file in going]
+            ended = end_rows(connection, name, paths, run.base_run, run.run_number)
+            if ended != _rows(going):
+                raise AuditError(
+                    f"run {run.run_id} is not published: {name} had {ended} of"
+                    f" {_rows(going)} rows to take back"
+                )
+        paths = [file.path for file in coming]
+        add_rows(connection, name, paths, run.base_run, run.run_number)
         if run.base_run == run.run_number:
-            _check_rows(connection, run, name, sum(file.rows for file in files))
+            _check_rows(connection, run, name, _rows(coming))
+
+
+def _rows(files: Iterable[ResultFile]) -> int:
+    return sum(file.rows for file in files)
 
 
 def _check_rows(connection: Connection, run: PublishedRun, name: str, wanted: int) -> None:
@@ -134,10 +142,12 @@ def _name_touched(connection: Connection, results: Sequence[ResultFile]) -> None
         f"CREATE TEMP TABLE {TOUCHED_ORDERS} (site_id VARCHAR(64), order_id VARCHAR(128))"
     )
     keys = ["site_id", "order_id"]
-    rows = [pq.read_table(file.path, columns=keys) for file in results if file.table in _BY_ORDER]
-    if rows:
-        once = pa.concat_tables(rows, promote_options="permissive").group_by(keys).aggregate([])
-        fill(connection, TOUCHED_ORDERS, once)
+    files = [file.path for file in results if file.table in _BY_ORDER]
+    if files:
+        batches = itertools.chain.from_iterable(read_batches(path, keys) for path in files)
+        schema = result_schema(LEDGER)
+        rows = pa.Table.from_batches(batches, pa.schema([schema.field(name) for name in keys]))
+        fill(connection, TOUCHED_ORDERS, rows.group_by(keys).aggregate([]))
 
 
 def _json(value: object) -> str:

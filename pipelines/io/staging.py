@@ -1,19 +1,18 @@
 """Rows into result tables, and rows of theirs ended, by the fastest way of each database."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
 from pipelines import progress
+from pipelines.io.ordered import read_in_order
 from schemas.results import result_key, result_schema
 from schemas.tables import OPEN_RUN
 
-_BATCH = 50_000
 _TAKEN_BACK = "taken_back"
 # The backslash first: the others bring one in.
 _ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
@@ -28,30 +27,39 @@ class ResultFile(NamedTuple):
     is_removal: bool = False
 
 
-def add_rows(connection: Connection, file: ResultFile, base_run: int, run_number: int) -> None:
-    """Inserts a file's rows; they stand from this run on."""
-    schema = result_schema(file.table)
-    columns = ("base_run", *schema.names, "since_run", "until_run")
-    for batch in pq.ParquetFile(file.path).iter_batches(_BATCH):
-        rows = pa.Table.from_batches([batch]).select(schema.names)
-        _insert(connection, file.table, columns, _between(rows, base_run, run_number))
+def add_rows(
+    connection: Connection, table: str, paths: Sequence[str], base_run: int, run_number: int
+) -> None:
+    """Inserts the rows of a table's files in the order of its key; they stand from this run on."""
+    names = result_schema(table).names
+    columns = ("base_run", *names, "since_run", "until_run")
+    for batch in read_in_order(paths, result_key(table), names):
+        rows = pa.Table.from_batches([batch])
+        _insert(connection, table, columns, _between(rows, base_run, run_number))
         progress.tick("Publishing", len(rows), rows=len(rows))
 
 
-def end_rows(connection: Connection, file: ResultFile, base_run: int, run_number: int) -> int:
-    """Ends the rows of a file's keys with this run; gives how many of them stood."""
-    names = list(result_key(file.table))
-    keys = pq.read_table(file.path, columns=names)
-    progress.tick("Publishing", len(keys), rows=len(keys))
+def end_rows(
+    connection: Connection, table: str, paths: Sequence[str], base_run: int, run_number: int
+) -> int:
+    """Ends the rows of the keys in these files with this run; gives how many of them stood."""
+    names = result_key(table)
+    keys = _counted(pa.Table.from_batches([each]) for each in read_in_order(paths, names, names))
     if connection.dialect.name == "postgresql":
-        return _end_by_join(connection, file.table, keys, base_run, run_number)
+        return _end_by_join(connection, table, keys, base_run, run_number)
     same = " AND ".join(f"{name} = ?" for name in names)
     statement = (
-        f"UPDATE {file.table} SET until_run = {run_number}"  # noqa: S608 (our own names)
+        f"UPDATE {table} SET until_run = {run_number}"  # noqa: S608 (our own names)
         f" WHERE base_run = {base_run} AND until_run = {OPEN_RUN} AND {same}"
     )
     driver: Any = connection.connection.driver_connection
-    return int(driver.executemany(statement, _tuples(keys)).rowcount)
+    return sum(driver.executemany(statement, _tuples(rows)).rowcount for rows in keys)
+
+
+def _counted(keys: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    for rows in keys:
+        progress.tick("Publishing", len(rows), rows=len(rows))
+        yield rows
 
 
 def fill(connection: Connection, table: str, rows: pa.Table) -> None:
@@ -60,14 +68,16 @@ def fill(connection: Connection, table: str, rows: pa.Table) -> None:
 
 
 def _end_by_join(
-    connection: Connection, table: str, keys: pa.Table, base_run: int, run_number: int
+    connection: Connection, table: str, keys: Iterable[pa.Table], base_run: int, run_number: int
 ) -> int:
-    names = ", ".join(keys.column_names)
+    names = result_key(table)
+    listed = ", ".join(names)
     run = connection.exec_driver_sql
-    run(f"CREATE TEMP TABLE {_TAKEN_BACK} AS SELECT {names} FROM {table} LIMIT 0")  # noqa: S608 (our own names)
-    fill(connection, _TAKEN_BACK, keys)
+    run(f"CREATE TEMP TABLE {_TAKEN_BACK} AS SELECT {listed} FROM {table} LIMIT 0")  # noqa: S608 (our own names)
+    for rows in keys:
+        fill(connection, _TAKEN_BACK, rows)
     run(f"ANALYZE {_TAKEN_BACK}")
-    same = " AND ".join(f"t.{name} = gone.{name}" for name in keys.column_names)
+    same = " AND ".join(f"t.{name} = gone.{name}" for name in names)
     ended = run(
         f"UPDATE {table} t SET until_run = {run_number} FROM {_TAKEN_BACK} gone"  # noqa: S608 (our own names)
         f" WHERE t.base_run = {base_run} AND t.until_run = {OPEN_RUN} AND {same}"

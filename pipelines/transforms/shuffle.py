@@ -27,7 +27,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines.kernels.columns import Ints, Tables, ints, sort_by
 from pipelines.kernels.hashing import hash_rows
@@ -44,6 +43,8 @@ _PACKED = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 _PLAIN = pa.ipc.IpcWriteOptions(use_threads=False)
 # To hand the columns of a small piece to Arrow's threads takes longer than to unpack them here.
 _ALONE = pa.ipc.IpcReadOptions(use_threads=False)
+# Rows of a batch of a result: one of each of up to 256 files is in memory when they are published.
+_RESULT_ROWS = 2048
 _CODES = pa.dictionary(pa.int32(), pa.string())
 # The column of every dataset that holds the key of its route.
 KEY = "shuffle_key"
@@ -315,12 +316,11 @@ def _by_shard(rows: pa.Table, shard: Ints) -> Iterator[tuple[int, pa.RecordBatch
 
 
 def _write_result(shuffle: Shuffle, name: str, rows: pa.Table, *, is_removal: bool) -> Piece:
-    path = _new_file(Path(shuffle.results_folder), name, "parquet")
-    # In the order of its key, so that a database appends instead of searching for places.
+    path = _new_file(Path(shuffle.results_folder), name, "arrow")
+    # In the order of its key and in small batches: who publishes reads all shards' files as one.
     rows = sort_by(rows, *shuffle.results[name][1])
-    # Numbers are written as they are: with a dictionary they are larger, and take longer.
-    texts = [field.name for field in rows.schema if pa.types.is_string(field.type)]
-    pq.write_table(rows, path, compression="zstd", use_dictionary=texts)
+    with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, rows.schema, options=_PACKED) as file:
+        file.write_table(rows, _RESULT_ROWS)
     return Piece(name, path, 0, 0, len(rows), is_removal)
 
 

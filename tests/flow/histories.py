@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from pipelines.flows.attribute import steps
+from pipelines.io.ordered import read_batches
 from pipelines.transforms.answers import carry_answers
 from pipelines.transforms.deduplicate import with_derived
 from pipelines.transforms.routes import results, routes
@@ -112,7 +113,7 @@ class House:
         """Takes back and puts in result rows, as a database would, and refuses what it would."""
         for piece in sorted(results, key=lambda piece: not piece.is_removal):
             rows = self.tables[piece.dataset]
-            for row in pq.read_table(piece.path).to_pylist():
+            for row in pa.Table.from_batches(read_batches(piece.path)).to_pylist():
                 key = tuple(row[name] for name in result_key(piece.dataset))
                 if piece.is_removal:
                     assert rows.pop(key) == row, "a row is taken back that does not stand"

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.flows.cuts import shards_for
 from pipelines.io.lake import LakeFile
+from pipelines.io.ordered import read_batches
 from pipelines.kernels.columns import Tables
 from pipelines.kernels.hashing import hash_rows
 from pipelines.transforms.lanes import on_threads
@@ -173,7 +173,7 @@ def test_a_result_is_one_sorted_file() -> None:
     table = pa.table({"total": [1, 3, 2], "word": ["b", "a", "a"], "scratch": [0, 0, 0]})
     with shuffled(4) as shuffle:
         ((tag, (shard, (piece,))),) = scatter(shuffle, shuffle.conform({"report": table}))
-        rows = pq.read_table(piece.path)
+        rows = pa.Table.from_batches(read_batches(piece.path))
 
     assert (tag, shard, piece.dataset, piece.rows) == (RESULTS_TAG, 0, "report", 3)
     assert rows.schema == TOTALS
@@ -244,8 +244,8 @@ def run_beam(shuffle: Shuffle, batches: Sequence[Tables], step: Step) -> dict[st
     for path in set(Path(shuffle.folder).glob("*/*")) - before:
         if path.parent.name == "given":
             continue
-        if path.suffix == ".parquet":
-            rows["report"] += pq.read_table(path).to_pylist()
+        if path.parent.name == "results":
+            rows["report"] += pa.Table.from_batches(read_batches(str(path))).to_pylist()
         else:
             with pa.OSFile(str(path)) as file:
                 rows["totals"] += pa.ipc.open_stream(file).read_all().drop(KEY).to_pylist()

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from pipelines.flows.attribute import attribute, steps
 from pipelines.io.lake import LakeWriter, lake_files
+from pipelines.io.ordered import read_batches
 from pipelines.transforms import wanted as who_needs_what
 from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import KEY
@@ -57,7 +57,7 @@ def test_few_models_are_those_models_of_all(tmp_path: Path) -> None:
 
     found: dict[str, list[pa.Table]] = {}
     for file in files:
-        found.setdefault(file.table, []).append(pq.read_table(file.path))
+        found.setdefault(file.table, []).append(pa.Table.from_batches(read_batches(file.path)))
     assert {name: to_rows(name, parts) for name, parts in found.items()} == {
         name: [row for row in WHOLE[name] if row["model"] in models] for name in JOB
     }

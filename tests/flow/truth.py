@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines.flows.attribute import attribute, steps
 from pipelines.io.lake import LakeWriter, lake_files
+from pipelines.io.ordered import read_batches
 from pipelines.transforms.deduplicate import with_derived
 from pipelines.transforms.ladder import NO_ITEMS, Items
 from pipelines.transforms.routes import routes
@@ -96,7 +96,7 @@ def run_beam(
         files = attribute(home, lake_files(home), given, work, shards=shards)
         found: dict[str, list[pa.Table]] = {name: [] for name in RESULTS}
         for file in files:
-            found[file.table].append(pq.read_table(file.path))
+            found[file.table].append(pa.Table.from_batches(read_batches(file.path)))
         return {name: to_rows(name, tables) for name, tables in found.items()}
 
 

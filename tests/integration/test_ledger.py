@@ -4,7 +4,7 @@ import datetime
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
 
-from pipelines.io import ledger, publish
+from pipelines.io import ledger, ledger_months, publish
 from pipelines.io.database import open_database
-from pipelines.io.ledger import LEDGER_SCHEMA, settle_ledger
+from pipelines.io.ledger import settle_ledger
+from pipelines.io.ledger_months import LEDGER_SCHEMA
 from pipelines.io.runs import restore_run
 from schemas.errors import AuditError
 from schemas.events import AnyEvent, OrderItem, Pin, PinVisit, Purchase
@@ -262,12 +263,12 @@ def test_a_ledger_that_does_not_add_up_is_not_published(
     """The control: a row that is lost on its way into the files is found."""
     home = make_home(tmp_path)
     fill(home, WORLD.events, "all")
-    honest = ledger._part
+    honest = ledger_months.with_orders
 
-    def lossy(parts: Path, place: str) -> pa.Table:
-        return honest(parts, place)[1:]
+    def lossy(*given: Any) -> Iterator[tuple[str, pa.Table]]:
+        return ((place, rows[1:]) for place, rows in honest(*given))
 
-    monkeypatch.setattr(ledger, "_part", lossy)
+    monkeypatch.setattr(ledger, "with_orders", lossy)
 
     with pytest.raises(AuditError, match=r"the ledger credits -?\d+ micros"):
         go(home)
