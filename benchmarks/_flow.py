@@ -1,6 +1,7 @@
 """The job by our own flow."""
 
 import inspect
+import itertools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +35,10 @@ def answer(home: Path, out: Path) -> None:
 
 
 def _read(paths: Sequence[str], columns: Sequence[str]) -> pa.Table:
-    return pa.concat_tables([pq.read_table(path, columns=list(columns)) for path in paths])
+    from pipelines.io.ordered import read_batches
+
+    batches = itertools.chain.from_iterable(read_batches(path, columns) for path in paths)
+    return pa.Table.from_batches(batches)
 
 
 def _credits(paths: Sequence[str]) -> pa.Table:
