@@ -116,9 +116,6 @@ _ORDER = {
 }
 ORDERS = _schema(**_ORDER, **_WHO)
 ORDERS_BY_PERSON = _schema(**_ORDER, person_id=TEXT)
-# Who bought something, and who may have logged in: no more than the key under which her touches
-# will meet her orders, and her events her logins.
-BUYERS = KNOWN_VISITORS = _schema()
 
 # A known person's landing on a pin, or her own pin.
 _TOUCH = {"site_id": TEXT, "person_id": TEXT, "touch_id": TEXT, "pin_id": TEXT, "at": INT}

@@ -40,7 +40,7 @@ from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.loyalty import measure_loyalty
 from pipelines.transforms.meet import meet_people
 from pipelines.transforms.parts import InParts
-from pipelines.transforms.people import MAY_LOG_IN, settle_shard, stitch_visitors
+from pipelines.transforms.people import settle_shard, stitch_visitors
 from pipelines.transforms.routes import results as result_tables
 from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import (
@@ -108,8 +108,7 @@ def attribute(
       The files of each result table. Tables may have none.
     """
     files = [file for file in files if file.site_id in settings.sites]
-    # Where no storage is shared, what all shards are given would be copied for each.
-    need = wanted(results, models, is_last=settings.shuffle == "files")
+    need = wanted(results, models)
     refused = quarantine_files(home) if "quarantined" in need else []
     groups = file_groups([*files, *refused], folder)
     items = keep_items(home, settings.sites, folder)
@@ -215,7 +214,7 @@ def _build(
     sources = [
         pipeline
         | "ListLake" >> beam.Create([work.groups[lane :: shuffle.lanes] for lane in lanes])
-        | "ReadLake" >> beam.ParDo(_ReadFn(shuffle, work.wanted)).with_outputs(MANIFEST_TAG, first)
+        | "ReadLake" >> beam.ParDo(_ReadFn(shuffle)).with_outputs(MANIFEST_TAG, first)
     ]
     if work.taken_back:
         sources.append(
@@ -241,8 +240,8 @@ def _build(
 class _ReadFn(beam.DoFn):
     """Scatters files, and notes the pieces they became, should they ever be taken back."""
 
-    def __init__(self, shuffle: Shuffle, wanted: Wanted) -> None:
-        self._shuffle, self._wanted = shuffle, wanted
+    def __init__(self, shuffle: Shuffle) -> None:
+        self._shuffle = shuffle
 
     def process(self, groups: Sequence[FileGroup]) -> Iterator[Any]:
         for outputs in on_threads(self._read, itertools.starmap(FileGroup, groups)):
@@ -252,8 +251,6 @@ class _ReadFn(beam.DoFn):
         route = self._shuffle.routes.get(group.kind)  # not of what was refused
         tables = read_group(group, route and route.schema)
         progress.tick("ReadLake", rows=sum(map(len, tables.values())))
-        if "known_visitors" in self._wanted and group.kind in MAY_LOG_IN:
-            tables["known_visitors"] = tables[group.kind]
         references = list(scatter(self._shuffle, self._shuffle.conform(tables)))
         if self._shuffle.is_kept:
             note = Path(group.note)

@@ -33,8 +33,7 @@ def attach_landings(
 ) -> Tables:
     """Keeps of each pin id the pin that came first, and gives landings their pin's root.
 
-    Takes pins and landings of whole pin ids, and all buyers; gives the visits table, both by root,
-    and touches.
+    Takes pins and landings of whole pin ids; gives the visits table, both by root, and touches.
     """
     pins = _first_pins(tables["pins_by_person"])
     landings = tables["landings_by_person"]
@@ -45,9 +44,7 @@ def attach_landings(
         pins_by_root=lambda: pins,
         landings_by_root=lambda: _landings_by_root(landings, pins, row),
         pins_to_chain=lambda: pins,
-        touches=lambda: list_touches(
-            pins, landings, row, tables["buyers"] if "buyers" in wanted else None
-        ),
+        touches=lambda: list_touches(pins, landings, row),
         pin_parts=lambda: _daily(pins, landings, row, sites, wanted),
     )
 

@@ -22,12 +22,9 @@ from pipelines.kernels.columns import (
     take,
 )
 from pipelines.kernels.groups import cells_of
-from pipelines.kernels.hashing import hash_rows
-from pipelines.kernels.multisets import is_among, is_repeated
-from pipelines.kernels.stretches import distinct
+from pipelines.kernels.multisets import is_repeated
 from pipelines.transforms.acts import VIEWS, doings
 from pipelines.transforms.daily import DIMENSIONS, daily_part, days_of
-from pipelines.transforms.people import stitch_strangers
 from pipelines.transforms.rejects import count_rejects
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, Wanted
@@ -93,34 +90,20 @@ def drop_duplicates(
             arrivals.append(_arrivals(events, repeated))
         # Pinterest's crawler is no visitor, but what it fetches was saved.
         confirms = bools(events["is_crawler"]) & (name == "pin_visit")
-        standing[name] = ~repeated & (~crawled | confirms)
+        standing[name] = pa.array(~repeated & (~crawled | confirms))
 
-    def kept(name: str, columns: Sequence[str] = (), among: Bools | None = None) -> pa.Table:
+    def kept(name: str, columns: Sequence[str] = ()) -> pa.Table:
         events = present(kinds[name], columns) if columns else kinds[name]
-        which = standing[name] if among is None else standing[name] & among
-        return events.filter(pa.array(which))
-
-    def by_visitor(among: Mapping[str, Bools]) -> Tables:
-        return wanted.made(
-            pin_clicks=lambda: _with_precedence(kept("pin", among=among.get("pin"))),
-            landings=lambda: kept("pin_visit", LANDINGS.names, among.get("pin_visit")),
-            doings=lambda: doings(
-                {name: kept(name, among=among.get(name)) for name in (*VIEWS, "engage")}
-            ),
-        )
-
-    if "known_visitors" in wanted:
-        known = _of_visitors(kinds, distinct(ints(tables["known_visitors"][KEY])))
-        strangers = by_visitor({name: ~which for name, which in known.items()})
-        by_whom = by_visitor(known) | stitch_strangers(strangers, wanted)
-    else:
-        by_whom = by_visitor({})
+        return events.filter(standing[name])
 
     refused = functools.cache(lambda: count_rejects(tables["quarantined"], sites))
-    return by_whom | wanted.made(
+    return wanted.made(
         purchases=lambda: kept("purchase"),
         refunds=lambda: kept("refund"),
         emails=lambda: _emails(kept("identify")),
+        pin_clicks=lambda: _with_precedence(kept("pin")),
+        landings=lambda: kept("pin_visit", LANDINGS.names),
+        doings=lambda: doings({name: kept(name) for name in (*VIEWS, "engage")}),
         landing_parts=lambda: pa.concat_tables(landings),
         rejects=lambda: refused()["rejects"],
         view_parts=lambda: pa.concat_tables(
@@ -133,15 +116,6 @@ def drop_duplicates(
             [*quality, refused()["quality_parts"].cast(QUALITY_PARTS)]
         ),
     )
-
-
-def _of_visitors(kinds: Tables, keys: Ints) -> dict[str, Bools]:
-    """Which events of each kind that visitors are known of are by one of these, by key."""
-    return {
-        name: is_among(hash_rows(events["site_id"], events["visitor_id"]).view(np.int64), keys)
-        for name, events in kinds.items()
-        if name in ("pin", "pin_visit", "engage", *VIEWS)
-    }
 
 
 def _emails(identifies: pa.Table) -> pa.Table:

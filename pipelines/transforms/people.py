@@ -24,9 +24,6 @@ from schemas.batches import (
 )
 from schemas.settings import Site
 
-# The events that logins are made of.
-MAY_LOG_IN = ("identify", "purchase")
-
 
 def settle_shard(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> Tables:
     """Orders from their statements and refunds, logins from identify events.
@@ -126,25 +123,10 @@ def stitch_visitors(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
     }
     orders = stitched["settled_orders"]
     return _by_person(stitched, wanted) | wanted.made(
-        buyers=lambda: orders.filter(
-            pc.and_(orders["is_creditable"], pc.is_valid(orders["person_id"]))
-        ),
         orders_by_person=lambda: orders.select(ORDERS_BY_PERSON.names).append_column(
             "shard_key", pc.coalesce(orders["person_id"], orders["order_id"])
         ),
     )
-
-
-def stitch_strangers(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
-    """As `stitch_visitors`, of visitors who never log in: there is nothing to look for.
-
-    Takes their pin_clicks, landings and doings.
-    """
-    stitched = {
-        name: kind.append_column("person_id", _persons(kind, kind["customer_id"]))
-        for name, kind in tables.items()
-    }
-    return _by_person(stitched, wanted)
 
 
 def _persons(events: pa.Table, customer: Any) -> pa.Array:

@@ -98,9 +98,6 @@ def _routes(models: tuple[str, ...]) -> dict[str, Route]:
         "quarantined": Route(
             "DropDuplicates", ("site_id", "reject_id"), result_schema("quarantine")
         ),
-        "known_visitors": Route(
-            "DropDuplicates", ("site_id", "visitor_id"), batches.KNOWN_VISITORS, is_for_all=True
-        ),
         "purchases": Route("SettleOrders", ("site_id", "order_id"), purchase),
         "refunds": Route("SettleOrders", ("site_id", "order_id"), refund),
         "emails": Route("SettleOrders", by_key, batches.EMAILS),
@@ -118,9 +115,6 @@ def _routes(models: tuple[str, ...]) -> dict[str, Route]:
         "pins_by_person": Route("AttachLandings", ("site_id", "pin_id"), batches.PINS_BY_PERSON),
         "landings_by_person": Route(
             "AttachLandings", by_key, batches.LANDINGS_BY_PERSON, is_row_wise=True
-        ),
-        "buyers": Route(
-            "AttachLandings", ("site_id", "person_id"), batches.BUYERS, is_for_all=True
         ),
         "pins_by_root": Route("MeasureSpheres", by_root, batches.PINS_BY_PERSON),
         "landings_by_root": Route(

@@ -76,7 +76,6 @@ class Route(NamedTuple):
       datasets of the same key, not on other rows of this dataset.
     most_rows: a shard with more comes in parts, by people (`pipelines.transforms.parts`); 0 for
       what never does.
-    is_for_all: every shard is given all rows: they are few, and tell it what it need not pass on.
     """
 
     stage: str
@@ -85,7 +84,6 @@ class Route(NamedTuple):
     sums: tuple[str, ...] = ()
     is_row_wise: bool = False
     most_rows: int = 0
-    is_for_all: bool = False
 
     def key_of(self, table: pa.Table) -> Ints:
         """[rows] hash by which rows meet."""
@@ -193,12 +191,11 @@ def scatter(
         if name in shuffle.results:
             yield RESULTS_TAG, (0, (_write_result(shuffle, name, rows, is_removal=is_removal),))
             continue
-        stage, is_for_all = shuffle.routes[name].stage, shuffle.routes[name].is_for_all
+        stage = shuffle.routes[name].stage
         # Of two's complement the low bits are those of the hash.
-        shards = ints(rows[KEY]) & (0 if is_for_all else shuffle.shards[stage] - 1)
+        shards = ints(rows[KEY]) & (shuffle.shards[stage] - 1)
         for shard, piece in write_pieces(shuffle, name, rows, shards):
-            for each in range(shuffle.shards[stage]) if is_for_all else (shard,):
-                found[stage, each].append(piece._replace(is_removal=is_removal))
+            found[stage, shard].append(piece._replace(is_removal=is_removal))
     for (stage, shard), pieces in found.items():
         yield stage, (shard, tuple(pieces))
 

@@ -22,10 +22,8 @@ from pipelines.kernels.columns import (
     key_places,
     take,
 )
-from pipelines.kernels.hashing import hash_rows
 from pipelines.kernels.multisets import is_among
 from pipelines.kernels.spans import time_key
-from pipelines.kernels.stretches import distinct
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.sites import of_sites
 from pipelines.transforms.wanted import EVERYTHING, Wanted
@@ -33,31 +31,20 @@ from schemas.batches import TOUCHES
 from schemas.settings import Site
 
 
-def list_touches(
-    pins: pa.Table, landings: pa.Table, pin: Ints, buyers: pa.Table | None = None
-) -> pa.Table:
+def list_touches(pins: pa.Table, landings: pa.Table, pin: Ints) -> pa.Table:
     """TOUCHES: known people's landings on known pins, and their own pins.
 
     Args:
       pins: with the key of their root.
       landings: all of them.
       pin: [landings] row of the pin landed on, -1 unknown.
-      buyers: of whom alone touches are asked for, if that is known; two people may have one key.
     """
-    keys = None if buyers is None else distinct(ints(buyers[KEY]))
-
-    def is_asked(rows: pa.Table) -> Bools:
-        if keys is None:
-            return is_set(rows["person_id"])
-        key = hash_rows(rows["site_id"], rows["person_id"]).view(np.int64)
-        return is_set(rows["person_id"]) & is_among(key, keys)
-
-    is_counted = is_asked(landings) & ~bools(landings["is_crawler"]) & (pin >= 0)
+    is_counted = is_set(landings["person_id"]) & ~bools(landings["is_crawler"]) & (pin >= 0)
     landings = landings.append_column("root_key", take(pins[KEY], pin))
     own = pins.append_column("root_key", pins[KEY])
     return pa.concat_tables(
         each.rename_columns({"event_id": "touch_id"}).select(TOUCHES.names).filter(pa.array(which))
-        for each, which in ((landings, is_counted), (own, is_asked(pins)))
+        for each, which in ((landings, is_counted), (own, is_set(pins["person_id"])))
     )
 
 

@@ -100,11 +100,8 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "landings_by_person": ("landings", "logins"),
     "orders_by_person": ("settled_orders", "logins"),
     "settled_orders": ("purchases", "refunds"),
-    "buyers": ("settled_orders", "logins"),
     "logins": ("emails", "purchases", "refunds"),
 }
-# What tells a stage which rows of a dataset will meet nobody.
-_SIEVES = {"buyers": ("touches",), "known_visitors": ("pin_clicks", "landings", "doings")}
 # Columns that few ask for, of a dataset or of all: where none of these is wanted, they stay behind.
 SERVES: Mapping[str, Sequence[str]] = {
     "source": ("quality_parts", "arrival_parts"),
@@ -151,15 +148,8 @@ class Wanted:
         return name in self.names
 
 
-def wanted(
-    results: Iterable[str] = RESULTS, models: Iterable[str] = MODELS, *, is_last: bool = False
-) -> Wanted:
+def wanted(results: Iterable[str] = RESULTS, models: Iterable[str] = MODELS) -> Wanted:
     """All that these results need, under these models.
-
-    Args:
-      results: tables.
-      models: of layer 1.
-      is_last: no later run continues this one, so that a stage may leave out what meets nobody now.
 
     Raises:
       ValueError: no such result, or no such model.
@@ -175,8 +165,6 @@ def wanted(
             names.add(name)
             dataset, _, part = name.partition("/")
             left += [dataset] if part else MADE_OF.get(name, ())
-    if is_last:
-        names |= {sieve for sieve, sieved in _SIEVES.items() if not names.isdisjoint(sieved)}
     if _OF_DEFAULT & names:
         chosen.add(DEFAULT_MODEL)
     return Wanted(frozenset(names), tuple(model for model in MODELS if model in chosen))

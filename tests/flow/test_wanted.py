@@ -100,13 +100,6 @@ def test_which_repeat_stands_is_the_same_whatever_is_wanted() -> None:
     assert every == run_steps(twice, sites, wanted(["item_daily"]))["item_daily"]
 
 
-def test_a_run_that_nobody_continues_leaves_out_who_meets_nobody() -> None:
-    """A later run may bring the login or the order: what is kept must be whole."""
-    assert not {"buyers", "known_visitors"} & EVERYTHING.names
-    assert {"buyers", "known_visitors"} <= wanted(JOB, is_last=True).names
-    assert "buyers" not in wanted(["visits"], is_last=True)
-
-
 def test_spheres_bring_the_model_that_they_show() -> None:
     """`credited_micros` of a pinner is credit under the default model, whatever is wanted."""
     assert wanted(["pinner_spheres"], ["first"]).models == ("first", DEFAULT_MODEL)
