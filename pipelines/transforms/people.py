@@ -1,7 +1,6 @@
 """Orders settled, e-mails resolved, visitors stitched to people."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -115,31 +114,23 @@ def stitch_visitors(tables: Tables, wanted: Wanted = EVERYTHING) -> Tables:
     known = np.flatnonzero(is_among(ints(events[KEY]), np.unique(ints(logins[KEY]))))
     asked = events.select(["site_id", "visitor_id", "session_id", "at"]).take(pa.array(known))
     login[known] = _logins_of(asked, logins)
-    person = _persons(events, take(logins["customer_id"], login))
+    person = pc.coalesce(
+        flat(events["customer_id"]),
+        take(logins["customer_id"], login),
+        pc.binary_join_element_wise(pa.scalar("v:"), flat(events["visitor_id"]), ""),
+    )
     edges = np.cumsum([0, *(len(kind) for kind in kinds)])
-    stitched = {
-        name: kind.append_column("person_id", person.slice(low, high - low))
-        for name, kind, low, high in zip(names, kinds, edges[:-1], edges[1:], strict=True)
-    }
-    orders = stitched["settled_orders"]
-    return _by_person(stitched, wanted) | wanted.made(
+    pins, landings, orders, done = (
+        kind.append_column("person_id", person.slice(low, high - low))
+        for kind, low, high in zip(kinds, edges[:-1], edges[1:], strict=True)
+    )
+    return wanted.made(
+        acts=lambda: acts_of_doings(done),
+        pins_by_person=lambda: present(pins, PINS_BY_PERSON.names),
+        landings_by_person=lambda: _landings_by_person(landings),
         orders_by_person=lambda: orders.select(ORDERS_BY_PERSON.names).append_column(
             "shard_key", pc.coalesce(orders["person_id"], orders["order_id"])
         ),
-    )
-
-
-def _persons(events: pa.Table, customer: Any) -> pa.Array:
-    """[events] whose they are: the event's customer, else that of its login, else its visitor."""
-    visitor = pc.binary_join_element_wise(pa.scalar("v:"), flat(events["visitor_id"]), "")
-    return pc.coalesce(flat(events["customer_id"]), flat(customer), visitor)
-
-
-def _by_person(stitched: Tables, wanted: Wanted) -> Tables:
-    return wanted.made(
-        acts=lambda: acts_of_doings(stitched["doings"]),
-        pins_by_person=lambda: present(stitched["pin_clicks"], PINS_BY_PERSON.names),
-        landings_by_person=lambda: _landings_by_person(stitched["landings"]),
     )
 
 
