@@ -1,47 +1,33 @@
-"""A stage of the flow: a pure step on whole key groups, and how its answer changes.
-
-There is one way to compute, for a full run and for an incremental one: what the step says of
-the affected keys now, less what it said of them before. A full run is the one in which there
-was no before.
-"""
+"""A stage of the flow: pieces grouped by shard, its step run on each, what changes scattered."""
 
 import dataclasses
 import functools
 import itertools
-import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import apache_beam as beam
-import numpy as np
-import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
 from pipelines import progress
-from pipelines.kernels.columns import Ints, Tables, ints
-from pipelines.kernels.multisets import add_up, cancel, is_among, negated, without
-from pipelines.kernels.stretches import distinct
-from pipelines.transforms.answers import Answers
-from pipelines.transforms.lanes import on_threads
-from pipelines.transforms.parts import (
-    InParts,
-    Part,
-    by_number,
-    codes_of,
-    parts_for,
-    read_keys,
-    spread,
-    together,
+from pipelines.kernels.columns import Ints
+from pipelines.transforms.changes import (
+    Change,
+    change_of,
+    changes_in_parts,
+    given_by,
+    is_first,
+    touched_by,
 )
+from pipelines.transforms.lanes import on_threads
+from pipelines.transforms.parts import InParts, Part, parts_for, read_keys, together
 from pipelines.transforms.past import Past, remember
 from pipelines.transforms.shuffle import (
-    KEY,
     RESULTS_TAG,
     TALLY_TAG,
     Piece,
     Reference,
-    Route,
     Shuffle,
     Step,
     gather,
@@ -52,205 +38,6 @@ from pipelines.transforms.sums import Sums
 
 # The output with what the run's manifest is made of: results, and rows written and read.
 MANIFEST_TAG = "manifest"
-
-
-class Change(NamedTuple):
-    """Rows that come to datasets, and rows that are taken back."""
-
-    added: Tables
-    removed: Tables
-
-
-def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Change) -> Change:
-    """How a step's answer changes when what it is given changes, as `Shuffle.conform` gives it.
-
-    Args:
-      step: pure over whole key groups: `step(A + B) = step(A) + step(B)` for disjoint keys.
-      shuffle: says which datasets the stage takes, and how.
-      stage: its name.
-      past: what the stage was given before.
-      given: what comes in now.
-
-    Raises:
-      ValueError: rows are taken back that are not there.
-    """
-    answers = Answers(shuffle, stage)
-    if not past and not any(map(len, given.removed.values())):
-        answer = shuffle.conform(step(given.added))
-        if answers.is_kept:
-            answers.keep(_touched(given), answer)
-        return Change(answer, {})
-    routes = shuffle.given(stage)
-    netted = _netted(routes, given)
-    touched = _touched(netted)
-    old, new = _affected(routes, past, netted, touched, _context(routes, netted))
-    if isinstance(step, InParts):
-        told = _Told(step, routes).of(netted, old, new)
-        step = functools.partial(step.told, told)
-    before = answers.last(touched)
-    if before is None:
-        before = shuffle.conform(_answer(step, old))
-    del old
-    after = shuffle.conform(_answer(step, new))
-    if answers.is_kept:
-        answers.keep(touched, after)
-    return _difference(shuffle, before, after)
-
-
-def changes_in_parts(
-    step: Step, shuffle: Shuffle, stage: str, shard: int, pieces: Sequence[Piece], parts: int
-) -> Iterator[Change]:
-    """As `change_of`, for a shard that comes in parts: few of them are in memory at a time.
-
-    Args:
-      step: see there, and `InParts`.
-      shuffle: see there.
-      stage: see there.
-      shard: which of its shards.
-      pieces: what comes in now.
-      parts: their number.
-    """
-    routes = shuffle.given(stage)
-    # What comes whole comes with the first part: no key of it may wait for another one.
-    whole, cut_up = (
-        {route.keys for route in routes.values() if bool(route.most_rows) == is_cut}
-        for is_cut in (False, True)
-    )
-    if not isinstance(step, InParts) and whole & cut_up:
-        raise TypeError(f"stage {stage} is given datasets in parts, which its step does not take")
-    with tempfile.TemporaryDirectory(dir=shuffle.folder) as scratch:
-        aside = dataclasses.replace(shuffle, folder=scratch, is_kept=False, through="files")
-        cut = [
-            (Part(number, parts), own)
-            for number, own in enumerate(spread(aside, pieces, routes, parts))
-        ]
-        if not isinstance(step, InParts):  # all that decides of a key is in one part
-            for part, own in cut:
-                past = Past(shuffle, stage, shard, part)
-                yield change_of(step, shuffle, stage, past, _given(own, routes))
-            return
-        if _is_first(Past(shuffle, stage, shard), pieces):
-            given = ((part, _given(own, routes).added) for part, own in cut)
-            for _, answer in step.step(given):  # each as it comes: even a few may be too much
-                yield Change(shuffle.conform(answer), {})
-            return
-        # Of all parts: what comes whole comes with the first, and decides what the others say.
-        came = _given(pieces, routes, read_keys)
-        touched, context = _touched(came), _context(routes, came)
-        told = _Told(step, routes)
-
-        def looked_at(part: Part, own: Sequence[Piece]) -> tuple[Part, Tables, Tables]:
-            netted = _netted(routes, _given(own, routes))
-            past = Past(shuffle, stage, shard, part)
-            old, new = _affected(routes, past, netted, touched, context)
-            return part._replace(told=told.of(netted, old, new)), old, new
-
-        sides = itertools.starmap(looked_at, cut)
-        # The answers are read in turns, so that only a part or two wait in between.
-        one, other = itertools.tee(sides)
-        before = by_number(step.step((part, old) for part, old, _ in one))
-        after = by_number(step.step((part, new) for part, _, new in other))
-        for said, says in zip(before, after, strict=True):
-            yield _difference(shuffle, shuffle.conform(said), shuffle.conform(says))
-
-
-class _Told:
-    """Of which ids a step is asked what it tells of them: those whom a change concerns."""
-
-    def __init__(self, step: InParts, routes: Mapping[str, Route]) -> None:
-        self._step, self._routes = step, routes
-        self._concern: Callable[[Tables, Tables], Ints] | None = None
-
-    def of(self, given: Change, old: Tables, new: Tables) -> Ints:
-        """Sorted codes of those of a part, the first part first."""
-        changed = {
-            name: pa.concat_tables([table[name] for table in given]) for name in self._routes
-        }
-        if self._concern is None:
-            self._concern = self._step.concern(changed, old, new)
-        own = (codes_of(changed[name]) for name, route in self._routes.items() if route.most_rows)
-        return _union([*own, self._concern(old, new)])
-
-
-def _is_first(past: Past, pieces: Iterable[Piece]) -> bool:
-    return not past and not any(piece.is_removal for piece in pieces)
-
-
-def _difference(shuffle: Shuffle, before: Tables, after: Tables) -> Change:
-    """What a step says more than it said, and what it says no more."""
-    added, removed = {}, {}
-    for name in sorted({*before, *after}):
-        nothing = (after if name in after else before)[name].slice(0, 0)
-        said, says = (answer.get(name, nothing) for answer in (before, after))
-        sums = shuffle.routes[name].sums if name in shuffle.routes else ()
-        if sums:
-            parts = pa.concat_tables([says, negated(said, sums)])
-            added[name] = add_up(parts, sums)
-        else:
-            added[name], removed[name] = cancel(says, said)
-    return Change(added, removed)
-
-
-def _netted(routes: Mapping[str, Route], given: Change) -> Change:
-    """What comes less what goes again: a file read anew changes nothing that it still says."""
-    netted = Change({}, {})
-    for name in routes:
-        netted.added[name], netted.removed[name] = cancel(given.added[name], given.removed[name])
-    return netted
-
-
-def _affected(
-    routes: Mapping[str, Route], past: Past, given: Change, touched: Ints, context: Ints
-) -> tuple[Tables, Tables]:
-    """All rows that decide what the step says of the touched keys: before, and now."""
-    old = past.rows(
-        {name: context if route.is_row_wise else touched for name, route in routes.items()}
-    )
-    new = {}
-    for name, route in routes.items():
-        if route.is_row_wise:
-            alone = ~is_among(ints(given.removed[name][KEY]), context)
-            old[name] = pa.concat_tables([old[name], given.removed[name].filter(pa.array(alone))])
-        rows = without(old[name], given.removed[name])
-        new[name] = pa.concat_tables([rows, given.added[name]]).combine_chunks()
-        if route.sums:
-            old[name], new[name] = (
-                add_up(each, route.sums, follows=(KEY,)) for each in (old[name], new[name])
-            )
-    return old, new
-
-
-def _given(
-    pieces: Iterable[Piece],
-    routes: Mapping[str, Route],
-    read: Callable[[Iterable[Piece], Mapping[str, Route]], Tables] = gather,
-) -> Change:
-    """What pieces add and take back."""
-    sides: tuple[list[Piece], list[Piece]] = ([], [])
-    for piece in pieces:
-        sides[piece.is_removal].append(piece)
-    return Change(*(read(side, routes) for side in sides))
-
-
-def _touched(given: Change) -> Ints:
-    return _union(ints(table[KEY]) for tables in given for table in tables.values())
-
-
-def _context(routes: Mapping[str, Route], given: Change) -> Ints:
-    """The keys of what is not row-wise.
-
-    Where only row-wise datasets change, what else they hold of a key says the same as before.
-    """
-    whole = [name for name, route in routes.items() if not route.is_row_wise]
-    return _union(ints(tables[name][KEY]) for tables in given for name in whole)
-
-
-def _union(keys: Iterable[Ints]) -> Ints:
-    return distinct(np.concatenate(list(keys)))
-
-
-def _answer(step: Step, tables: Tables) -> Tables:
-    return step(tables) if any(map(len, tables.values())) else {}
 
 
 def dealt(shuffle: Shuffle, outputs: Iterable[tuple[str, Any]]) -> Iterator[Any]:
@@ -282,7 +69,7 @@ class _StageFn(beam.DoFn):
         shard, pieces = element
         routes = self._shuffle.given(self._stage)
         parts = self._parts_for(shard, pieces)
-        given = _given(pieces, routes, gather if parts == 1 else read_keys)
+        given = given_by(pieces, routes, gather if parts == 1 else read_keys)
         rows = sum(len(table) for tables in given for table in tables.values())
         progress.tick(self._stage, rows=rows)
         outputs: list[tuple[str, Any]] = [
@@ -297,7 +84,7 @@ class _StageFn(beam.DoFn):
         past = Past(self._shuffle, self._stage, shard)
         if parts > 1:
             changes = changes_in_parts(*of_stage, shard, pieces, parts)
-        elif isinstance(self._step, InParts) and _is_first(past, pieces):
+        elif isinstance(self._step, InParts) and is_first(past, pieces):
             answers = together(self._step.step([(Part(), given.added)]))
             changes = (Change(self._shuffle.conform(answer), {}) for answer in answers)
         else:
@@ -324,7 +111,7 @@ class _StageFn(beam.DoFn):
             )
 
         if past and parts() > 1:
-            return parts(_touched(_given(pieces, routes, read_keys)))
+            return parts(touched_by(given_by(pieces, routes, read_keys)))
         return parts()
 
     def _scattered(self, change: Change) -> Iterator[tuple[str, Any]]:

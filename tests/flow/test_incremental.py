@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from pipelines.kernels import multisets
-from pipelines.transforms import stage
+from pipelines.transforms import changes, stage
 from schemas.events import AnyEvent, Identify, OrderItem, Pin, PinVisit, Purchase, SelectItem
 from schemas.settings import Site
 from tests.flow.histories import House, Lake, large_from
@@ -131,7 +131,7 @@ def test_rows_that_nobody_takes_back_are_found_out(
     def keep_old(added: pa.Table, removed: pa.Table) -> tuple[pa.Table, pa.Table]:
         return multisets.cancel(added, removed)[0], removed.slice(0, 0)
 
-    monkeypatch.setattr(stage, "cancel", keep_old)
+    monkeypatch.setattr(changes, "cancel", keep_old)
 
     assert not two_runs(tmp_path, lambda _: None)
 
