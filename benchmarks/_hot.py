@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from benchmarks._cascades import EPOCH_MS, SPAN_MS, Cascades, hot_cascade
 from benchmarks._texts import Ints, texts
+from pipelines.io.ordered import read_batches
 from pipelines.kernels.cascade import grow_forest
 from pipelines.kernels.columns import ints
 from pipelines.kernels.hashing import Hashes, hash_text, mix
@@ -100,7 +100,7 @@ def read_edges(paths: Iterable[str | Path]) -> Edges:
             [ints(batch[column]) for column in columns],
         )
         for path in paths
-        for batch in pq.ParquetFile(path).iter_batches(1 << 18)
+        for batch in read_batches(str(path))
     )
 
 
