@@ -67,9 +67,9 @@ def run_flow(home: Path) -> str:
     database = sqlite3.connect(home / "pinsphere.db")
     (net,) = database.execute("SELECT SUM(net_micros) FROM current_orders").fetchone()
     database.close()
-    lines = report.rows["order_lines"]
+    lines, credits = report.rows["order_lines"], report.rows.get("order_credits", 0)
     return (
-        f"{lines:,} lines, {report.rows['order_credits']:,} credits, net {format_money(net)};"
+        f"{lines:,} lines, {credits:,} credits, net {format_money(net)};"
         f" flow {flow:.1f} s, publishing {publishing:.1f} s"
     )
 
@@ -106,7 +106,7 @@ def write_orders(folder: Path) -> Path:
             sign = -1 if order % 15 == 0 else 1
             quantity = sign * generator.randint(1, 12)
             file.write(
-                f"{order},2026-{order % 12 + 1:02d}-{order % 28 + 1:02d} 12:00:00,"
+                f"{order},2025-{order % 12 + 1:02d}-{order % 28 + 1:02d} 12:00:00,"
                 f"c{order % 3000},item{generator.randrange(4000)},{quantity},"
                 f"{generator.randint(10, 9999) / 100:.2f}\n"
             )
