@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from pipelines.flows.cuts import FileGroup
 from pipelines.io.quarantine import QUARANTINE, rejects_table
-from pipelines.kernels.columns import Tables
+from pipelines.kernels.columns import CODES, Tables
 from pipelines.transforms.deduplicate import with_derived
 from schemas.batches import counted_schema
 from schemas.errors import LakeError
@@ -17,7 +17,6 @@ from schemas.lake import ADDED_COLUMNS, lake_schema
 _DERIVED_FROM = ("sent_time_ms", "user_agent_class")
 # Columns of few texts: Parquet holds them as codes, and to make texts of codes is work.
 _FEW_TEXTS = ("site_id", "source", "user_agent_class", "match_method", "token_carrier")
-_CODES = pa.dictionary(pa.int32(), pa.string())
 
 
 def read_group(group: FileGroup, schema: pa.Schema | None = None) -> Tables:
@@ -36,7 +35,7 @@ def read_group(group: FileGroup, schema: pa.Schema | None = None) -> Tables:
     if "item_ids" in names:
         names.add("items")
     schema = pa.schema(
-        field.with_type(_CODES) if field.name in _FEW_TEXTS else field
+        field.with_type(CODES) if field.name in _FEW_TEXTS else field
         for field in lake_schema(group.kind)
         if field.name in names
     )
@@ -55,7 +54,7 @@ def read_group(group: FileGroup, schema: pa.Schema | None = None) -> Tables:
 def _read_file(path: str, schema: pa.Schema) -> pa.Table:
     # By one thread: a file is small, and several groups are read at a time.
     file = pq.ParquetFile(
-        path, read_dictionary=[field.name for field in schema if field.type == _CODES]
+        path, read_dictionary=[field.name for field in schema if field.type == CODES]
     )
     table = file.read(columns=schema.names, use_threads=False)
     for name in ADDED_COLUMNS.intersection(schema.names).difference(table.column_names):

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.io.ordered import Batches, in_steps
-from pipelines.kernels.columns import flat, ints, joint_places
+from pipelines.kernels.columns import CODES, flat, ints, joint_places
 from schemas.errors import AuditError
 from schemas.results import result_key, result_schema
 
@@ -41,10 +41,7 @@ _WAITING = 300_000
 # Texts come again and again: read as codes they are written as codes, and never hashed.
 _TEXTS = [field.name for field in LEDGER_SCHEMA if pa.types.is_string(field.type)]
 CODED_SCHEMA = pa.schema(
-    [
-        field.with_type(pa.dictionary(pa.int32(), pa.string())) if field.name in _TEXTS else field
-        for field in LEDGER_SCHEMA
-    ]
+    [field.with_type(CODES) if field.name in _TEXTS else field for field in LEDGER_SCHEMA]
 )
 # Numbers that do not: to look whether they do would take as long as to write them.
 _PLAIN = ("credit_micros", "touched_at")

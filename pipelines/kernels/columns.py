@@ -17,6 +17,8 @@ Tables = dict[str, pa.Table]
 # No id may hold it: the event contract refuses it.
 _SEPARATOR = "\x1f"
 _INT, _DAYS, _DATE = pa.int64(), pa.int32(), pa.date32()
+# Texts that come again and again, each once and a number in its place.
+CODES = pa.dictionary(pa.int32(), pa.string())
 
 
 def ints(column: Any, missing: int = 0) -> Ints:

@@ -72,8 +72,7 @@ def drop_duplicates(
 
     Takes lake kinds with what is derived of them, and what is quarantined; gives purchases,
     refunds, emails, logins (through emails), pin_clicks, landings, doings, rejects, and counts for
-    the daily and quality tables. Where it is told who may ever log in, it says of the others' pins,
-    landings and doings at once whose they are.
+    the daily and quality tables.
     """
     standing: dict[str, Bools] = {}
     quality, landings, arrivals = [], [], []

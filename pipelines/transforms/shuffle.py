@@ -28,7 +28,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pipelines.kernels.columns import Ints, Tables, ints, sort_by
+from pipelines.kernels.columns import CODES, Ints, Tables, ints, sort_by
 from pipelines.kernels.hashing import hash_rows
 from pipelines.transforms.wanted import MADE_OF
 
@@ -45,7 +45,6 @@ _PLAIN = pa.ipc.IpcWriteOptions(use_threads=False)
 _ALONE = pa.ipc.IpcReadOptions(use_threads=False)
 # Rows of a batch of a result: one of each of up to 256 files is in memory when they are published.
 _RESULT_ROWS = 2048
-_CODES = pa.dictionary(pa.int32(), pa.string())
 # The column of every dataset that holds the key of its route.
 KEY = "shuffle_key"
 
@@ -100,7 +99,7 @@ class Route(NamedTuple):
     def part(self, table: pa.Table) -> pa.Table:
         """Parts that wait to be added up: without the key, and texts as codes."""
         fields = [
-            field.with_type(_CODES) if pa.types.is_string(field.type) else field
+            field.with_type(CODES) if pa.types.is_string(field.type) else field
             for field in list(self.schema)[:-1]
         ]
         return table.select([field.name for field in fields]).cast(pa.schema(fields))
