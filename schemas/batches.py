@@ -170,10 +170,11 @@ REACH = _schema(
     first_at=INT, own_pin_at=INT,
 )  # fmt: skip
 # One row per pinner and person reached, over all cascades: what of it is told in numbers. A pinner
-# who reached everybody has as many as there are people, so `person` is a hash.
+# who reached everybody has as many as there are people, so both are hashes: `pinner` of the site
+# and the pinner's id, whose name is where her pins are (`OWN_PINS`), `person` of the person's id.
 PAIRS = _schema(
-    site_id=TEXT, pinner_id=TEXT, person=INT, hop=INT, visits=INT, pins=INT,
-    influenced_micros=INT, first_reached_at=INT, delay_ms=INT,
+    pinner=INT, person=INT, hop=INT, visits=INT, pins=INT, influenced_micros=INT,
+    first_reached_at=INT, delay_ms=INT,
 )  # fmt: skip
 # Landings in a pinner's sphere by hop, those of nobody included; in parts.
 HOP_VISITS = _schema(site_id=TEXT, pinner_id=TEXT, hop=INT, visits=INT)

@@ -77,18 +77,9 @@ def tie_parts(pairs: Pairs) -> pa.Table:
     count = len(pairs.pinners)
     reach = np.bincount(pairs.pinner, minlength=count)
     people_from = REACH_CLASSES[np.searchsorted(REACH_CLASSES, reach, side="right") - 1]
-    depths = {name: pairs.visits >= least for name, least in VISITS.items()}
-    depths |= {"repinned": pairs.pins > 0, "bought": pairs.influenced_micros > 0}
     parts = [TIE_PARTS.empty_table()]
-    for depth, is_in in depths.items():
-        pinner = pairs.pinner[is_in]
-        people = np.bincount(pinner, minlength=count)
-        some = np.flatnonzero(people)
-        sums = {}
-        for name in ("visits", "pins", "influenced_micros"):
-            total = np.zeros(count, dtype=np.int64)
-            np.add.at(total, pinner, getattr(pairs, name)[is_in])
-            sums[name] = total[some]
+    for depth, sums in _ties(pairs, count):
+        some = np.flatnonzero(sums["people"])
         parts.append(
             pa.table(
                 {
@@ -96,12 +87,37 @@ def tie_parts(pairs: Pairs) -> pa.Table:
                     "people_from": people_from[some],
                     "depth": pa.repeat(depth, len(some)),
                     "pinners": np.ones(len(some), dtype=np.int64),
-                    "people": people[some],
-                    **sums,
+                    **{name: total[some] for name, total in sums.items()},
                 }
             ).select(TIE_PARTS.names)
         )
     return sum_by_key(pa.concat_tables(parts), TIE_PARTS, TIE_COUNTS)
+
+
+def _ties(pairs: Pairs, count: int) -> Iterator[tuple[str, dict[str, Ints]]]:
+    """Each depth, and of ties that are at least so deep the sums by pinner."""
+
+    def sums(code: Ints, codes: int, rows: Any = ...) -> dict[str, Ints]:
+        totals = {"people": np.bincount(code, minlength=codes)}
+        for name in ("visits", "pins", "influenced_micros"):
+            totals[name] = np.zeros(codes, dtype=np.int64)
+            np.add.at(totals[name], code, getattr(pairs, name)[rows])
+        return totals
+
+    # By the most visits that a tie has, and then up from the deepest: a row is added once.
+    level = sum((pairs.visits >= least).astype(np.int64) for least in list(VISITS.values())[1:])
+    by_level = sums(pairs.pinner * len(VISITS) + level, count * len(VISITS))
+    deeper = {
+        name: np.cumsum(total.reshape(count, len(VISITS))[:, ::-1], axis=1)[:, ::-1]
+        for name, total in by_level.items()
+    }
+    for place, depth in enumerate(VISITS):
+        yield depth, {name: total[:, place] for name, total in deeper.items()}
+    for depth, is_in in (
+        ("repinned", np.flatnonzero(pairs.pins)),
+        ("bought", np.flatnonzero(pairs.influenced_micros > 0)),
+    ):
+        yield depth, sums(pairs.pinner[is_in], count, is_in)
 
 
 class Club(NamedTuple):

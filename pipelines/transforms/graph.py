@@ -34,7 +34,7 @@ from pipelines.kernels.pinner_graph import (
     ties_of,
 )
 from pipelines.kernels.reproduction import fit_prior, reproduction_rates
-from pipelines.kernels.stretches import hash_order, reduced, stable_order
+from pipelines.kernels.stretches import hash_order, reduced
 from pipelines.transforms.sphere_tables import Pairs
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.results import result_schema
@@ -73,8 +73,7 @@ def lineage(pins: pa.Table, forest: Forest, owner: Ints) -> pa.Table:
 
 def audiences(pairs: Pairs) -> pa.Table:
     """AUDIENCES: the people of each pinner's sphere."""
-    order = hash_order(pairs.person.view(np.uint64))
-    order = order[stable_order(pairs.pinner[order])]
+    order = hash_order(pairs.person.view(np.uint64), pairs.pinner)
     start = group_starts(pairs.pinner[order])
     offsets = pa.array(np.append(start, len(order)), pa.int32())
     person = pairs.person[order]

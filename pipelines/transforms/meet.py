@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipelines.kernels.columns import Ints, Tables, codes, ints, joint_places
 from pipelines.kernels.groups import group_by
-from pipelines.kernels.hashing import hash_text
+from pipelines.kernels.hashing import hash_rows, hash_text
 from pipelines.kernels.multisets import is_among, is_repeated
 from pipelines.kernels.stretches import distinct, reduced
 from pipelines.transforms.meetings import return_parts
@@ -29,11 +29,19 @@ def meet_people(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVER
     edges = functools.cache(lambda: _edges(met, _influenced(met, tables["influence"])))
     return wanted.made(
         sphere_edges=edges,
-        pairs=lambda: edges().append_column(
-            "person", pa.array(hash_text(met["person_id"]).view(np.int64))
-        ),
+        pairs=lambda: _in_numbers(edges()),
         return_parts=lambda: return_parts(tables["meetings"], sites),
     )
+
+
+def _in_numbers(edges: pa.Table) -> pa.Table:
+    """PAIRS, with the columns of their route's key."""
+    pinner = hash_rows(edges["site_id"], edges["pinner_id"])
+    person = hash_text(edges["person_id"])
+    columns = {"pinner": pinner, "person": person}
+    for name, hashes in columns.items():
+        edges = edges.append_column(name, pa.array(hashes.view(np.int64)))
+    return edges
 
 
 def _met(reach: pa.Table) -> pa.Table:

@@ -14,17 +14,20 @@ from pipelines.kernels.columns import (
     codes,
     first_rows,
     ints,
+    key_places,
 )
-from pipelines.kernels.stretches import sorted_within
+from pipelines.kernels.hashing import hash_rows
+from pipelines.kernels.stretches import distinct, sorted_within
 from schemas.settings import Site
 
 _HOUR_MS = 3_600_000
+_NEVER = np.iinfo(np.int64).max
 
 
 class Pairs(NamedTuple):
     """PAIRS as arrays, the pinners as codes."""
 
-    pinners: pa.Table  # [codes] site_id and pinner_id
+    pinners: pa.Table  # [codes] site_id and pinner_id; some have reached nobody
     pinner: Ints  # [pairs] code, and so on
     person: Ints  # hash
     hop: Ints  # the least
@@ -35,12 +38,24 @@ class Pairs(NamedTuple):
     delay_ms: Ints  # of the first landing
 
 
-def pairs_of(table: pa.Table) -> Pairs:
-    """The pairs of whole pinners."""
-    pinners = table.select(["site_id", "pinner_id"])
-    (pinner,) = codes(pinners.columns)
-    columns = (ints(table[name]) for name in Pairs._fields[2:])
-    return Pairs(pinners.take(pa.array(first_rows(pinner))), pinner, *columns)
+def pairs_of(pairs: pa.Table, own_pins: pa.Table) -> Pairs:
+    """The pairs of whole pinners.
+
+    Args:
+      pairs: PAIRS.
+      own_pins: OWN_PINS of the same pinners, who all have pins.
+
+    Raises:
+      ValueError: two pinners have the same hash (once in 2**64 pairs), or one has no pins.
+    """
+    names = own_pins.select(["site_id", "pinner_id"])
+    (code,) = codes(names.columns)
+    pinners = names.take(pa.array(first_rows(code)))
+    hashes = hash_rows(*pinners.columns).view(np.int64)
+    pinner = key_places(ints(pairs["pinner"]), hashes)
+    if len(distinct(hashes)) < len(hashes) or (pinner < 0).any():
+        raise ValueError("pairs of pinners whose pins nobody knows, or of two with the same hash")
+    return Pairs(pinners, pinner, *(ints(pairs[name]) for name in Pairs._fields[2:]))
 
 
 def pinner_spheres(
@@ -67,7 +82,9 @@ def pinner_spheres(
     visit_hop = ints(tables["hop_visits"]["hop"])
     visits = by_hop(of_visit, visit_hop, ints(tables["hop_visits"]["visits"]), count)
     waits = _Sorted(of_pair, pairs.delay_ms, count)
-    reached = _Sorted(of_pair, pairs.first_reached_at, count)
+    first_at, last_at = np.full((2, count), [[_NEVER], [-_NEVER]])
+    np.minimum.at(first_at, of_pair, pairs.first_reached_at)
+    np.maximum.at(last_at, of_pair, pairs.first_reached_at)
     decay = np.array([sites[name].sphere_decay for name in site.to_pylist()])
     return pa.table(
         {
@@ -95,8 +112,8 @@ def pinner_spheres(
             "influenced_micros": revenue.sum(axis=1),
             "influenced_hop_1_micros": revenue[:, 0],
             "influenced_hop_2_plus_micros": revenue[:, 1:].sum(axis=1),
-            "first_reached_at": pa.array(reached.at(0, 1), mask=reached.is_empty),
-            "last_reached_at": pa.array(reached.at(1, 1), mask=reached.is_empty),
+            "first_reached_at": pa.array(first_at, mask=waits.is_empty),
+            "last_reached_at": pa.array(last_at, mask=waits.is_empty),
         }
     )
 

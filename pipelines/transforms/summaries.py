@@ -45,7 +45,7 @@ from schemas.settings import Site
 
 def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHING) -> Tables:
     """Merges parts of tables. Takes all rows of whole (site, key)s."""
-    pairs = functools.cache(lambda: pairs_of(tables["pairs"]))
+    pairs = functools.cache(lambda: pairs_of(tables["pairs"], tables["own_pins"]))
     sums = tables["credit_sums"]
     default = functools.cache(lambda: _of_default(sums))
     credits = functools.cache(lambda: _model_credits(sums, wanted.models))

@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from pipelines.kernels.columns import Tables
-from pipelines.transforms import stage
+from pipelines.transforms import sphere_tables, stage
 from pipelines.transforms.meet import meet_people
 from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import KEY
+from pipelines.transforms.sphere_tables import pairs_of
 from pipelines.transforms.wanted import wanted
 from schemas.events import PinVisit
 from tests.flow.histories import House, large_from
@@ -40,7 +42,7 @@ def given(name: str, rows: list[tuple[Any, ...]]) -> pa.Table:
 def edges(tables: Tables) -> set[tuple[Any, ...]]:
     """Edges as told, and the delay that `PAIRS` has beside them."""
     pairs = meet_people(tables, SITES, SPHERES)["pairs"]
-    rows = pairs.drop_columns(["site_id", "person"]).to_pylist()
+    rows = pairs.drop_columns(["site_id", "pinner", "person"]).to_pylist()
     return {tuple(row.values()) for row in rows}
 
 
@@ -67,6 +69,30 @@ def test_pairs_of_one_key_are_told_apart_by_their_names() -> None:
     }
 
     assert edges(alike) == TOLD
+
+
+def test_pairs_find_their_pinners_by_a_hash_that_must_not_lie() -> None:
+    """Whose sphere a pair is in is told by her pins: nobody else may be taken for her."""
+    tables = {"reach": given("reach", REACH), "influence": given("influence", INFLUENCE)}
+    pairs = meet_people(tables, SITES, SPHERES)["pairs"]
+    own_pins = pa.table({"site_id": ["acme", "acme"], "pinner_id": ["cleo", "ann"]})
+
+    found = pairs_of(pairs, own_pins)
+
+    names = found.pinners["pinner_id"].take(pa.array(found.pinner))
+    assert names.to_pylist() == pairs["pinner_id"].to_pylist()
+    with pytest.raises(ValueError, match="nobody knows"):
+        pairs_of(pairs, own_pins.slice(1))
+
+
+def test_two_pinners_of_one_hash_fail_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once in 2**64 pairs: better no tables than one pinner's people in another's sphere."""
+    tables = {"reach": given("reach", REACH), "influence": given("influence", INFLUENCE)}
+    own_pins = pa.table({"site_id": ["acme", "acme"], "pinner_id": ["cleo", "ann"]})
+    monkeypatch.setattr(sphere_tables, "hash_rows", lambda *_: np.zeros(2, dtype=np.uint64))
+
+    with pytest.raises(ValueError, match="two with the same hash"):
+        pairs_of(meet_people(tables, SITES, SPHERES)["pairs"], own_pins)
 
 
 def test_a_day_looks_up_the_pairs_that_it_touches(tmp_path: Path) -> None:

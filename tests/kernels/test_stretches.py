@@ -36,3 +36,15 @@ def test_equal_hashes_stay_in_their_order(values: list[int]) -> None:
     hashes = np.array(values, dtype=np.uint64)
 
     assert hash_order(hashes).tolist() == np.argsort(hashes, kind="stable").tolist()
+
+
+@hypothesis.given(
+    st.lists(st.tuples(st.integers(0, 5), st.sampled_from([0, 1, 6, 2**64 - 1]) | WIDE))
+)
+@hypothesis.settings(max_examples=30)
+def test_hashes_are_in_order_within_their_group(rows: list[tuple[int, int]]) -> None:
+    """The people of a sphere are a list: in another order they would be another list."""
+    group = np.array([row[0] for row in rows], dtype=np.int64)
+    hashes = np.array([row[1] % 2**64 for row in rows], dtype=np.uint64)
+
+    assert hash_order(hashes, group).tolist() == np.lexsort((hashes, group)).tolist()
