@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from schemas.contract import decode_event
 from schemas.errors import EventError
 from schemas.events import (
     EARLIEST_MS,
@@ -21,7 +22,6 @@ from schemas.events import (
     AnyEvent,
     Source,
     UserAgentClass,
-    decode_event,
 )
 from schemas.ids import new_event_id
 from schemas.spool import MAX_RECORD, Reject, Words, stamp

@@ -12,11 +12,12 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from beacon.intake import Intake, Sender, known_time
+from schemas.contract import CHECKS
 from schemas.errors import EventError
-from schemas.events import CHECKS, EVENTS, SCHEMA_VERSION, UNSIGNED_EVENTS, Name
+from schemas.events import EVENTS, SCHEMA_VERSION, UNSIGNED_EVENTS, Name
 from schemas.spool import WORDS, pack
 
-# What `schemas.events.check_event` asks of every envelope, and that nobody said no, as types.
+# What `schemas.contract.check_event` asks of every envelope, and that nobody said no, as types.
 _STRICTER: dict[str, Any] = {
     "schema_version": Literal[SCHEMA_VERSION],
     "consent": Literal["granted", "unknown"],

@@ -31,8 +31,9 @@ from msgspec.inspect import (
     UnionType,
 )
 
+from schemas.contract import decode_event
 from schemas.errors import EventError
-from schemas.events import AnyEvent, decode_event
+from schemas.events import AnyEvent
 from schemas.spool import Reject
 
 NAMESPACE = "pinsphere"

@@ -7,8 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from schemas.contract import decode_event
 from schemas.errors import EventError
-from schemas.events import EARLIEST_MS, LATEST_MS, AnyEvent, decode_event
+from schemas.events import EARLIEST_MS, LATEST_MS, AnyEvent
 from schemas.ids import is_site_id
 from schemas.spool import (
     PARCEL_START,

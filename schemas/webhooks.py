@@ -13,8 +13,9 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from schemas.contract import decode_event
 from schemas.errors import EventError
-from schemas.events import OrderItem, Purchase, Refund, decode_event
+from schemas.events import OrderItem, Purchase, Refund
 from schemas.money import format_money, parse_money
 
 ItemIdFrom = Literal["product_id", "variant_id", "sku"]

@@ -11,6 +11,7 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
+from schemas.contract import check_event
 from schemas.events import (
     AnyEvent,
     Identify,
@@ -20,7 +21,6 @@ from schemas.events import (
     Purchase,
     Refund,
     RefundItem,
-    check_event,
 )
 from schemas.settings import Site
 from tests.strategies import DAY_MS, EMAILS, PRICES, START_MS, TinyWorld

@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from schemas.contract import check_event
 from schemas.errors import EventError
 from schemas.events import (
     AddToCart,
@@ -21,7 +22,6 @@ from schemas.events import (
     SelectItem,
     Touch,
     ViewItem,
-    check_event,
 )
 from schemas.settings import Site
 from schemas.stages import CasualAcquaintance, Stages, Teammate

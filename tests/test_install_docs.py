@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from beacon.script import SNIPPET, Script
-from schemas.events import decode_event
+from schemas.contract import decode_event
 from schemas.settings import parse_settings
 from tests.beacon.answers import KEY, SECRET
 from tests.beacon.conftest import Server

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.contract import check_event
 from schemas.events import (
     AnyEvent,
     Identify,
@@ -18,7 +19,6 @@ from schemas.events import (
     Purchase,
     Refund,
     RefundItem,
-    check_event,
 )
 from schemas.settings import Site
 from tests.oracle import MODELS, truth

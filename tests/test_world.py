@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from schemas.events import AnyEvent, check_event
+from schemas.contract import check_event
+from schemas.events import AnyEvent
 from tests.oracle import truth
 from tests.strategies import TinyWorld, tiny_worlds
 from tests.world import arrivals, simulate

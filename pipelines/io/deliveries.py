@@ -11,6 +11,7 @@ from google.pubsub_v1.types import PubsubMessage, ReceivedMessage
 
 from pipelines.io.revisions import Revisions
 from schemas.avro import decode_batch
+from schemas.contract import check_not_ahead
 from schemas.errors import EventError, SettingsError, UsageError
 from schemas.events import EARLIEST_MS, LATEST_MS
 from schemas.ids import is_site_id
@@ -176,6 +177,8 @@ class Chunk:
             return
         try:
             events = translated(lambda: read_shopify(topic, data, site.item_id_from))
+            for event in events:
+                check_not_ahead(event, event.event_time_ms, letter.published_ms)
         except EventError as error:
             self.rejects.append(letter.reject(bare_shopify(data), str(error)))
             return

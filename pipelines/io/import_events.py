@@ -20,9 +20,10 @@ from pipelines.io.given_files import GivenFile, given_files, import_digest
 from pipelines.io.lake import LakeWriter
 from pipelines.io.quarantine import write_rejects
 from pipelines.io.row_files import BOM, JSONL_ENDINGS
+from schemas.contract import check_not_ahead, decode_event
 from schemas.durable import remove_stale
 from schemas.errors import EventError
-from schemas.events import IDENTITY, LEAD_MS, AnyEvent, Source, decode_event
+from schemas.events import IDENTITY, AnyEvent, Source
 from schemas.lake import to_table
 from schemas.settings import Home
 from schemas.spool import Reject, record_text
@@ -200,6 +201,5 @@ def _receive(raw: bytes, site: str, now_ms: int) -> AnyEvent:
         event.received_time_ms = event.sent_time_ms or now_ms
     sent_time_ms = event.sent_time_ms or event.received_time_ms
     happened_ms = event.event_time_ms + event.received_time_ms - sent_time_ms
-    if happened_ms > now_ms + LEAD_MS:
-        raise EventError(f"event_time_ms {event.event_time_ms} is more than a day ahead of now")
+    check_not_ahead(event, happened_ms, now_ms)
     return event

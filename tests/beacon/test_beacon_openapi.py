@@ -19,7 +19,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from requests.auth import AuthBase
 from schemathesis.core.failures import FailureGroup
 
-from schemas.events import EVENTS, decode_event
+from schemas.contract import decode_event
+from schemas.events import EVENTS
 from schemas.openapi import openapi
 from schemas.shopify import read_shopify
 from schemas.woocommerce import read_woocommerce

@@ -10,7 +10,8 @@ import time
 from typing import Any
 
 from beacon.script import current_script
-from schemas.events import AnyEvent, decode_event
+from schemas.contract import decode_event
+from schemas.events import AnyEvent
 
 # As the beacon serves it: what shops get is what is tested.
 SCRIPT = current_script()

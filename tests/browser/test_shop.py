@@ -11,7 +11,8 @@ import pytest
 
 from examples.shop.app import build_app
 from examples.shop.orders import post_over_http
-from schemas.events import Purchase, Refund, decode_event
+from schemas.contract import decode_event
+from schemas.events import Purchase, Refund
 from schemas.signature import signature_error
 from tests.browser.processes import KEY, SECRET
 

@@ -105,6 +105,15 @@ def test_what_is_no_order_goes_to_quarantine_without_anything_personal(line):
     assert line.drain() == Drained()
 
 
+def test_an_order_of_days_to_come_goes_to_quarantine(line):
+    """The newest day decides who is away: one order dated 2062 would make strangers of all."""
+    deliver(line, body_of(shopify_order(processed_at="2062-03-01T10:00:05Z")))
+
+    assert line.drain() == Drained(rejects=1)
+    reason = next(read_rejects(line.home)).reason
+    assert reason == "event_time_ms 2908432805000 is more than a day ahead of now"
+
+
 def test_a_payload_that_breaks_the_translation_stops_no_other(line, monkeypatch):
     """A subscription without dead letters would bring it back for ever."""
     read = read_shopify

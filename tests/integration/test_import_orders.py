@@ -15,8 +15,8 @@ import pytest
 from pipelines.io.import_orders import Imported, import_orders
 from pipelines.io.lake import lake_files
 from pipelines.io.quarantine import read_rejects
+from schemas.contract import decode_event
 from schemas.errors import SettingsError
-from schemas.events import decode_event
 from schemas.money import format_money
 from schemas.settings import Home
 from tests.integration.order_imports import HEADER, NOW, give, lines, make_home, rows

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.avro import AVRO_SCHEMA, FINGERPRINT, decode_batch, encode_batch, older_schema
+from schemas.contract import decode_event
 from schemas.errors import EventError
-from schemas.events import EVENTS, AnyEvent, ViewItem, decode_event
+from schemas.events import EVENTS, AnyEvent, ViewItem
 from schemas.spool import Reject
 from tests.schemas.avro_revisions import older, written_in
 from tests.schemas.examples import NOON, example

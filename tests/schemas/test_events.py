@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.contract import decode_event
 from schemas.errors import EventError
 from schemas.events import (
     EARLIEST_MS,
@@ -18,7 +19,6 @@ from schemas.events import (
     Event,
     Purchase,
     ViewItem,
-    decode_event,
     line_ids_of,
 )
 from schemas.openapi import json_schemas

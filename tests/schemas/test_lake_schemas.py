@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas.events import EVENTS, decode_event
+from schemas.contract import decode_event
+from schemas.events import EVENTS
 from schemas.lake import lake_schema, to_table
 from schemas.money import parse_money
 from tests.schemas.examples import example

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.contract import decode_event
 from schemas.errors import EventError
-from schemas.events import Purchase, Refund, decode_event
+from schemas.events import Purchase, Refund
 from schemas.shopify import bare_shopify, read_shopify
 from schemas.webhooks import bare_payload
 from schemas.woocommerce import bare_woocommerce, read_woocommerce
