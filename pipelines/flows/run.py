@@ -1,7 +1,6 @@
 """`pinsphere run`: spool to lake, lake to results, results to published tables."""
 
 import contextlib
-import hashlib
 import os
 import resource
 import shutil
@@ -12,13 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import Engine
 
 from pipelines.flows.attribute import update
 from pipelines.flows.options import check_options
 from pipelines.flows.plan import Plan, plan_run
-from pipelines.io.database import newest_revision, open_database, upgrade_database
+from pipelines.flows.record import as_json, new_record
+from pipelines.io.database import open_database, upgrade_database
 from pipelines.io.drain import Drained, drain_spool
 from pipelines.io.erasures import count_waiting
 from pipelines.io.items import items_digests, keep_items
@@ -39,7 +38,6 @@ from pipelines.io.state import (
     Input,
     State,
     Step,
-    digest_of,
     find_state,
     forget_states,
     look_at,
@@ -47,7 +45,6 @@ from pipelines.io.state import (
     save_state,
 )
 from pipelines.transforms.answers import drop_answers
-from pipelines.transforms.routes import layout
 from schemas.errors import AuditError, BusyError, LakeError, PubSubError
 from schemas.lock import only_one
 from schemas.settings import Home, Settings
@@ -132,7 +129,7 @@ def run(
         forget_states(home, but=last)
         inputs = look_at(home, last.sources if last and not is_full else ())
         items = keep_items(home, settings.sites, scratch)
-        record = _record(inputs, settings, items_digests(items), code_version)
+        record = new_record(inputs, settings, items_digests(items), code_version)
         report = RunReport(
             run_id=record["run_id"],
             is_new=is_full
@@ -167,7 +164,7 @@ def run(
                 record |= {
                     "continues": state.run_id if state else None,
                     "ledger": _ledger(settings, newest if state else None, report.rows),
-                    "counts": _json(
+                    "counts": as_json(
                         {"rows": report.rows, "rows_taken_back": report.rows_taken_back}
                     ),
                     "rows": sum(report.rows.values()),
@@ -231,21 +228,6 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _record(
-    inputs: Sequence[Input], settings: Settings, items: dict[str, str], code_version: str
-) -> dict[str, Any]:
-    """What is known of a run before it begins; the id is a digest of what decides its tables."""
-    deciding = _deciding(settings, items)
-    record = {
-        "input_digest": digest_of(inputs),
-        "settings_digest": hashlib.blake2b(deciding.encode(), digest_size=32).hexdigest(),
-        "code_version": code_version,
-    }
-    run_id = hashlib.blake2b("\n".join(record.values()).encode(), digest_size=8).hexdigest()
-    events = sum(each.source.rows for each in inputs)
-    return {**record, "run_id": run_id, "settings": deciding, "events": events}
-
-
 def _unknown_sites(inputs: Sequence[Input], settings: Settings) -> list[str]:
     lake = {each.file.site_id for each in inputs if each.file.event_name != QUARANTINE}
     return sorted(lake - set(settings.sites))
@@ -275,6 +257,15 @@ def _state_after(plan: Plan, state: State | None, record: dict[str, Any], folder
     )
 
 
+def _ledger(settings: Settings, continued: PublishedRun | None, rows: dict[str, int]) -> str:
+    """Where the credits go: with those of the run that is continued, else by their number."""
+    if continued is not None:
+        return continued.ledger
+    if settings.ledger == "auto":
+        return "sql" if rows.get(LEDGER, 0) < _MOST_CREDITS else "lake"
+    return settings.ledger
+
+
 def _counted(report: RunReport, plan: Plan, results: Sequence[ResultFile]) -> RunReport:
     rows: Counter[str] = Counter()
     rows_taken_back: Counter[str] = Counter()
@@ -286,54 +277,6 @@ def _counted(report: RunReport, plan: Plan, results: Sequence[ResultFile]) -> Ru
         rows=dict(rows),
         rows_taken_back=dict(rows_taken_back),
     )
-
-
-def _ledger(settings: Settings, continued: PublishedRun | None, rows: dict[str, int]) -> str:
-    """Where the credits go: with those of the run that is continued, else by their number."""
-    if continued is not None:
-        return continued.ledger
-    if settings.ledger == "auto":
-        return "sql" if rows.get(LEDGER, 0) < _MOST_CREDITS else "lake"
-    return settings.ledger
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _deciding(settings: Settings, items: dict[str, str]) -> str:
-    """What of the settings decides results, as JSON; engine, keys, origins and limits do not.
-
-    A catalog is like a setting: another one may change every row, so the run is a full one.
-    So may a migration: the tables that it adds are empty, and no difference would fill them.
-    And what an earlier run kept in another layout cannot be continued.
-    """
-    sites = {
-        name: {
-            setting: getattr(site, setting)
-            for setting in (
-                "currency",
-                "time_zone",
-                "orders_from",
-                "window_days",
-                "half_life_days",
-                "necessity",
-                "sphere_decay",
-                "stages",
-                "lapse_months",
-                "away_after_days",
-                "mature_days",
-                "graph_engine",
-                "graph_edges",
-                "graph_top_pinners",
-                "marginal_pinners",
-            )
-        }
-        | {"items": items.get(name)}
-        for name, site in sorted(settings.sites.items())
-    }
-    of_release = {"schema": newest_revision(), "layout": layout()}
-    return _json({"ledger": settings.ledger, **of_release, "sites": sites})
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipelines.flows.run import _deciding
+from pipelines.flows.record import deciding_settings
 from schemas.errors import SettingsError
 from schemas.ladder import RUNGS
 from schemas.settings import Site, parse_settings
@@ -82,7 +82,7 @@ def test_whatever_a_site_says_of_results_is_in_the_digest_of_a_run() -> None:
         *("shopify_subscription", "item_id_from"),
     }
 
-    decided = msgspec.json.decode(_deciding(parse_settings(tomllib.loads(SITE)), {}))
+    decided = msgspec.json.decode(deciding_settings(parse_settings(tomllib.loads(SITE)), {}))
 
     assert set(decided["sites"]["acme"]) >= set(Site.__struct_fields__) - of_ways_in
     assert not set(decided["sites"]["acme"]) & of_ways_in
