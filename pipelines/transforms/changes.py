@@ -20,10 +20,10 @@ from pipelines.kernels.multisets import add_up, cancel, is_among, negated, witho
 from pipelines.kernels.stretches import distinct
 from pipelines.transforms.answers import Answers
 from pipelines.transforms.parts import (
+    Concerned,
     InParts,
     Part,
     by_number,
-    codes_of,
     read_keys,
     spread,
 )
@@ -132,21 +132,20 @@ def changes_in_parts(
 
 
 class _Told:
-    """Of which ids a step is asked what it tells of them: those whom a change concerns."""
+    """Of which ids a step is asked what it tells of them: those that a change concerns."""
 
     def __init__(self, step: InParts, routes: Mapping[str, Route]) -> None:
         self._step, self._routes = step, routes
-        self._concern: Callable[[Tables, Tables], Ints] | None = None
+        self._concerned: Concerned | None = None
 
     def of(self, given: Change, old: Tables, new: Tables) -> Ints:
         """Sorted codes of those of a part, the first part first."""
         changed = {
             name: pa.concat_tables([table[name] for table in given]) for name in self._routes
         }
-        if self._concern is None:
-            self._concern = self._step.concern(changed, old, new)
-        own = (codes_of(changed[name]) for name, route in self._routes.items() if route.most_rows)
-        return _union([*own, self._concern(old, new)])
+        if self._concerned is None:
+            self._concerned = self._step.concern(changed, old, new)
+        return distinct(self._concerned(changed, old, new))
 
 
 def is_first(past: Past, pieces: Iterable[Piece]) -> bool:

@@ -4,7 +4,8 @@ A run that continues another reads all rows of a touched key, since what is told
 all of its people. What is told of each person is asked for only of those whom a change concerns.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +13,14 @@ import pyarrow as pa
 from pipelines.kernels.columns import Ints, Tables, is_set
 from pipelines.kernels.multisets import is_among
 from pipelines.kernels.stretches import distinct
-from pipelines.transforms.parts import codes_of
+from pipelines.transforms.order_links import find_paths
+from pipelines.transforms.parts import Concerned, codes_of
+from schemas.settings import Site
 
 
 def concern_of_cascades(
     pins_named: str, rows_named: str, changed: Tables, *sides: Tables
-) -> Callable[..., Ints]:
+) -> Concerned:
     """What is told anew where pins came, went or changed: all that hangs below them.
 
     Args:
@@ -27,8 +30,9 @@ def concern_of_cascades(
       sides: the pins of the touched cascades, before and now.
 
     Returns:
-      A function from sides, each with people's rows, to codes of people, in any order: whoever
-      made a pin that is or was below a changed one, or has a row on it.
+      A function from rows that change, and sides, each with people's rows, to codes of people, in
+      any order: whose rows they are, and whoever made a pin that is or was below a changed one, or
+      has a row on it.
     """
     pins = pa.concat_tables(tables[pins_named] for tables in sides)
     pin = codes_of(pins, "pin_id")
@@ -36,10 +40,32 @@ def concern_of_cascades(
     below = _below(pin, parent, distinct(codes_of(changed[pins_named], "pin_id")))
     makers = codes_of(pins.filter(pa.array(is_among(pin, below) & is_set(pins["person_id"]))))
 
-    def concerned(*sides: Tables) -> Ints:
-        return np.concatenate([makers, *(_on(below, tables[rows_named]) for tables in sides)])
+    def concerned(changed: Tables, *sides: Tables) -> Ints:
+        on_them = (_on(below, tables[rows_named]) for tables in sides)
+        return np.concatenate([codes_of(changed[rows_named]), makers, *on_them])
 
     return concerned
+
+
+def concern_of_touches(sites: Mapping[str, Site], *_first_part: Tables) -> Concerned:
+    """What is told anew where orders, or touches, came, went or changed.
+
+    Returns:
+      A function from rows that change, and sides, to codes in any order: of the orders that are
+      among them, or on whose way one of the touches lies or lay, and of these orders' buyers.
+    """
+    return functools.partial(_orders_and_buyers, sites)
+
+
+def _orders_and_buyers(sites: Mapping[str, Site], changed: Tables, *sides: Tables) -> Ints:
+    touches = changed["chained_touches"]
+    found = [changed["orders_to_credit"]]
+    for tables in sides:
+        orders = tables["orders_to_credit"]
+        paths = find_paths(orders, touches, sites)[1]
+        found.append(orders.filter(pa.array(np.diff(paths.start) > 0)))
+    orders = pa.concat_tables(found)
+    return np.concatenate([codes_of(orders, "order_id"), codes_of(orders)])
 
 
 def _below(pin: Ints, parent: Ints, changed: Ints) -> Ints:

@@ -60,13 +60,7 @@ class Shard(NamedTuple):
 def link_orders(tables: Tables, sites: Mapping[str, Site]) -> Shard:
     """Finds the touches of each order, and the pins up the chain of each touch."""
     orders, touches = tables["orders_to_credit"], tables["chained_touches"]
-    person, buyer = codes(*([t["site_id"], t["person_id"]] for t in (touches, orders)))
-    buyer = np.where(bools(orders["is_creditable"]), buyer, -1)
-    at = ints(touches["at"])
-    row = _by_time(person, at, touches["touch_id"])
-    window = of_sites(orders["site_id"], sites, "window_ms").astype(np.int64)
-    paths = build_paths(person[row], at[row], buyer, ints(orders["at"]), window)
-    paths = paths._replace(touch=row[paths.touch])
+    buyer, paths = find_paths(orders, touches, sites)
     pins = _chain_pins(touches)
     pinner, owner = codes([pins["pinner_id"]], [orders["person_id"]])
     lists = orders["lines"].combine_chunks()
@@ -87,6 +81,19 @@ def link_orders(tables: Tables, sites: Mapping[str, Site]) -> Shard:
         paths,
         _links(paths, touches),
     )
+
+
+def find_paths(
+    orders: pa.Table, touches: pa.Table, sites: Mapping[str, Site]
+) -> tuple[Ints, Paths]:
+    """Codes of the orders' buyers, -1 for an order that takes no credit; and their touches."""
+    person, buyer = codes(*([t["site_id"], t["person_id"]] for t in (touches, orders)))
+    buyer = np.where(bools(orders["is_creditable"]), buyer, -1)
+    at = ints(touches["at"])
+    row = _by_time(person, at, touches["touch_id"])
+    window = of_sites(orders["site_id"], sites, "window_ms").astype(np.int64)
+    paths = build_paths(person[row], at[row], buyer, ints(orders["at"]), window)
+    return buyer, paths._replace(touch=row[paths.touch])
 
 
 def _by_time(person: Ints, at: Ints, touch_id: Any) -> Ints:
