@@ -62,7 +62,7 @@ def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Chang
     touched = touched_by(netted)
     old, new = _affected(routes, past, netted, touched, _context(routes, netted))
     if isinstance(step, InParts):
-        told = _Told(step, routes).of(netted, old, new)
+        told = _Told(step).of(netted, old, new)
         step = functools.partial(step.told, told)
     before = answers.last(touched)
     if before is None:
@@ -114,7 +114,7 @@ def changes_in_parts(
         # Of all parts: what comes whole comes with the first, and decides what the others say.
         came = given_by(pieces, routes, read_keys)
         touched, context = touched_by(came), _context(routes, came)
-        told = _Told(step, routes)
+        told = _Told(step)
 
         def looked_at(part: Part, own: Sequence[Piece]) -> tuple[Part, Tables, Tables]:
             netted = _netted(routes, given_by(own, routes))
@@ -134,18 +134,15 @@ def changes_in_parts(
 class _Told:
     """Of which ids a step is asked what it tells of them: those that a change concerns."""
 
-    def __init__(self, step: InParts, routes: Mapping[str, Route]) -> None:
-        self._step, self._routes = step, routes
+    def __init__(self, step: InParts) -> None:
+        self._step = step
         self._concerned: Concerned | None = None
 
     def of(self, given: Change, old: Tables, new: Tables) -> Ints:
         """Sorted codes of those of a part, the first part first."""
-        changed = {
-            name: pa.concat_tables([table[name] for table in given]) for name in self._routes
-        }
         if self._concerned is None:
-            self._concerned = self._step.concern(changed, old, new)
-        return distinct(self._concerned(changed, old, new))
+            self._concerned = self._step.concern(*given, old, new)
+        return distinct(self._concerned(*given, old, new))
 
 
 def is_first(past: Past, pieces: Iterable[Piece]) -> bool:

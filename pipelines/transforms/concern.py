@@ -1,7 +1,8 @@
-"""Whom a change to cascades concerns: all others' landings reach whom they reached before.
+"""Whom a change concerns, and which orders: of all others the same is told as before.
 
 A run that continues another reads all rows of a touched key, since what is told of the key counts
-all of its people. What is told of each person is asked for only of those whom a change concerns.
+all of them. What is told of each person there, or of each order, is asked for only where a change
+concerns it.
 """
 
 import functools
@@ -11,61 +12,71 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.kernels.columns import Ints, Tables, is_set
-from pipelines.kernels.multisets import is_among
+from pipelines.kernels.multisets import cancel, is_among
 from pipelines.kernels.stretches import distinct
-from pipelines.transforms.order_links import find_paths
+from pipelines.transforms.order_links import find_paths, pinners_of, touches_of
 from pipelines.transforms.parts import Concerned, codes_of
 from schemas.settings import Site
 
 
 def concern_of_cascades(
-    pins_named: str, rows_named: str, changed: Tables, *sides: Tables
+    pins_named: str, rows_named: str, added: Tables, removed: Tables, *sides: Tables
 ) -> Concerned:
     """What is told anew where pins came, went or changed: all that hangs below them.
 
     Args:
       pins_named: the dataset that holds the pins.
       rows_named: the dataset that holds people's rows on pins.
-      changed: rows that come or go.
+      added: rows that come.
+      removed: rows that go.
       sides: the pins of the touched cascades, before and now.
 
     Returns:
-      A function from rows that change, and sides, each with people's rows, to codes of people, in
-      any order: whose rows they are, and whoever made a pin that is or was below a changed one, or
-      has a row on it.
+      A function from the same, with people's rows, to codes of people, in any order: whose rows
+      come or go, and whoever made a pin that is or was below a changed one, or has a row on it.
     """
     pins = pa.concat_tables(tables[pins_named] for tables in sides)
     pin = codes_of(pins, "pin_id")
     parent = np.where(is_set(pins["parent_pin_id"]), codes_of(pins, "parent_pin_id"), 0)
-    below = _below(pin, parent, distinct(codes_of(changed[pins_named], "pin_id")))
+    changed = [codes_of(tables[pins_named], "pin_id") for tables in (added, removed)]
+    below = _below(pin, parent, distinct(np.concatenate(changed)))
     makers = codes_of(pins.filter(pa.array(is_among(pin, below) & is_set(pins["person_id"]))))
 
-    def concerned(changed: Tables, *sides: Tables) -> Ints:
-        on_them = (_on(below, tables[rows_named]) for tables in sides)
-        return np.concatenate([codes_of(changed[rows_named]), makers, *on_them])
+    def concerned(added: Tables, removed: Tables, *sides: Tables) -> Ints:
+        own = (codes_of(tables[rows_named]) for tables in (added, removed))
+        return np.concatenate([makers, *own, *(_on(below, tables[rows_named]) for tables in sides)])
 
     return concerned
 
 
 def concern_of_touches(sites: Mapping[str, Site], *_first_part: Tables) -> Concerned:
-    """What is told anew where orders, or touches, came, went or changed.
+    """What is told anew where orders, or touches on their way, came, went or changed.
 
     Returns:
-      A function from rows that change, and sides, to codes in any order: of the orders that are
-      among them, or on whose way one of the touches lies or lay, and of these orders' buyers.
+      A function from rows that come and go, and sides, to codes in any order: of orders, of their
+      buyers, and of these together with the pinners on the way.
     """
-    return functools.partial(_orders_and_buyers, sites)
+    return functools.partial(_orders_buyers_and_ties, sites)
 
 
-def _orders_and_buyers(sites: Mapping[str, Site], changed: Tables, *sides: Tables) -> Ints:
-    touches = changed["chained_touches"]
-    found = [changed["orders_to_credit"]]
-    for tables in sides:
-        orders = tables["orders_to_credit"]
-        paths = find_paths(orders, touches, sites)[1]
-        found.append(orders.filter(pa.array(np.diff(paths.start) > 0)))
-    orders = pa.concat_tables(found)
-    return np.concatenate([codes_of(orders, "order_id"), codes_of(orders)])
+def _orders_buyers_and_ties(
+    sites: Mapping[str, Site], added: Tables, removed: Tables, before: Tables, now: Tables
+) -> Ints:
+    # Most touches change because a pinner got another name, which splits no order otherwise.
+    unnamed = (
+        tables["chained_touches"].drop_columns(["pinner_ids"]) for tables in (added, removed)
+    )
+    moved = pa.concat_tables(cancel(*unnamed))
+    found = []
+    for change, tables in ((added, now), (removed, before)):
+        orders, touches = tables["orders_to_credit"], tables["chained_touches"]
+        _, paths = find_paths(orders, moved, sites)
+        split = orders.filter(pa.array(np.diff(paths.start) > 0))
+        split = pa.concat_tables([change["orders_to_credit"], split])
+        touches = pa.concat_tables([change["chained_touches"], touches_of(split, touches, sites)])
+        found += [codes_of(split, "order_id"), codes_of(split)]
+        found.append(codes_of(pinners_of(touches), "pinner_id"))
+    return np.concatenate(found)
 
 
 def _below(pin: Ints, parent: Ints, changed: Ints) -> Ints:

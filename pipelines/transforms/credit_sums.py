@@ -18,13 +18,13 @@ from schemas.batches import SALES_PARTS, SALES_SUMS
 from schemas.models import DEFAULT_MODEL
 
 
-def sales(orders: pa.Table, is_credited: Bools, day: pa.Array) -> pa.Table:
+def sales(orders: pa.Table, is_credited: Bools, shard: Shard) -> pa.Table:
     """SALES_PARTS: all lines of an order are credited, or none is."""
     net = ints(orders["net_micros"])
     table = pa.table(
         {
             "site_id": orders["site_id"],
-            "day": day,
+            "day": shard.day,
             "orders": np.ones(len(orders), dtype=np.int64),
             "credited_orders": is_credited.astype(np.int64),
             "gross_micros": orders["gross_micros"],
@@ -34,14 +34,14 @@ def sales(orders: pa.Table, is_credited: Bools, day: pa.Array) -> pa.Table:
             "unattributed_micros": np.where(is_credited, 0, net),
         }
     )
-    return sum_by_key(table, SALES_PARTS, SALES_SUMS)
+    return sum_by_key(table.filter(pa.array(shard.asked.orders)), SALES_PARTS, SALES_SUMS)
 
 
 def influence(shard: Shard, net: Ints) -> pa.Table:
     """Net value of each order once for every pinner on its way but the buyer; overlaps."""
     pinner, buyer = shard.people
     pinner, order = pinner[shard.links.pin], shard.links.order
-    others = np.where(pinner == buyer[order], -1, pinner)
+    others = np.where((pinner == buyer[order]) | ~shard.asked.ties, -1, pinner)
     once = group_by(order, others).one
     edges = group_by(shard.buyer[order[once]], pinner[once])
     link = once[edges.one]
@@ -59,7 +59,7 @@ def dues_to_pinners(shard: Shard, dues: Dues, models: tuple[str, ...]) -> pa.Tab
     """What each order owes to each pinner under the default model."""
     default = models.index(DEFAULT_MODEL)
     pinner = shard.key("pinner_id")
-    owed = dues.credits[:, default] > 0
+    owed = (dues.credits[:, default] > 0) & shard.asked.ties
     pairs = group_by(shard.links.order, np.where(owed, pinner[shard.links.pin], -1))
     return pa.table(
         {
@@ -76,7 +76,9 @@ def credit_by_customer(shard: Shard, dues: Dues, wanted: Wanted) -> pa.Table:
     links, site = shard.links, encoded(shard.orders["site_id"])
     dimensions = {"pinner": "pinner_id", "cascade": "root_pin_id", "site": "site_id", **DIMENSIONS}
     for dimension, column in wanted.keys("credit_sums", dimensions).items():
-        sums = group_by(shard.buyer[links.order], shard.key(column)[links.pin])
+        asked = shard.asked.ties if dimension == "pinner" else shard.asked.buyers[links.order]
+        buyer = np.where(asked, shard.buyer[links.order], -1)
+        sums = group_by(buyer, shard.key(column)[links.pin])
         owed, net = (sums.sums(dues.credits) > 0).T, sums.sums(dues.net).T
         if dimension == "cascade":
             owed &= (np.array(wanted.models) == DEFAULT_MODEL)[:, None]
@@ -102,8 +104,9 @@ def daily_dues(shard: Shard, credits: Credits, dues: Dues, wanted: Wanted) -> pa
     """DUE_PARTS; orders and units once for each key, however many pins it has."""
     parts = []
     links, models, site = shard.links, wanted.models, encoded(shard.orders["site_id"])
+    asked = np.where(shard.asked.orders[links.order], links.order, -1)
     for dimension, column in wanted.keys("due_parts", DIMENSIONS).items():
-        pairs = group_by(links.order, shard.key(column)[links.pin])
+        pairs = group_by(asked, shard.key(column)[links.pin])
         order = links.order[pairs.one]
         units = units_of(
             credits, pairs.code, order, shard.line_order, ints(shard.lines["quantity"]), len(models)

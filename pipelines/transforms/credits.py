@@ -31,84 +31,52 @@ def credit_pins(
 ) -> Iterator[tuple[int, Tables]]:
     """Credits each order line to the pins on its way, under every model.
 
-    Takes touches and orders of whole people. What is told of an order needs that order's touches
-    alone; what is told of a buyer needs all of her orders.
+    Takes touches and orders of whole people. Asked for are orders, buyers, and what a buyer's
+    orders owe to a pinner.
     """
     of = 0
     for part, tables in parts:
-        yield part.number, _told(part, tables, sites, wanted)
+        yield part.number, _credited(link_orders(tables, sites, part), sites, wanted)
         of = part.of
     yield of, {}
 
 
-def _told(part: Part, tables: Tables, sites: Mapping[str, Site], wanted: Wanted) -> Tables:
-    orders = tables["orders_to_credit"]
+def _credited(shard: Shard, sites: Mapping[str, Site], wanted: Wanted) -> Tables:
+    orders, lines, links, asked = shard.orders, shard.lines, shard.links, shard.asked
+    has_path = np.diff(links.start) > 0
 
-    def credited(which: Bools) -> _Credited:
-        of_some = {**tables, "orders_to_credit": orders.filter(pa.array(which))}
-        return _Credited(link_orders(of_some, sites), sites, wanted)
+    @functools.cache
+    def credits() -> Credits:
+        weight = _weights(shard, sites, wanted.models)
+        net, gross = ints(lines["net_micros"]), ints(lines["gross_micros"])
+        found = credit_lines(weight, links.start, shard.line_order, net, gross)
+        _check_conserved(shard, found, wanted.models)
+        return found
 
-    buyers = credited(part.asks(orders))
-    some = buyers if part.told is None else credited(part.asks(orders, "order_id"))
+    is_same_item = functools.cache(lambda: _is_same_item(shard, credits()))
+
+    @functools.cache
+    def dues() -> Dues:
+        return dues_of_links(credits(), is_same_item(), len(links.order), len(wanted.models))
+
+    order_rows = functools.cache(lambda: _order_rows(orders, lines, shard.line_order))
+    owed = functools.cache(lambda: dues_to_pinners(shard, dues(), wanted.models))
     return wanted.made(
-        orders=lambda: some.order_rows,
-        order_lines=lambda: _line_rows(some.shard),
-        order_credits=some.credit_rows,
-        acts=lambda: acts_of_orders(some.order_rows, some.owed),
-        sales_parts=lambda: sales(some.order_rows, some.has_path, some.shard.day),
-        due_parts=lambda: daily_dues(some.shard, some.credits, some.dues, wanted),
-        influence=lambda: influence(buyers.shard, ints(buyers.order_rows["net_micros"])),
-        credit_sums=lambda: credit_by_customer(buyers.shard, buyers.dues, wanted),
-        buyer_sales=lambda: buyer_sales(buyers.order_rows),
-        buyer_credits=lambda: buyer_credits(buyers.shard.orders, buyers.owed),
+        orders=lambda: _some(order_rows(), asked.orders),
+        order_lines=lambda: _some(_line_rows(shard), asked.orders[shard.line_order]),
+        order_credits=lambda: _credit_rows(shard, credits(), is_same_item(), wanted.models),
+        acts=lambda: acts_of_orders(order_rows(), owed(), asked.orders),
+        sales_parts=lambda: sales(order_rows(), has_path, shard),
+        influence=lambda: influence(shard, ints(order_rows()["net_micros"])),
+        credit_sums=lambda: credit_by_customer(shard, dues(), wanted),
+        buyer_sales=lambda: buyer_sales(_some(order_rows(), asked.buyers)),
+        buyer_credits=lambda: buyer_credits(orders, owed()),
+        due_parts=lambda: daily_dues(shard, credits(), dues(), wanted),
     )
 
 
-class _Credited:
-    """Some orders and what each of them owes, found out when it is asked for."""
-
-    def __init__(self, shard: Shard, sites: Mapping[str, Site], wanted: Wanted) -> None:
-        self.shard, self._sites, self._wanted = shard, sites, wanted
-
-    @functools.cached_property
-    def has_path(self) -> Bools:
-        """[orders]."""
-        return np.diff(self.shard.links.start) > 0
-
-    @functools.cached_property
-    def credits(self) -> Credits:
-        """Of every line, checked."""
-        shard, models = self.shard, self._wanted.models
-        weight = _weights(shard, self._sites, models)
-        net, gross = ints(shard.lines["net_micros"]), ints(shard.lines["gross_micros"])
-        found = credit_lines(weight, shard.links.start, shard.line_order, net, gross)
-        _check_conserved(shard, found, models)
-        return found
-
-    @functools.cached_property
-    def is_same_item(self) -> Bools:
-        """[credits] whether the product pinned is the product bought."""
-        return _is_same_item(self.shard, self.credits)
-
-    @functools.cached_property
-    def dues(self) -> Dues:
-        """By link and model."""
-        links, models = len(self.shard.links.order), len(self._wanted.models)
-        return dues_of_links(self.credits, self.is_same_item, links, models)
-
-    @functools.cached_property
-    def owed(self) -> pa.Table:
-        """To each pinner under the default model."""
-        return dues_to_pinners(self.shard, self.dues, self._wanted.models)
-
-    @functools.cached_property
-    def order_rows(self) -> pa.Table:
-        """The orders with what they are worth."""
-        return _order_rows(self.shard.orders, self.shard.lines, self.shard.line_order)
-
-    def credit_rows(self) -> pa.Table:
-        """The ledger."""
-        return _credit_rows(self.shard, self.credits, self.is_same_item, self._wanted.models)
+def _some(table: pa.Table, which: Bools) -> pa.Table:
+    return table if which.all() else table.filter(pa.array(which))
 
 
 def _weights(shard: Shard, sites: Mapping[str, Site], models: tuple[str, ...]) -> Floats:
@@ -154,6 +122,9 @@ def _is_same_item(shard: Shard, credits: Credits) -> Bools:
 def _credit_rows(
     shard: Shard, credits: Credits, is_same_item: Bools, models: tuple[str, ...]
 ) -> pa.Table:
+    asked = shard.asked.ties[credits.link]
+    if not asked.all():
+        credits, is_same_item = Credits(*(each[asked] for each in credits)), is_same_item[asked]
     order, pin = shard.line_order[credits.line], shard.links.pin[credits.link]
     touch = shard.paths.touch[shard.links.pair[credits.link]]
     pinner, buyer = shard.people

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.columns import (
+    Bools,
     Floats,
     Ints,
     Tables,
@@ -19,12 +20,15 @@ from pipelines.kernels.columns import (
     codes,
     encoded,
     expand,
+    flat,
     ints,
     take,
 )
 from pipelines.kernels.credit import Paths, build_paths
 from pipelines.kernels.spans import time_key
 from pipelines.transforms.daily import days_of
+from pipelines.transforms.parts import WHOLE, Part
+from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.sites import of_sites
 from schemas.settings import Site
 
@@ -38,6 +42,14 @@ class Links(NamedTuple):
     pin: Ints  # [links] row in the touches' flattened chains
     distance: Ints  # [links]
     share: Floats  # [links] layer 2, sums to 1 over each pair
+
+
+class Asked(NamedTuple):
+    """What of a shard is asked for: all of it, or what a change concerns."""
+
+    orders: Bools  # [orders] what is told of the order alone
+    buyers: Bools  # [orders] what is told of all orders of its buyer
+    ties: Bools  # [links] what is told of its buyer and its pinner
 
 
 class Shard(NamedTuple):
@@ -55,12 +67,20 @@ class Shard(NamedTuple):
     people: tuple[Ints, Ints]  # [chain pins], [orders] codes of pinners and buyers, -1 unknown
     paths: Paths
     links: Links
+    asked: Asked
 
 
-def link_orders(tables: Tables, sites: Mapping[str, Site]) -> Shard:
-    """Finds the touches of each order, and the pins up the chain of each touch."""
+def link_orders(tables: Tables, sites: Mapping[str, Site], part: Part = WHOLE) -> Shard:
+    """Finds the touches of each order, and the pins up the chain of each touch.
+
+    Only of orders that decide of what is asked for.
+    """
     orders, touches = tables["orders_to_credit"], tables["chained_touches"]
+    if part.told is not None:
+        orders = orders.filter(pa.array(_is_needed(orders, touches, sites, part)))
+        touches = touches_of(orders, touches, sites)
     buyer, paths = find_paths(orders, touches, sites)
+    links = _links(paths, touches)
     pins = _chain_pins(touches)
     pinner, owner = codes([pins["pinner_id"]], [orders["person_id"]])
     lists = orders["lines"].combine_chunks()
@@ -79,8 +99,42 @@ def link_orders(tables: Tables, sites: Mapping[str, Site]) -> Shard:
         pins,
         (pinner, owner),
         paths,
-        _links(paths, touches),
+        links,
+        Asked(
+            part.asks(orders, "order_id"),
+            part.asks(orders),
+            part.asks(pinners_of(touches), "pinner_id")[links.pin],
+        ),
     )
+
+
+def _is_needed(orders: pa.Table, touches: pa.Table, sites: Mapping[str, Site], part: Part) -> Bools:
+    """[orders] whether anything is asked for that is told of them, their buyers or their ties."""
+    is_tied = np.zeros(len(touches), dtype=np.bool_)
+    pinners = pinners_of(touches)
+    is_tied[ints(pinners["touch"])[part.asks(pinners, "pinner_id")]] = True
+    _, paths = find_paths(orders, touches.filter(pa.array(is_tied)), sites)
+    return part.asks(orders, "order_id") | part.asks(orders) | (np.diff(paths.start) > 0)
+
+
+def pinners_of(touches: pa.Table) -> pa.Table:
+    """[chain pins] whose each is: `pinner_id`, beside the touch's key and its row, `touch`."""
+    lists = touches["pinner_ids"].combine_chunks()
+    touch = pc.list_parent_indices(lists)
+    return pa.table(
+        {
+            "pinner_id": pc.list_flatten(lists),
+            KEY: flat(touches[KEY]).take(touch),
+            "touch": touch,
+        }
+    )
+
+
+def touches_of(orders: pa.Table, touches: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
+    """Those of the touches that lie on the way of one of the orders."""
+    is_used = np.zeros(len(touches), dtype=np.bool_)
+    is_used[find_paths(orders, touches, sites)[1].touch] = True
+    return touches.filter(pa.array(is_used))
 
 
 def find_paths(

@@ -53,11 +53,13 @@ class Part(NamedTuple):
         return is_among(codes_of(rows, name), self.told)
 
 
+WHOLE = Part()
 Step = Callable[[Iterable[tuple[Part, Tables]]], Iterator[tuple[int, Tables]]]
-# From rows of a part that change, and the part before and now: codes of all that is told anew.
-Concerned = Callable[[Tables, Tables, Tables], Ints]
+# From rows of a part that come and go, and the part before and now: codes of all that the change
+# concerns.
+Concerned = Callable[[Tables, Tables, Tables, Tables], Ints]
 # The same of the first part gives it.
-Concern = Callable[[Tables, Tables, Tables], Concerned]
+Concern = Callable[[Tables, Tables, Tables, Tables], Concerned]
 
 
 @dataclasses.dataclass(frozen=True)
