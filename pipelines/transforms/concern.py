@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from pipelines.kernels.columns import Ints, Tables, is_set
+from pipelines.kernels.columns import Ints, Tables, ints, is_set, take
 from pipelines.kernels.multisets import cancel, is_among
 from pipelines.kernels.stretches import distinct
-from pipelines.transforms.order_links import find_paths, pinners_of, touches_of
+from pipelines.transforms.order_links import find_paths, pinners_of
 from pipelines.transforms.parts import Concerned, codes_of
 from schemas.settings import Site
 
@@ -62,21 +62,27 @@ def concern_of_touches(sites: Mapping[str, Site], *_first_part: Tables) -> Conce
 def _orders_buyers_and_ties(
     sites: Mapping[str, Site], added: Tables, removed: Tables, before: Tables, now: Tables
 ) -> Ints:
+    changes = [tables["chained_touches"] for tables in (added, removed)]
     # Most touches change because a pinner got another name, which splits no order otherwise.
-    unnamed = (
-        tables["chained_touches"].drop_columns(["pinner_ids"]) for tables in (added, removed)
-    )
-    moved = pa.concat_tables(cancel(*unnamed))
-    found = []
+    moved = pa.concat_tables(cancel(*(each.drop_columns(["pinner_ids"]) for each in changes)))
+    renamed = cancel(*(_named(touches) for touches in changes))
+    found = [codes_of(pinners, "pinner_id") for pinners in renamed]
     for change, tables in ((added, now), (removed, before)):
         orders, touches = tables["orders_to_credit"], tables["chained_touches"]
         _, paths = find_paths(orders, moved, sites)
         split = orders.filter(pa.array(np.diff(paths.start) > 0))
         split = pa.concat_tables([change["orders_to_credit"], split])
-        touches = pa.concat_tables([change["chained_touches"], touches_of(split, touches, sites)])
-        found += [codes_of(split, "order_id"), codes_of(split)]
-        found.append(codes_of(pinners_of(touches), "pinner_id"))
+        _, paths = find_paths(split, touches, sites)
+        pinners = pinners_of(touches.take(pa.array(distinct(paths.touch))))
+        found += [codes_of(split, "order_id"), codes_of(split), codes_of(pinners, "pinner_id")]
     return np.concatenate(found)
+
+
+def _named(touches: pa.Table) -> pa.Table:
+    """Each pinner on the chain of each touch."""
+    pinners = pinners_of(touches)
+    touch_id = take(touches["touch_id"], ints(pinners["touch"]))
+    return pinners.set_column(1, "touch_id", touch_id)
 
 
 def _below(pin: Ints, parent: Ints, changed: Ints) -> Ints:

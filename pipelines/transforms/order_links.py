@@ -20,7 +20,6 @@ from pipelines.kernels.columns import (
     codes,
     encoded,
     expand,
-    flat,
     ints,
     take,
 )
@@ -44,12 +43,16 @@ class Links(NamedTuple):
     share: Floats  # [links] layer 2, sums to 1 over each pair
 
 
+# Rows that are asked for: all of them are not copied.
+Rows = Ints | slice
+
+
 class Asked(NamedTuple):
     """What of a shard is asked for: all of it, or what a change concerns."""
 
     orders: Bools  # [orders] what is told of the order alone
     buyers: Bools  # [orders] what is told of all orders of its buyer
-    ties: Bools  # [links] what is told of its buyer and its pinner
+    ties: Bools  # [links] what is told of its buyer and its pinner together
 
 
 class Shard(NamedTuple):
@@ -69,6 +72,15 @@ class Shard(NamedTuple):
     links: Links
     asked: Asked
 
+    def links_of_orders(self, is_asked: Bools) -> Rows:
+        """Rows of the links of these [orders]."""
+        return slice(None) if is_asked.all() else np.flatnonzero(is_asked[self.links.order])
+
+    @property
+    def ties(self) -> Rows:
+        """Rows of the links whose ties are asked for."""
+        return slice(None) if self.asked.ties.all() else np.flatnonzero(self.asked.ties)
+
 
 def link_orders(tables: Tables, sites: Mapping[str, Site], part: Part = WHOLE) -> Shard:
     """Finds the touches of each order, and the pins up the chain of each touch.
@@ -78,8 +90,9 @@ def link_orders(tables: Tables, sites: Mapping[str, Site], part: Part = WHOLE) -
     orders, touches = tables["orders_to_credit"], tables["chained_touches"]
     if part.told is not None:
         orders = orders.filter(pa.array(_is_needed(orders, touches, sites, part)))
-        touches = touches_of(orders, touches, sites)
     buyer, paths = find_paths(orders, touches, sites)
+    if part.told is not None:
+        touches, paths = _on_paths(touches, paths)
     links = _links(paths, touches)
     pins = _chain_pins(touches)
     pinner, owner = codes([pins["pinner_id"]], [orders["person_id"]])
@@ -118,23 +131,20 @@ def _is_needed(orders: pa.Table, touches: pa.Table, sites: Mapping[str, Site], p
 
 
 def pinners_of(touches: pa.Table) -> pa.Table:
-    """[chain pins] whose each is: `pinner_id`, beside the touch's key and its row, `touch`."""
+    """[chain pins] `pinner_id`, the row of its touch, the touch's key, and the place above it."""
     lists = touches["pinner_ids"].combine_chunks()
-    touch = pc.list_parent_indices(lists)
-    return pa.table(
-        {
-            "pinner_id": pc.list_flatten(lists),
-            KEY: flat(touches[KEY]).take(touch),
-            "touch": touch,
-        }
-    )
+    touch, place = expand(ints(pc.list_value_length(lists)))
+    key = ints(touches[KEY])[touch]
+    names = ("pinner_id", "touch", "place", KEY)
+    return pa.table([pc.list_flatten(lists), touch, place, key], names=names)
 
 
-def touches_of(orders: pa.Table, touches: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
-    """Those of the touches that lie on the way of one of the orders."""
-    is_used = np.zeros(len(touches), dtype=np.bool_)
-    is_used[find_paths(orders, touches, sites)[1].touch] = True
-    return touches.filter(pa.array(is_used))
+def _on_paths(touches: pa.Table, paths: Paths) -> tuple[pa.Table, Paths]:
+    """The touches on the way of some order, and the same paths over them alone."""
+    is_there = np.zeros(len(touches), dtype=np.bool_)
+    is_there[paths.touch] = True
+    place = np.cumsum(is_there) - 1
+    return touches.filter(pa.array(is_there)), paths._replace(touch=place[paths.touch])
 
 
 def find_paths(
