@@ -6,6 +6,7 @@ from pathlib import Path
 
 import hypothesis
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from pipelines.kernels.columns import Ints, Tables
 from pipelines.kernels.multisets import cancel
 from pipelines.transforms.order_links import pinners_of
 from pipelines.transforms.parts import InParts, Part, codes_of, joined
-from schemas.events import AnyEvent, OrderItem, Pin, PinVisit, Purchase
+from schemas.events import AnyEvent, Identify, OrderItem, Pin, PinVisit, Purchase
 from tests.flow.histories import House
 from tests.flow.test_incremental import SITES, at
 from tests.flow.test_purity import signed, stages
@@ -96,31 +97,49 @@ CHAIN: list[AnyEvent] = [
     ),
 ]  # fmt: skip
 LATE: list[AnyEvent] = [pin(1, 0)]
+# Whoever made the pin above Eve's turns out to be Cleo.
+LOGIN: list[AnyEvent] = [Identify(event_id="l", visitor_id="v2", customer_id="cleo", **at(7))]
+# Eve buys again, when her landing is long past.
+AGAIN: list[AnyEvent] = [
+    Purchase(
+        event_id="e4", order_id="again", visitor_id="eve", currency="GBP", source="server",
+        is_signed=True, items=[OrderItem(item_id="mug", price="10")], **at(2_000),
+    ),
+]  # fmt: skip
 
 
-def is_right_after(folder: Path, change: Callable[[InParts], InParts], stage: str) -> bool:
-    """Whether the tables are right after the late pin came in a second run."""
+def is_right_after(
+    folder: Path, change: Callable[[InParts], InParts], stage: str, late: list[AnyEvent]
+) -> bool:
+    """Whether the tables are right after something came late, in a second run."""
     house = House(folder, SITES, shards=(1,))
     step = house.steps[stage]
     assert isinstance(step, InParts)
     house.steps[stage] = change(step)
     house.run({"chain": CHAIN})
     try:
-        found = house.run({"chain": CHAIN, "late": LATE})
+        found = house.run({"chain": CHAIN, "late": late})
     except (AssertionError, ValueError):
         return False
-    return found == run_steps([*CHAIN, *LATE], SITES)
+    return found == run_steps([*CHAIN, *late], SITES)
+
+
+def nobody(step: InParts) -> InParts:
+    """A step that takes nobody to be concerned."""
+    return dataclasses.replace(step, concern=lambda *_: lambda *_: np.zeros(0, np.int64))
 
 
 @pytest.mark.parametrize("stage", ["MeasureSpheres", "ChainTouches", "CreditPins"])
 def test_a_pin_that_comes_late_concerns_all_below_it(tmp_path: Path, stage: str) -> None:
     """Eve was reached by whoever stands above her, from the moment that it is known."""
+    assert is_right_after(tmp_path / "right", lambda step: step, stage, LATE)
+    assert not is_right_after(tmp_path / "wrong", nobody, stage, LATE)
 
-    def nobody(step: InParts) -> InParts:
-        return dataclasses.replace(step, concern=lambda *_: lambda *_: np.zeros(0, np.int64))
 
-    assert is_right_after(tmp_path / "right", lambda step: step, stage)
-    assert not is_right_after(tmp_path / "wrong", nobody, stage)
+def test_a_login_that_comes_late_concerns_what_the_pinner_is_owed(tmp_path: Path) -> None:
+    """The order is split as before, but Cleo must be paid, and her device no more."""
+    assert is_right_after(tmp_path / "right", lambda step: step, "CreditPins", LOGIN)
+    assert not is_right_after(tmp_path / "wrong", nobody, "CreditPins", LOGIN)
 
 
 def test_who_is_not_below_is_not_concerned() -> None:
@@ -139,3 +158,25 @@ def test_who_is_not_below_is_not_concerned() -> None:
         who for who in people if "eve" in who
     }
     assert {name for name, code in makers.items() if code in found} == {"p1", "p2", "p3"}
+
+
+@pytest.mark.parametrize(
+    ("late", "orders", "pinners"),
+    [(LATE, {"o"}, {"v:v0", "v:v1", "v:v2", "v:v3"}), (LOGIN, set(), {"v:v2", "cleo"})],
+)
+def test_credit_concerns_orders_whose_way_is_another_and_pinners_who_are(
+    late: list[AnyEvent], orders: set[str], pinners: set[str]
+) -> None:
+    """Else a login of one busy pinner would let all orders on her account be split again."""
+    before = dict(stages(TinyWorld([*CHAIN, *AGAIN], SITES)))["CreditPins"]
+    now = dict(stages(TinyWorld([*CHAIN, *AGAIN, *late], SITES)))["CreditPins"]
+    step = steps(SITES)["CreditPins"]
+    assert isinstance(step, InParts)
+
+    found = set(concerned(step, before, now).tolist())
+
+    bought = now["orders_to_credit"]
+    ties = pa.concat_tables(pinners_of(side["chained_touches"]) for side in (before, now))
+    for rows, name, names in ((bought, "order_id", orders), (ties, "pinner_id", pinners)):
+        codes = zip(rows[name].to_pylist(), codes_of(rows, name).tolist(), strict=True)
+        assert {each for each, code in codes if code in found} == names
