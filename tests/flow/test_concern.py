@@ -32,7 +32,9 @@ def told(step: InParts, tables: Tables, ids: Ints) -> tuple[Tables, Tables]:
 
 def all_ids(tables: Tables) -> Ints:
     """Codes of all that a step may be asked for: people, orders, buyers with their pinners."""
-    found = [codes_of(table) for table in tables.values() if "person_id" in table.column_names]
+    found = [
+        codes_of(table) for table in tables.values() if {"person_id", "at"} <= {*table.column_names}
+    ]
     if "orders_to_credit" in tables:
         found.append(codes_of(tables["orders_to_credit"], "order_id"))
         found.append(codes_of(pinners_of(tables["chained_touches"]), "pinner_id"))
