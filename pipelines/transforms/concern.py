@@ -53,8 +53,8 @@ def concern_of_touches(sites: Mapping[str, Site], *_first_part: Tables) -> Conce
     """What is told anew where orders, or touches on their way, came, went or changed.
 
     Returns:
-      A function from rows that come and go, and sides, to codes in any order: of orders, of their
-      buyers, and of these together with the pinners on the way.
+      A function from rows that change, and sides, to codes in any order: of orders, of their buyers
+      (by `person_id`), and of buyers with each of the pinners to whom they owe (by `pinner_id`).
     """
     return functools.partial(_orders_buyers_and_ties, sites)
 
@@ -63,15 +63,16 @@ def _orders_buyers_and_ties(
     sites: Mapping[str, Site], added: Tables, removed: Tables, before: Tables, now: Tables
 ) -> Ints:
     changes = [tables["chained_touches"] for tables in (added, removed)]
-    # Most touches change because a pinner got another name, which splits no order otherwise.
+    # Most touches change because a login gave a pinner another name. No order is split anew then:
+    # all that changes is told of that pinner, or of who she was.
+    renamed = cancel(*map(_named, changes))
     moved = pa.concat_tables(cancel(*(each.drop_columns(["pinner_ids"]) for each in changes)))
-    renamed = cancel(*(_named(touches) for touches in changes))
     found = [codes_of(pinners, "pinner_id") for pinners in renamed]
     for change, tables in ((added, now), (removed, before)):
         orders, touches = tables["orders_to_credit"], tables["chained_touches"]
         _, paths = find_paths(orders, moved, sites)
-        split = orders.filter(pa.array(np.diff(paths.start) > 0))
-        split = pa.concat_tables([change["orders_to_credit"], split])
+        on_way = orders.filter(pa.array(np.diff(paths.start) > 0))
+        split = pa.concat_tables([change["orders_to_credit"], on_way])
         _, paths = find_paths(split, touches, sites)
         pinners = pinners_of(touches.take(pa.array(distinct(paths.touch))))
         found += [codes_of(split, "order_id"), codes_of(split), codes_of(pinners, "pinner_id")]
@@ -79,10 +80,10 @@ def _orders_buyers_and_ties(
 
 
 def _named(touches: pa.Table) -> pa.Table:
-    """Each pinner on the chain of each touch."""
+    """Each pinner on the chain of each touch, beside the touch's id."""
     pinners = pinners_of(touches)
     touch_id = take(touches["touch_id"], ints(pinners["touch"]))
-    return pinners.set_column(1, "touch_id", touch_id)
+    return pinners.drop_columns(["touch"]).append_column("touch_id", touch_id)
 
 
 def _below(pin: Ints, parent: Ints, changed: Ints) -> Ints:

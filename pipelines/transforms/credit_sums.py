@@ -74,7 +74,7 @@ def dues_to_pinners(shard: Shard, dues: Dues, models: tuple[str, ...]) -> pa.Tab
 def credit_by_customer(shard: Shard, dues: Dues, wanted: Wanted) -> pa.Table:
     """Credit by customer to each key of each dimension; a cascade only under the default."""
     parts = []
-    site, buyers = encoded(shard.orders["site_id"]), shard.links_of_orders(shard.asked.buyers)
+    site, buyers = encoded(shard.orders["site_id"]), shard.links_of(shard.asked.buyers)
     dimensions = {"pinner": "pinner_id", "cascade": "root_pin_id", "site": "site_id", **DIMENSIONS}
     for dimension, column in wanted.keys("credit_sums", dimensions).items():
         rows = shard.ties if dimension == "pinner" else buyers
@@ -105,7 +105,7 @@ def daily_dues(shard: Shard, credits: Credits, dues: Dues, wanted: Wanted) -> pa
     """DUE_PARTS; orders and units once for each key, however many pins it has."""
     parts = []
     models, site = wanted.models, encoded(shard.orders["site_id"])
-    rows = shard.links_of_orders(shard.asked.orders)
+    rows = shard.links_of(shard.asked.orders)
     order, pin = shard.links.order[rows], shard.links.pin[rows]
     quantity, dues = ints(shard.lines["quantity"]), Dues(*(amounts[rows] for amounts in dues))
     pair = np.full(len(shard.links.order), -1, dtype=np.int64)

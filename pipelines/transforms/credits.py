@@ -122,8 +122,8 @@ def _is_same_item(shard: Shard, credits: Credits) -> Bools:
 def _credit_rows(
     shard: Shard, credits: Credits, is_same_item: Bools, models: tuple[str, ...]
 ) -> pa.Table:
-    asked = shard.asked.ties[credits.link]
-    if not asked.all():
+    if not shard.asked.ties.all():
+        asked = shard.asked.ties[credits.link]
         credits, is_same_item = Credits(*(each[asked] for each in credits)), is_same_item[asked]
     order, pin = shard.line_order[credits.line], shard.links.pin[credits.link]
     touch = shard.paths.touch[shard.links.pair[credits.link]]

@@ -43,7 +43,7 @@ class Links(NamedTuple):
     share: Floats  # [links] layer 2, sums to 1 over each pair
 
 
-# Rows that are asked for: all of them are not copied.
+# Rows that are asked for; of all of them there need be no copy.
 Rows = Ints | slice
 
 
@@ -72,13 +72,13 @@ class Shard(NamedTuple):
     links: Links
     asked: Asked
 
-    def links_of_orders(self, is_asked: Bools) -> Rows:
-        """Rows of the links of these [orders]."""
+    def links_of(self, is_asked: Bools) -> Rows:
+        """The links of these [orders]."""
         return slice(None) if is_asked.all() else np.flatnonzero(is_asked[self.links.order])
 
     @property
     def ties(self) -> Rows:
-        """Rows of the links whose ties are asked for."""
+        """The links whose ties are asked for."""
         return slice(None) if self.asked.ties.all() else np.flatnonzero(self.asked.ties)
 
 
@@ -113,12 +113,15 @@ def link_orders(tables: Tables, sites: Mapping[str, Site], part: Part = WHOLE) -
         (pinner, owner),
         paths,
         links,
-        Asked(
-            part.asks(orders, "order_id"),
-            part.asks(orders),
-            part.asks(pinners_of(touches), "pinner_id")[links.pin],
-        ),
+        _asked(part, orders, touches, links),
     )
+
+
+def _asked(part: Part, orders: pa.Table, touches: pa.Table, links: Links) -> Asked:
+    ties = np.ones(len(links.pin), dtype=np.bool_)
+    if part.told is not None:
+        ties = part.asks(pinners_of(touches), "pinner_id")[links.pin]
+    return Asked(part.asks(orders, "order_id"), part.asks(orders), ties)
 
 
 def _is_needed(orders: pa.Table, touches: pa.Table, sites: Mapping[str, Site], part: Part) -> Bools:
@@ -131,7 +134,7 @@ def _is_needed(orders: pa.Table, touches: pa.Table, sites: Mapping[str, Site], p
 
 
 def pinners_of(touches: pa.Table) -> pa.Table:
-    """[chain pins] `pinner_id`, the row of its touch, the touch's key, and the place above it."""
+    """[chain pins] `pinner_id`, the row of its touch, the place above it, and the touch's key."""
     lists = touches["pinner_ids"].combine_chunks()
     touch, place = expand(ints(pc.list_value_length(lists)))
     key = ints(touches[KEY])[touch]
