@@ -30,8 +30,8 @@ from pipelines.io.staging import ResultFile
 from pipelines.transforms.answers import carry_answers
 from pipelines.transforms.cascades import attach_landings
 from pipelines.transforms.chains import chain_touches
-from pipelines.transforms.concern import concern_of_cascades
-from pipelines.transforms.credits import credit_shard
+from pipelines.transforms.concern import concern_of_cascades, concern_of_touches
+from pipelines.transforms.credits import credit_pins
 from pipelines.transforms.deduplicate import drop_duplicates
 from pipelines.transforms.follow import follow_people
 from pipelines.transforms.graph import rank_pinners
@@ -187,7 +187,9 @@ def steps(
             of_sites(chain_touches),
             functools.partial(concern_of_cascades, "pins_to_chain", "order_touches"),
         ),
-        "CreditPins": of_sites(credit_shard),
+        "CreditPins": InParts(
+            of_sites(credit_pins), functools.partial(concern_of_touches, dict(sites))
+        ),
         "MeetPeople": of_sites(meet_people),
         "FollowPeople": of_sites(follow_people, items=dict(items)),
         "Summarize": of_sites(summarize),

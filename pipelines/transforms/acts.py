@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Bools, Ints, encoded, ints, take
+from pipelines.kernels.columns import Bools, Ints, bools, encoded, ints, take
 from schemas.batches import ACTS, DOINGS
 from schemas.ladder import REPIN
 
@@ -92,18 +92,19 @@ def acts_of_visits(visits: pa.Table, pins: pa.Table, pin: Ints, by_others: Bools
     return _acts(visits, _all(visits, "visit"))
 
 
-def acts_of_orders(orders: pa.Table, dues: pa.Table) -> pa.Table:
+def acts_of_orders(orders: pa.Table, dues: pa.Table, is_asked: Bools) -> pa.Table:
     """ACTS of buying, and of having brought another's order about, under the default model.
 
     Args:
       orders: with `net_micros` and `ordered_at`; those that are not creditable are no purchases.
       dues: what orders owe to pinners under the default model: `order`, the row of the order,
         `pinner_id` and `credit_micros`, each pair once.
+      is_asked: [orders] whether to tell of buying; of what is due all is told.
     """
     orders = orders.rename_columns(
         ["at" if name == "ordered_at" else name for name in orders.column_names]
     )
-    bought = orders.filter(orders["is_creditable"])
+    bought = orders.filter(pa.array(is_asked & bools(orders["is_creditable"])))
     own = _acts(bought, _all(bought, "order"), amount_micros=bought["net_micros"])
     brought = orders.select(["site_id", "person_id", "at"]).take(dues["order"])
     pinner, micros = dues["pinner_id"], dues["credit_micros"]

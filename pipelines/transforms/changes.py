@@ -20,10 +20,10 @@ from pipelines.kernels.multisets import add_up, cancel, is_among, negated, witho
 from pipelines.kernels.stretches import distinct
 from pipelines.transforms.answers import Answers
 from pipelines.transforms.parts import (
+    Concerned,
     InParts,
     Part,
     by_number,
-    codes_of,
     read_keys,
     spread,
 )
@@ -62,7 +62,7 @@ def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Chang
     touched = touched_by(netted)
     old, new = _affected(routes, past, netted, touched, _context(routes, netted))
     if isinstance(step, InParts):
-        told = _Told(step, routes).of(netted, old, new)
+        told = _Told(step).of(netted, old, new)
         step = functools.partial(step.told, told)
     before = answers.last(touched)
     if before is None:
@@ -114,7 +114,7 @@ def changes_in_parts(
         # Of all parts: what comes whole comes with the first, and decides what the others say.
         came = given_by(pieces, routes, read_keys)
         touched, context = touched_by(came), _context(routes, came)
-        told = _Told(step, routes)
+        told = _Told(step)
 
         def looked_at(part: Part, own: Sequence[Piece]) -> tuple[Part, Tables, Tables]:
             netted = _netted(routes, given_by(own, routes))
@@ -132,21 +132,17 @@ def changes_in_parts(
 
 
 class _Told:
-    """Of which ids a step is asked what it tells of them: those whom a change concerns."""
+    """Of which ids a step is asked what it tells of them: those that a change concerns."""
 
-    def __init__(self, step: InParts, routes: Mapping[str, Route]) -> None:
-        self._step, self._routes = step, routes
-        self._concern: Callable[[Tables, Tables], Ints] | None = None
+    def __init__(self, step: InParts) -> None:
+        self._step = step
+        self._concerned: Concerned | None = None
 
     def of(self, given: Change, old: Tables, new: Tables) -> Ints:
         """Sorted codes of those of a part, the first part first."""
-        changed = {
-            name: pa.concat_tables([table[name] for table in given]) for name in self._routes
-        }
-        if self._concern is None:
-            self._concern = self._step.concern(changed, old, new)
-        own = (codes_of(changed[name]) for name, route in self._routes.items() if route.most_rows)
-        return _union([*own, self._concern(old, new)])
+        if self._concerned is None:
+            self._concerned = self._step.concern(*given, old, new)
+        return distinct(self._concerned(*given, old, new))
 
 
 def is_first(past: Past, pieces: Iterable[Piece]) -> bool:

@@ -18,13 +18,13 @@ from schemas.batches import SALES_PARTS, SALES_SUMS
 from schemas.models import DEFAULT_MODEL
 
 
-def sales(orders: pa.Table, is_credited: Bools, day: pa.Array) -> pa.Table:
+def sales(orders: pa.Table, is_credited: Bools, shard: Shard) -> pa.Table:
     """SALES_PARTS: all lines of an order are credited, or none is."""
     net = ints(orders["net_micros"])
     table = pa.table(
         {
             "site_id": orders["site_id"],
-            "day": day,
+            "day": shard.day,
             "orders": np.ones(len(orders), dtype=np.int64),
             "credited_orders": is_credited.astype(np.int64),
             "gross_micros": orders["gross_micros"],
@@ -34,13 +34,14 @@ def sales(orders: pa.Table, is_credited: Bools, day: pa.Array) -> pa.Table:
             "unattributed_micros": np.where(is_credited, 0, net),
         }
     )
-    return sum_by_key(table, SALES_PARTS, SALES_SUMS)
+    return sum_by_key(table.filter(pa.array(shard.asked.orders)), SALES_PARTS, SALES_SUMS)
 
 
 def influence(shard: Shard, net: Ints) -> pa.Table:
     """Net value of each order once for every pinner on its way but the buyer; overlaps."""
     pinner, buyer = shard.people
-    pinner, order = pinner[shard.links.pin], shard.links.order
+    order, pin = shard.links.order[shard.ties], shard.links.pin[shard.ties]
+    pinner = pinner[pin]
     others = np.where(pinner == buyer[order], -1, pinner)
     once = group_by(order, others).one
     edges = group_by(shard.buyer[order[once]], pinner[once])
@@ -48,7 +49,7 @@ def influence(shard: Shard, net: Ints) -> pa.Table:
     return pa.table(
         {
             "site_id": take(shard.orders["site_id"], order[link]),
-            "pinner_id": take(shard.pins["pinner_id"], shard.links.pin[link]),
+            "pinner_id": take(shard.pins["pinner_id"], pin[link]),
             "person_id": take(shard.orders["person_id"], order[link]),
             "influenced_micros": edges.sums(net[order[once]]),
         }
@@ -58,14 +59,14 @@ def influence(shard: Shard, net: Ints) -> pa.Table:
 def dues_to_pinners(shard: Shard, dues: Dues, models: tuple[str, ...]) -> pa.Table:
     """What each order owes to each pinner under the default model."""
     default = models.index(DEFAULT_MODEL)
-    pinner = shard.key("pinner_id")
-    owed = dues.credits[:, default] > 0
-    pairs = group_by(shard.links.order, np.where(owed, pinner[shard.links.pin], -1))
+    order, pin = shard.links.order[shard.ties], shard.links.pin[shard.ties]
+    owed = dues.credits[shard.ties, default] > 0
+    pairs = group_by(order, np.where(owed, shard.key("pinner_id")[pin], -1))
     return pa.table(
         {
-            "order": shard.links.order[pairs.one],
-            "pinner_id": take(shard.pins["pinner_id"], shard.links.pin[pairs.one]),
-            "credit_micros": pairs.sums(dues.net[:, default]),
+            "order": order[pairs.one],
+            "pinner_id": take(shard.pins["pinner_id"], pin[pairs.one]),
+            "credit_micros": pairs.sums(dues.net[shard.ties, default]),
         }
     )
 
@@ -73,11 +74,13 @@ def dues_to_pinners(shard: Shard, dues: Dues, models: tuple[str, ...]) -> pa.Tab
 def credit_by_customer(shard: Shard, dues: Dues, wanted: Wanted) -> pa.Table:
     """Credit by customer to each key of each dimension; a cascade only under the default."""
     parts = []
-    links, site = shard.links, encoded(shard.orders["site_id"])
+    site, buyers = encoded(shard.orders["site_id"]), shard.links_of(shard.asked.buyers)
     dimensions = {"pinner": "pinner_id", "cascade": "root_pin_id", "site": "site_id", **DIMENSIONS}
     for dimension, column in wanted.keys("credit_sums", dimensions).items():
-        sums = group_by(shard.buyer[links.order], shard.key(column)[links.pin])
-        owed, net = (sums.sums(dues.credits) > 0).T, sums.sums(dues.net).T
+        rows = shard.ties if dimension == "pinner" else buyers
+        order, pin = shard.links.order[rows], shard.links.pin[rows]
+        sums = group_by(shard.buyer[order], shard.key(column)[pin])
+        owed, net = (sums.sums(dues.credits[rows]) > 0).T, sums.sums(dues.net[rows]).T
         if dimension == "cascade":
             owed &= (np.array(wanted.models) == DEFAULT_MODEL)[:, None]
         kept = np.flatnonzero(np.any(owed, axis=0))
@@ -88,9 +91,9 @@ def credit_by_customer(shard: Shard, dues: Dues, wanted: Wanted) -> pa.Table:
         }
         table = pa.table(
             {
-                "site_id": take(site, links.order[link]),
+                "site_id": take(site, order[link]),
                 "dimension": pa.repeat(dimension, len(kept)),
-                "key": take(shard.coded(column), links.pin[link]),
+                "key": take(shard.coded(column), pin[link]),
                 **by_model,
             }
         )
@@ -101,13 +104,15 @@ def credit_by_customer(shard: Shard, dues: Dues, wanted: Wanted) -> pa.Table:
 def daily_dues(shard: Shard, credits: Credits, dues: Dues, wanted: Wanted) -> pa.Table:
     """DUE_PARTS; orders and units once for each key, however many pins it has."""
     parts = []
-    links, models, site = shard.links, wanted.models, encoded(shard.orders["site_id"])
+    models, site = wanted.models, encoded(shard.orders["site_id"])
+    rows = shard.links_of(shard.asked.orders)
+    order, pin = shard.links.order[rows], shard.links.pin[rows]
+    quantity, dues = ints(shard.lines["quantity"]), Dues(*(amounts[rows] for amounts in dues))
+    pair = np.full(len(shard.links.order), -1, dtype=np.int64)
     for dimension, column in wanted.keys("due_parts", DIMENSIONS).items():
-        pairs = group_by(links.order, shard.key(column)[links.pin])
-        order = links.order[pairs.one]
-        units = units_of(
-            credits, pairs.code, order, shard.line_order, ints(shard.lines["quantity"]), len(models)
-        )
+        pairs = group_by(order, shard.key(column)[pin])
+        pair[rows] = pairs.code
+        units = units_of(credits, pair, order[pairs.one], shard.line_order, quantity, len(models))
         model, row = np.nonzero(pairs.sums(dues.credits).T)
         link = pairs.one[row]
         sums = {
@@ -119,10 +124,10 @@ def daily_dues(shard: Shard, credits: Credits, dues: Dues, wanted: Wanted) -> pa
         parts.append(
             pa.table(
                 {
-                    "site_id": take(site, links.order[link]),
+                    "site_id": take(site, order[link]),
                     "dimension": pa.repeat(dimension, len(row)),
-                    "key": take(shard.coded(column), links.pin[link]),
-                    "day": take(shard.day, links.order[link]),
+                    "key": take(shard.coded(column), pin[link]),
+                    "day": take(shard.day, order[link]),
                     "model": take(pa.array(models, pa.string()), model),
                     "orders": np.ones_like(row),
                     **{name: total[row, model] for name, total in sums.items()},

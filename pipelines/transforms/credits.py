@@ -1,7 +1,7 @@
 """Orders credited to pins under every model: weights, and the one split of each order line."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -19,19 +19,30 @@ from pipelines.transforms.credit_sums import (
     sales,
 )
 from pipelines.transforms.order_links import Shard, link_orders
+from pipelines.transforms.parts import Part
 from pipelines.transforms.sites import of_sites
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.errors import AuditError
 from schemas.settings import Site
 
 
-def credit_shard(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVERYTHING) -> Tables:
-    """Credits each order line of a shard's people to the pins on its way, under every model.
+def credit_pins(
+    parts: Iterable[tuple[Part, Tables]], sites: Mapping[str, Site], wanted: Wanted = EVERYTHING
+) -> Iterator[tuple[int, Tables]]:
+    """Credits each order line to the pins on its way, under every model.
 
-    Takes touches and orders of whole people.
+    Takes touches and orders of whole people. Asked for are orders, buyers, and what a buyer's
+    orders owe to a pinner.
     """
-    shard = link_orders(tables, sites)
-    orders, lines, links = shard.orders, shard.lines, shard.links
+    of = 0
+    for part, tables in parts:
+        yield part.number, _credited(link_orders(tables, sites, part), sites, wanted)
+        of = part.of
+    yield of, {}
+
+
+def _credited(shard: Shard, sites: Mapping[str, Site], wanted: Wanted) -> Tables:
+    orders, lines, links, asked = shard.orders, shard.lines, shard.links, shard.asked
     has_path = np.diff(links.start) > 0
 
     @functools.cache
@@ -51,17 +62,21 @@ def credit_shard(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVE
     order_rows = functools.cache(lambda: _order_rows(orders, lines, shard.line_order))
     owed = functools.cache(lambda: dues_to_pinners(shard, dues(), wanted.models))
     return wanted.made(
-        orders=order_rows,
-        order_lines=lambda: _line_rows(shard),
+        orders=lambda: _some(order_rows(), asked.orders),
+        order_lines=lambda: _some(_line_rows(shard), asked.orders[shard.line_order]),
         order_credits=lambda: _credit_rows(shard, credits(), is_same_item(), wanted.models),
-        acts=lambda: acts_of_orders(order_rows(), owed()),
-        sales_parts=lambda: sales(order_rows(), has_path, shard.day),
+        acts=lambda: acts_of_orders(order_rows(), owed(), asked.orders),
+        sales_parts=lambda: sales(order_rows(), has_path, shard),
         influence=lambda: influence(shard, ints(order_rows()["net_micros"])),
         credit_sums=lambda: credit_by_customer(shard, dues(), wanted),
-        buyer_sales=lambda: buyer_sales(order_rows()),
+        buyer_sales=lambda: buyer_sales(_some(order_rows(), asked.buyers)),
         buyer_credits=lambda: buyer_credits(orders, owed()),
         due_parts=lambda: daily_dues(shard, credits(), dues(), wanted),
     )
+
+
+def _some(table: pa.Table, which: Bools) -> pa.Table:
+    return table if which.all() else table.filter(pa.array(which))
 
 
 def _weights(shard: Shard, sites: Mapping[str, Site], models: tuple[str, ...]) -> Floats:
@@ -107,6 +122,9 @@ def _is_same_item(shard: Shard, credits: Credits) -> Bools:
 def _credit_rows(
     shard: Shard, credits: Credits, is_same_item: Bools, models: tuple[str, ...]
 ) -> pa.Table:
+    if not shard.asked.ties.all():
+        asked = shard.asked.ties[credits.link]
+        credits, is_same_item = Credits(*(each[asked] for each in credits)), is_same_item[asked]
     order, pin = shard.line_order[credits.line], shard.links.pin[credits.link]
     touch = shard.paths.touch[shard.links.pair[credits.link]]
     pinner, buyer = shard.people

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.columns import (
+    Bools,
     Floats,
     Ints,
     Tables,
@@ -25,6 +26,8 @@ from pipelines.kernels.columns import (
 from pipelines.kernels.credit import Paths, build_paths
 from pipelines.kernels.spans import time_key
 from pipelines.transforms.daily import days_of
+from pipelines.transforms.parts import WHOLE, Part
+from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.sites import of_sites
 from schemas.settings import Site
 
@@ -38,6 +41,18 @@ class Links(NamedTuple):
     pin: Ints  # [links] row in the touches' flattened chains
     distance: Ints  # [links]
     share: Floats  # [links] layer 2, sums to 1 over each pair
+
+
+# Rows that are asked for; of all of them there need be no copy.
+Rows = Ints | slice
+
+
+class Asked(NamedTuple):
+    """What of a shard is asked for: all of it, or what a change concerns."""
+
+    orders: Bools  # [orders] what is told of the order alone
+    buyers: Bools  # [orders] what is told of all orders of its buyer
+    ties: Bools  # [links] what is told of its buyer and its pinner together
 
 
 class Shard(NamedTuple):
@@ -55,18 +70,30 @@ class Shard(NamedTuple):
     people: tuple[Ints, Ints]  # [chain pins], [orders] codes of pinners and buyers, -1 unknown
     paths: Paths
     links: Links
+    asked: Asked
+
+    def links_of(self, is_asked: Bools) -> Rows:
+        """The links of these [orders]."""
+        return slice(None) if is_asked.all() else np.flatnonzero(is_asked[self.links.order])
+
+    @property
+    def ties(self) -> Rows:
+        """The links whose ties are asked for."""
+        return slice(None) if self.asked.ties.all() else np.flatnonzero(self.asked.ties)
 
 
-def link_orders(tables: Tables, sites: Mapping[str, Site]) -> Shard:
-    """Finds the touches of each order, and the pins up the chain of each touch."""
+def link_orders(tables: Tables, sites: Mapping[str, Site], part: Part = WHOLE) -> Shard:
+    """Finds the touches of each order, and the pins up the chain of each touch.
+
+    Only of orders that decide of what is asked for.
+    """
     orders, touches = tables["orders_to_credit"], tables["chained_touches"]
-    person, buyer = codes(*([t["site_id"], t["person_id"]] for t in (touches, orders)))
-    buyer = np.where(bools(orders["is_creditable"]), buyer, -1)
-    at = ints(touches["at"])
-    row = _by_time(person, at, touches["touch_id"])
-    window = of_sites(orders["site_id"], sites, "window_ms").astype(np.int64)
-    paths = build_paths(person[row], at[row], buyer, ints(orders["at"]), window)
-    paths = paths._replace(touch=row[paths.touch])
+    if part.told is not None:
+        orders = orders.filter(pa.array(_is_needed(orders, touches, sites, part)))
+    buyer, paths = find_paths(orders, touches, sites)
+    if part.told is not None:
+        touches, paths = _on_paths(touches, paths)
+    links = _links(paths, touches)
     pins = _chain_pins(touches)
     pinner, owner = codes([pins["pinner_id"]], [orders["person_id"]])
     lists = orders["lines"].combine_chunks()
@@ -85,8 +112,55 @@ def link_orders(tables: Tables, sites: Mapping[str, Site]) -> Shard:
         pins,
         (pinner, owner),
         paths,
-        _links(paths, touches),
+        links,
+        _asked(part, orders, touches, links),
     )
+
+
+def _asked(part: Part, orders: pa.Table, touches: pa.Table, links: Links) -> Asked:
+    ties = np.ones(len(links.pin), dtype=np.bool_)
+    if part.told is not None:
+        ties = part.asks(pinners_of(touches), "pinner_id")[links.pin]
+    return Asked(part.asks(orders, "order_id"), part.asks(orders), ties)
+
+
+def _is_needed(orders: pa.Table, touches: pa.Table, sites: Mapping[str, Site], part: Part) -> Bools:
+    """[orders] whether anything is asked for that is told of them, their buyers or their ties."""
+    is_tied = np.zeros(len(touches), dtype=np.bool_)
+    pinners = pinners_of(touches)
+    is_tied[ints(pinners["touch"])[part.asks(pinners, "pinner_id")]] = True
+    _, paths = find_paths(orders, touches.filter(pa.array(is_tied)), sites)
+    return part.asks(orders, "order_id") | part.asks(orders) | (np.diff(paths.start) > 0)
+
+
+def pinners_of(touches: pa.Table) -> pa.Table:
+    """[chain pins] `pinner_id`, the row of its touch, the place above it, and the touch's key."""
+    lists = touches["pinner_ids"].combine_chunks()
+    touch, place = expand(ints(pc.list_value_length(lists)))
+    key = ints(touches[KEY])[touch]
+    names = ("pinner_id", "touch", "place", KEY)
+    return pa.table([pc.list_flatten(lists), touch, place, key], names=names)
+
+
+def _on_paths(touches: pa.Table, paths: Paths) -> tuple[pa.Table, Paths]:
+    """The touches on the way of some order, and the same paths over them alone."""
+    is_there = np.zeros(len(touches), dtype=np.bool_)
+    is_there[paths.touch] = True
+    place = np.cumsum(is_there) - 1
+    return touches.filter(pa.array(is_there)), paths._replace(touch=place[paths.touch])
+
+
+def find_paths(
+    orders: pa.Table, touches: pa.Table, sites: Mapping[str, Site]
+) -> tuple[Ints, Paths]:
+    """Codes of the orders' buyers, -1 for an order that takes no credit; and their touches."""
+    person, buyer = codes(*([t["site_id"], t["person_id"]] for t in (touches, orders)))
+    buyer = np.where(bools(orders["is_creditable"]), buyer, -1)
+    at = ints(touches["at"])
+    row = _by_time(person, at, touches["touch_id"])
+    window = of_sites(orders["site_id"], sites, "window_ms").astype(np.int64)
+    paths = build_paths(person[row], at[row], buyer, ints(orders["at"]), window)
+    return buyer, paths._replace(touch=row[paths.touch])
 
 
 def _by_time(person: Ints, at: Ints, touch_id: Any) -> Ints:

@@ -46,11 +46,20 @@ class Part(NamedTuple):
         is_told = _dealt(hashes, self.of) == self.number
         return is_told if self.told is None else is_told & is_among(_codes(rows, hashes), self.told)
 
+    def asks(self, rows: Any, name: str = "person_id") -> Bools:
+        """[rows] whether what is told by this id of rows of this part is asked for."""
+        if self.told is None:
+            return np.ones(len(rows), dtype=np.bool_)
+        return is_among(codes_of(rows, name), self.told)
 
+
+WHOLE = Part()
 Step = Callable[[Iterable[tuple[Part, Tables]]], Iterator[tuple[int, Tables]]]
-# From rows that change, and the first part before and now: from each part, before and now, the
-# codes of those whom the change concerns beside the people of the rows that change.
-Concern = Callable[[Tables, Tables, Tables], Callable[[Tables, Tables], Ints]]
+# From rows of a part that come and go, and the part before and now: codes of all that the change
+# concerns.
+Concerned = Callable[[Tables, Tables, Tables, Tables], Ints]
+# The same of the first part gives it.
+Concern = Callable[[Tables, Tables, Tables, Tables], Concerned]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +70,7 @@ class InParts:
       are about, and under the number of parts what all of them say together. It gives something
       under each number, and what depends on the number of parts alone. Datasets that do not come
       in parts (`Route.most_rows`) come with the first one.
-    concern: of whom else a change lets the step tell something else.
+    concern: of which ids a change lets the step tell something else.
     """
 
     step: Step

@@ -6,16 +6,19 @@ from pathlib import Path
 
 import hypothesis
 import numpy as np
-import pyarrow.compute as pc
+import pyarrow as pa
 import pytest
+from hypothesis import strategies as st
 
 from pipelines.flows.attribute import steps
 from pipelines.kernels.columns import Ints, Tables
+from pipelines.kernels.multisets import cancel
+from pipelines.transforms.order_links import pinners_of
 from pipelines.transforms.parts import InParts, Part, codes_of, joined
-from schemas.events import AnyEvent, OrderItem, Pin, PinVisit, Purchase
+from schemas.events import AnyEvent, Identify, OrderItem, Pin, PinVisit, Purchase
 from tests.flow.histories import House
 from tests.flow.test_incremental import SITES, at
-from tests.flow.test_purity import ROUTES, signed, stages
+from tests.flow.test_purity import signed, stages
 from tests.flow.truth import run_steps
 from tests.strategies import TinyWorld, tiny_worlds
 
@@ -27,6 +30,17 @@ def told(step: InParts, tables: Tables, ids: Ints) -> tuple[Tables, Tables]:
     return of_some, of_all
 
 
+def all_ids(tables: Tables) -> Ints:
+    """Codes of all that a step may be asked for: people, orders, buyers with their pinners."""
+    found = [
+        codes_of(table) for table in tables.values() if {"person_id", "at"} <= {*table.column_names}
+    ]
+    if "orders_to_credit" in tables:
+        found.append(codes_of(tables["orders_to_credit"], "order_id"))
+        found.append(codes_of(pinners_of(tables["chained_touches"]), "pinner_id"))
+    return np.unique(np.concatenate(found))
+
+
 @hypothesis.given(tiny_worlds(max_events=30))
 @hypothesis.settings(max_examples=4)
 def test_some_people_and_the_others_are_everybody(world: TinyWorld) -> None:
@@ -34,15 +48,35 @@ def test_some_people_and_the_others_are_everybody(world: TinyWorld) -> None:
     for name, tables in stages(world):
         step = steps(world.sites)[name]
         if isinstance(step, InParts):
-            rows = [table for dataset, table in tables.items() if ROUTES[dataset].most_rows]
-            pins = (tables[n] for n in ("pins_by_root",) if n in tables)
-            ids = np.unique(np.concatenate([codes_of(table) for table in (*rows, *pins)]))
+            ids = all_ids(tables)
             halves = [told(step, tables, ids[half::2]) for half in (0, 1)]
             whole = told(step, tables, ids)
 
             assert signed(*((1, each) for each, _ in halves)) == signed((1, whole[0])), name
             assert all(signed((1, each)) == signed((1, whole[1])) for _, each in halves), name
             assert signed((1, joined(whole))) == signed((1, step(tables))), name
+
+
+def concerned(step: InParts, old: Tables, new: Tables) -> Ints:
+    """Codes of all that the change from one to the other concerns."""
+    both = {name: cancel(new[name], old[name]) for name in new}
+    added, removed = ({name: each[side] for name, each in both.items()} for side in (0, 1))
+    return np.unique(step.concern(added, removed, old, new)(added, removed, old, new))
+
+
+@hypothesis.given(tiny_worlds(max_events=30), st.sets(st.integers(0, 40), max_size=8))
+@hypothesis.settings(max_examples=5)
+def test_only_what_is_concerned_is_told_anew(world: TinyWorld, late: set[int]) -> None:
+    """Else a table would keep a row that a full run takes out, or miss one."""
+    early = [event for place, event in enumerate(world.events) if place not in late]
+    before, now = stages(TinyWorld(early, world.sites)), stages(world)
+    for (name, old), (_, new) in zip(before, now, strict=True):
+        step = steps(world.sites)[name]
+        if isinstance(step, InParts):
+            ids = concerned(step, old, new)
+            asked = [(1, step.told(ids, new)), (-1, step.told(ids, old))]
+
+            assert signed(*asked) == signed((1, step(new)), (-1, step(old))), name
 
 
 def pin(number: int, parent: int | None) -> Pin:
@@ -65,31 +99,49 @@ CHAIN: list[AnyEvent] = [
     ),
 ]  # fmt: skip
 LATE: list[AnyEvent] = [pin(1, 0)]
+# Whoever made the pin above Eve's turns out to be Cleo.
+LOGIN: list[AnyEvent] = [Identify(event_id="l", visitor_id="v2", customer_id="cleo", **at(7))]
+# Eve buys again, when her landing is long past.
+AGAIN: list[AnyEvent] = [
+    Purchase(
+        event_id="e4", order_id="again", visitor_id="eve", currency="GBP", source="server",
+        is_signed=True, items=[OrderItem(item_id="mug", price="10")], **at(2_000),
+    ),
+]  # fmt: skip
 
 
-def is_right_after(folder: Path, change: Callable[[InParts], InParts], stage: str) -> bool:
-    """Whether the tables are right after the late pin came in a second run."""
+def is_right_after(
+    folder: Path, change: Callable[[InParts], InParts], stage: str, late: list[AnyEvent]
+) -> bool:
+    """Whether the tables are right after something came late, in a second run."""
     house = House(folder, SITES, shards=(1,))
     step = house.steps[stage]
     assert isinstance(step, InParts)
     house.steps[stage] = change(step)
     house.run({"chain": CHAIN})
     try:
-        found = house.run({"chain": CHAIN, "late": LATE})
+        found = house.run({"chain": CHAIN, "late": late})
     except (AssertionError, ValueError):
         return False
-    return found == run_steps([*CHAIN, *LATE], SITES)
+    return found == run_steps([*CHAIN, *late], SITES)
 
 
-@pytest.mark.parametrize("stage", ["MeasureSpheres", "ChainTouches"])
+def nobody(step: InParts) -> InParts:
+    """A step that takes nobody to be concerned."""
+    return dataclasses.replace(step, concern=lambda *_: lambda *_: np.zeros(0, np.int64))
+
+
+@pytest.mark.parametrize("stage", ["MeasureSpheres", "ChainTouches", "CreditPins"])
 def test_a_pin_that_comes_late_concerns_all_below_it(tmp_path: Path, stage: str) -> None:
     """Eve was reached by whoever stands above her, from the moment that it is known."""
+    assert is_right_after(tmp_path / "right", lambda step: step, stage, LATE)
+    assert not is_right_after(tmp_path / "wrong", nobody, stage, LATE)
 
-    def nobody(step: InParts) -> InParts:
-        return dataclasses.replace(step, concern=lambda *_: lambda *_: np.zeros(0, np.int64))
 
-    assert is_right_after(tmp_path / "right", lambda step: step, stage)
-    assert not is_right_after(tmp_path / "wrong", nobody, stage)
+def test_a_login_that_comes_late_concerns_what_the_pinner_is_owed(tmp_path: Path) -> None:
+    """The order is split as before, but Cleo must be paid, and her device no more."""
+    assert is_right_after(tmp_path / "right", lambda step: step, "CreditPins", LOGIN)
+    assert not is_right_after(tmp_path / "wrong", nobody, "CreditPins", LOGIN)
 
 
 def test_who_is_not_below_is_not_concerned() -> None:
@@ -98,15 +150,35 @@ def test_who_is_not_below_is_not_concerned() -> None:
     now = dict(stages(TinyWorld([*CHAIN, *LATE], SITES)))["MeasureSpheres"]
     step = steps(SITES)["MeasureSpheres"]
     assert isinstance(step, InParts)
-    come = now["pins_by_root"].filter(pc.equal(now["pins_by_root"]["pin_id"], "p1"))
-    changed = {"pins_by_root": come, "landings_by_root": now["landings_by_root"].slice(0, 0)}
 
-    concerned = set(step.concern(changed, before, now)(before, now).tolist())
+    found = set(concerned(step, before, now).tolist())
 
     landed, pins = now["landings_by_root"], now["pins_by_root"]
     people = dict(zip(landed["person_id"].to_pylist(), codes_of(landed).tolist(), strict=True))
     makers = dict(zip(pins["pin_id"].to_pylist(), codes_of(pins).tolist(), strict=True))
-    assert {name for name, code in people.items() if code in concerned} == {
+    assert {name for name, code in people.items() if code in found} == {
         who for who in people if "eve" in who
     }
-    assert {name for name, code in makers.items() if code in concerned} == {"p1", "p2", "p3"}
+    assert {name for name, code in makers.items() if code in found} == {"p1", "p2", "p3"}
+
+
+@pytest.mark.parametrize(
+    ("late", "orders", "pinners"),
+    [(LATE, {"o"}, {"v:v0", "v:v1", "v:v2", "v:v3"}), (LOGIN, set(), {"v:v2", "cleo"})],
+)
+def test_credit_concerns_orders_whose_way_is_another_and_pinners_who_are(
+    late: list[AnyEvent], orders: set[str], pinners: set[str]
+) -> None:
+    """Else a login of one busy pinner would let all orders on her account be split again."""
+    before = dict(stages(TinyWorld([*CHAIN, *AGAIN], SITES)))["CreditPins"]
+    now = dict(stages(TinyWorld([*CHAIN, *AGAIN, *late], SITES)))["CreditPins"]
+    step = steps(SITES)["CreditPins"]
+    assert isinstance(step, InParts)
+
+    found = set(concerned(step, before, now).tolist())
+
+    bought = now["orders_to_credit"]
+    ties = pa.concat_tables(pinners_of(side["chained_touches"]) for side in (before, now))
+    for rows, name, names in ((bought, "order_id", orders), (ties, "pinner_id", pinners)):
+        codes = zip(rows[name].to_pylist(), codes_of(rows, name).tolist(), strict=True)
+        assert {each for each, code in codes if code in found} == names

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines.flows.attribute import steps
 from pipelines.kernels.columns import Tables, ints
-from pipelines.kernels.multisets import add_up, fingerprints
+from pipelines.kernels.multisets import add_up, fingerprints, negated
 from pipelines.transforms.deduplicate import with_derived
 from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import KEY
@@ -59,7 +59,12 @@ def signed(*answers: tuple[int, Tables]) -> dict[str, Counter[int]]:
         sums = ROUTES[name].sums if name in ROUTES else ()
         counts = found.setdefault(name, Counter())
         if sums:
-            parts = [conform(name, tables[name]) for sign, tables in answers if sign > 0]
+            parts = [
+                conform(name, tables[name])
+                if sign > 0
+                else negated(conform(name, tables[name]), sums)
+                for sign, tables in answers
+            ]
             answer = [(1, add_up(pa.concat_tables(parts), sums))]
         else:
             answer = [(sign, conform(name, tables[name])) for sign, tables in answers]
