@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
+import os
 import tempfile
 import time
 from collections import Counter
@@ -32,9 +33,10 @@ from pipelines.transforms.shuffle import (
     Step,
     Through,
     gather,
+    read_pieces,
     scatter,
 )
-from pipelines.transforms.stage import MANIFEST_TAG, RunStage
+from pipelines.transforms.stage import MANIFEST_TAG, RunStage, _StageFn
 
 WORDS = pa.schema(
     [("site_id", pa.string()), ("word", pa.string()), ("uses", pa.int64()), (KEY, pa.int64())]
@@ -221,6 +223,29 @@ def test_a_piece_with_another_number_of_rows_is_refused() -> None:
             gather([piece._replace(rows=4)], shuffle.given("Count"))
 
 
+def test_a_piece_whose_file_ends_before_it_is_refused() -> None:
+    """What a failing disk has cut off must not be taken for a shard without rows."""
+    with shuffled(1) as shuffle:
+        ((piece,),) = by_shard(shuffle, [{"words": words([Word("a", "x", 1)] * 3)}]).values()
+        os.truncate(piece.path, piece.start)
+
+        with pytest.raises(ValueError, match="0 rows, not 3"):
+            gather([piece], shuffle.given("Count"))
+
+
+@pytest.mark.parametrize("through", ["files", "runner"])
+def test_pieces_of_a_file_are_read_in_any_order(through: Through) -> None:
+    """A later run takes some shards of an earlier one: of each file some pieces, not all."""
+    with shuffled(8, through) as shuffle:
+        pieces = by_shard(shuffle, [{"words": words([Word("a", word, 1) for word in "abcdefghi"])}])
+        wanted = [own[0] for own in pieces.values()][:0:-2]
+        found = list(read_pieces(wanted, shuffle.routes["words"]))
+        alone = [next(read_pieces([piece], shuffle.routes["words"])) for piece in wanted]
+
+    assert len(found) > 1
+    assert found == alone
+
+
 def total(tables: Tables) -> Tables:
     """A step: sums by word over both datasets, for the next stage and as a result."""
     both = pa.concat_tables([tables["words"], tables["more_words"]])
@@ -269,6 +294,18 @@ def test_pipeline_gives_what_the_step_gives(shards: int, lanes: int, edges: list
 
     for name, table in whole.items():
         assert found[name] == sorted(table.select(TOTALS.names).to_pylist(), key=str)
+
+
+def test_what_shards_give_is_written_together() -> None:
+    """Files of a few rows for each shard would cost more than the rows, in every later run too."""
+    with shuffled(4) as shuffle:
+        pieces = by_shard(shuffle, [{"words": words([Word("a", word, 1) for word in "abcdefg"])}])
+        references = [(shard, tuple(own)) for shard, own in pieces.items()]
+        list(_StageFn("Count", total, shuffle).process((0, references)))
+        files = list(Path(shuffle.folder, "pieces").glob("totals-*"))
+
+    assert len(pieces) > 1
+    assert len(files) == 1
 
 
 def test_each_stage_is_cut_by_the_size_of_what_comes_to_it() -> None:
