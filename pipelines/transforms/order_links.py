@@ -25,6 +25,7 @@ from pipelines.kernels.columns import (
 )
 from pipelines.kernels.credit import Paths, build_paths
 from pipelines.kernels.spans import time_key
+from pipelines.kernels.stretches import distinct
 from pipelines.transforms.daily import days_of
 from pipelines.transforms.parts import WHOLE, Part
 from pipelines.transforms.shuffle import KEY
@@ -88,11 +89,11 @@ def link_orders(tables: Tables, sites: Mapping[str, Site], part: Part = WHOLE) -
     Only of orders that decide of what is asked for.
     """
     orders, touches = tables["orders_to_credit"], tables["chained_touches"]
-    if part.told is not None:
-        orders = orders.filter(pa.array(_is_needed(orders, touches, sites, part)))
+    if part.told is None:
+        ties = np.ones(int(ints(pc.list_value_length(touches["pin_ids"])).sum()), dtype=np.bool_)
+    else:
+        orders, touches, ties = _narrowed(orders, touches, sites, part)
     buyer, paths = find_paths(orders, touches, sites)
-    if part.told is not None:
-        touches, paths = _on_paths(touches, paths)
     links = _links(paths, touches)
     pins = _chain_pins(touches)
     pinner, owner = codes([pins["pinner_id"]], [orders["person_id"]])
@@ -113,24 +114,23 @@ def link_orders(tables: Tables, sites: Mapping[str, Site], part: Part = WHOLE) -
         (pinner, owner),
         paths,
         links,
-        _asked(part, orders, touches, links),
+        Asked(part.asks(orders, "order_id"), part.asks(orders), ties[links.pin]),
     )
 
 
-def _asked(part: Part, orders: pa.Table, touches: pa.Table, links: Links) -> Asked:
-    ties = np.ones(len(links.pin), dtype=np.bool_)
-    if part.told is not None:
-        ties = part.asks(pinners_of(touches), "pinner_id")[links.pin]
-    return Asked(part.asks(orders, "order_id"), part.asks(orders), ties)
-
-
-def _is_needed(orders: pa.Table, touches: pa.Table, sites: Mapping[str, Site], part: Part) -> Bools:
-    """[orders] whether anything is asked for that is told of them, their buyers or their ties."""
-    is_tied = np.zeros(len(touches), dtype=np.bool_)
+def _narrowed(
+    orders: pa.Table, touches: pa.Table, sites: Mapping[str, Site], part: Part
+) -> tuple[pa.Table, pa.Table, Bools]:
+    """Orders that decide of what is asked for, their touches, and of whose chain pins it is asked."""
     pinners = pinners_of(touches)
-    is_tied[ints(pinners["touch"])[part.asks(pinners, "pinner_id")]] = True
-    _, paths = find_paths(orders, touches.filter(pa.array(is_tied)), sites)
-    return part.asks(orders, "order_id") | part.asks(orders) | (np.diff(paths.start) > 0)
+    of_touch, is_asked = ints(pinners["touch"]), part.asks(pinners, "pinner_id")
+    tied = touches.take(pa.array(distinct(of_touch[is_asked])))
+    has_tie = np.diff(find_paths(orders, tied, sites)[1].start) > 0
+    is_needed = has_tie | part.asks(orders, "order_id") | part.asks(orders)
+    orders = orders.filter(pa.array(is_needed))
+    is_there = np.zeros(len(touches), dtype=np.bool_)
+    is_there[find_paths(orders, touches, sites)[1].touch] = True
+    return orders, touches.filter(pa.array(is_there)), is_asked[is_there[of_touch]]
 
 
 def pinners_of(touches: pa.Table) -> pa.Table:
@@ -140,14 +140,6 @@ def pinners_of(touches: pa.Table) -> pa.Table:
     key = ints(touches[KEY])[touch]
     names = ("pinner_id", "touch", "place", KEY)
     return pa.table([pc.list_flatten(lists), touch, place, key], names=names)
-
-
-def _on_paths(touches: pa.Table, paths: Paths) -> tuple[pa.Table, Paths]:
-    """The touches on the way of some order, and the same paths over them alone."""
-    is_there = np.zeros(len(touches), dtype=np.bool_)
-    is_there[paths.touch] = True
-    place = np.cumsum(is_there) - 1
-    return touches.filter(pa.array(is_there)), paths._replace(touch=place[paths.touch])
 
 
 def find_paths(
