@@ -121,7 +121,10 @@ def link_orders(tables: Tables, sites: Mapping[str, Site], part: Part = WHOLE) -
 def _narrowed(
     orders: pa.Table, touches: pa.Table, sites: Mapping[str, Site], part: Part
 ) -> tuple[pa.Table, pa.Table, Bools]:
-    """Orders that decide of what is asked for, their touches, and of whose chain pins it is asked."""
+    """Orders that decide of what is asked for, their touches, and whether of each of their ties.
+
+    Whether the tie to a pinner is asked for is told by [chain pins] of these touches.
+    """
     pinners = pinners_of(touches)
     of_touch, is_asked = ints(pinners["touch"]), part.asks(pinners, "pinner_id")
     tied = touches.take(pa.array(distinct(of_touch[is_asked])))
