@@ -140,9 +140,8 @@ CHAINED_TOUCHES = _schema(
 
 # The catalog: items that have a category.
 ITEMS = _schema(item_id=TEXT, item_category=TEXT)
-# What people did (pipelines.transforms.acts): view, visit, pin, re-pin, repinned, order, credit,
-# or an activity of engage. `amount_micros` is what was bought or credited, else 0. Two acts may
-# say the same.
+# What people did (pipelines.transforms.acts): view, visit, pin, re-pin, repinned, order, or an
+# activity of engage. `amount_micros` is what was bought, else 0. Two acts may say the same.
 ACTS = _schema(
     site_id=TEXT, person_id=TEXT, act=TEXT, at=INT, item_id=TEXT, item_list_id=TEXT,
     amount_micros=INT,
@@ -153,6 +152,9 @@ RETURN_COUNTS = ("to_her", "by_her")
 # How often somebody came back to a person, and she to one whom she had reached, in a month of
 # the shop's (12 x year + month - 1).
 RETURN_PARTS = _schema(site_id=TEXT, person_id=TEXT, month=INT, **dict.fromkeys(RETURN_COUNTS, INT))
+# What others' orders brought a person under the default model; all of a span between two moments at
+# which 90 days after some month begin or end at the first of these.
+CREDIT_PARTS = _schema(site_id=TEXT, person_id=TEXT, at=INT, credited_micros=INT)
 
 # Parts of the ladder's tables: of some people, so that they add up over shards.
 LADDER_COUNTS = ("people", "acts")

@@ -30,6 +30,7 @@ from pipelines.io.staging import ResultFile
 from pipelines.transforms.answers import carry_answers
 from pipelines.transforms.cascades import attach_landings
 from pipelines.transforms.chains import chain_touches
+from pipelines.transforms.changes import OfChanges
 from pipelines.transforms.concern import concern_of_cascades, concern_of_touches
 from pipelines.transforms.credits import credit_pins
 from pipelines.transforms.deduplicate import drop_duplicates
@@ -191,7 +192,7 @@ def steps(
             of_sites(credit_pins), functools.partial(concern_of_touches, dict(sites))
         ),
         "MeetPeople": of_sites(meet_people),
-        "FollowPeople": of_sites(follow_people, items=dict(items)),
+        "FollowPeople": OfChanges(of_sites(follow_people, items=dict(items))),
         "Summarize": of_sites(summarize),
         "MeasureLoyalty": of_sites(measure_loyalty),
         "RankPinners": of_sites(rank_pinners),

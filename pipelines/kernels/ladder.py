@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.kernels.columns import Ints
-from pipelines.kernels.groups import group_by
+from pipelines.kernels.columns import Bools, Ints
+from pipelines.kernels.groups import group_by, numbered
 
 NEW, AWAY = -2, -1
+_NEVER = 2**62
 
 
 class Standings(NamedTuple):
@@ -44,6 +45,31 @@ def highest_rungs(who: Ints, day: Ints, rung: Ints) -> Standings:
         return Standings(who, day, rung)
     highest = np.maximum.reduceat(rung[groups.rows], groups.start)
     return Standings(who[groups.one], day[groups.one], highest)
+
+
+def since_changes(who: Ints, day: Ints, is_change: Bools) -> Ints:
+    """The acts that decide what changes: of whom a change is, and since the last day before it.
+
+    Where people stood before that day, and how they came to it, is the same with the changes and
+    without; so is what is told of that day, but for how they left it.
+
+    Args:
+      who: [acts] who acted, from 0.
+      day: [acts] days since any first day.
+      is_change: [acts] whether it is none of the acts, but one that comes or goes.
+
+    Returns:
+      Rows in their order, without the changes.
+    """
+    people, who = numbered(who)
+    first = np.full(len(people), _NEVER)
+    np.minimum.at(first, who[is_change], day[is_change])
+    row = np.flatnonzero(~is_change & (first[who] < _NEVER))
+    who, day = who[row], day[row]
+    is_before = day < first[who]
+    last = np.full(len(people), -_NEVER)
+    np.maximum.at(last, who[is_before], day[is_before])
+    return row[day >= last[who]]
 
 
 def moves_between(standings: Standings, within: Ints) -> Moves:

@@ -124,11 +124,12 @@ def stage_months(acts: Acts, returns: Returns, rules: Rules) -> PersonMonths:
         is_within = (place >= 0) & (place < length[whose])
         return np.where(is_within, start[whose] + place, -1)
 
+    low = np.maximum(index - rules.look_back_months + 1, start[person])
+
     def looked_back(amount: Ints) -> Ints:
         """[cells] sums over the look-back that ends with each."""
         total = np.concatenate(([0], np.cumsum(amount)))
-        low = np.maximum(index - rules.look_back_months + 1, start[person])
-        return np.asarray(total[index + 1] - total[low])
+        return np.asarray(total[1:] - total[low])
 
     cell = cells_of(acts.person, acts.month)
     is_within = cell >= 0
@@ -235,6 +236,23 @@ def value_months(
     whose, month = np.divmod(key[has_any], _MORE_MONTHS)
     offset = month - begin[whose]
     return Values(np.where(offset < length[whose], start[whose] + offset, -1), month, credited, own)
+
+
+def value_spans(at: Ints, time_zone: str) -> Ints:
+    """[rows] the earliest moment that is in the same months' 90 days, and in the same month.
+
+    What falls between two such moments can be added up, and told at the first of them.
+
+    Args:
+      at: [rows] times of orders.
+      time_zone: the shop's.
+    """
+    month = months_of(at, time_zone)
+    span = month_begins(month, time_zone)
+    for back in range(1, _MONTHS_OF_VALUE):
+        end = ends_of_value(month - back - 1, time_zone)
+        span = np.where(end <= at, np.maximum(span, end), span)
+    return span
 
 
 def ends_of_value(months: Ints, time_zone: str) -> Ints:

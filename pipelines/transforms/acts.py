@@ -2,7 +2,8 @@
 
 An act belongs to who did it. What another did with a person is told to her as well where it counts
 for her by itself, so that everything about her lies under her own key; who came to her pins
-does not (pipelines.transforms.meetings).
+does not (pipelines.transforms.meetings). What others' orders brought her is told as sums: a popular
+pinner has a part of most orders.
 """
 
 from collections.abc import Mapping
@@ -12,15 +13,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Bools, Ints, bools, encoded, ints, take
+from pipelines.kernels.columns import Bools, Ints, encoded, ints, take
+from pipelines.kernels.multisets import add_up
+from pipelines.kernels.stages import value_spans
 from schemas.batches import ACTS, DOINGS
 from schemas.ladder import REPIN
+from schemas.settings import Site
 
 # Events by which a visitor looks at a product. A list shown to her is exposure, not an act.
 VIEWS = ("view_item", "select_item", "add_to_cart")
 PINS = ("pin", REPIN)
 # What others do with one's pins, told from one's own side.
-OF_OTHERS = ("repinned", "credit")
+OF_OTHERS = ("repinned",)
 
 
 class Kinds:
@@ -92,26 +96,49 @@ def acts_of_visits(visits: pa.Table, pins: pa.Table, pin: Ints, by_others: Bools
     return _acts(visits, _all(visits, "visit"))
 
 
-def acts_of_orders(orders: pa.Table, dues: pa.Table, is_asked: Bools) -> pa.Table:
-    """ACTS of buying, and of having brought another's order about, under the default model.
+def acts_of_orders(orders: pa.Table) -> pa.Table:
+    """ACTS of buying.
 
     Args:
       orders: with `net_micros` and `ordered_at`; those that are not creditable are no purchases.
+    """
+    bought = orders.filter(orders["is_creditable"])
+    return _acts(
+        bought, _all(bought, "order"), at=bought["ordered_at"], amount_micros=bought["net_micros"]
+    )
+
+
+def credit_parts(orders: pa.Table, dues: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
+    """CREDIT_PARTS: what pinners were credited of others' orders.
+
+    Args:
+      orders: with `ordered_at`.
       dues: what orders owe to pinners under the default model: `order`, the row of the order,
         `pinner_id` and `credit_micros`, each pair once.
-      is_asked: [orders] whether to tell of buying; of what is due all is told.
+      sites: for their time zones.
     """
-    orders = orders.rename_columns(
-        ["at" if name == "ordered_at" else name for name in orders.column_names]
+    order = orders.select(["site_id", "person_id", "ordered_at"]).take(dues["order"])
+    brought = pa.table(
+        {
+            "site_id": order["site_id"],
+            "person_id": dues["pinner_id"],
+            "at": order["ordered_at"],
+            "credited_micros": dues["credit_micros"],
+        }
     )
-    bought = orders.filter(pa.array(is_asked & bools(orders["is_creditable"])))
-    own = _acts(bought, _all(bought, "order"), amount_micros=bought["net_micros"])
-    brought = orders.select(["site_id", "person_id", "at"]).take(dues["order"])
-    pinner, micros = dues["pinner_id"], dues["credit_micros"]
-    by_other = pc.fill_null(pc.not_equal(brought["person_id"], pinner), True)
-    brought, pinner, micros = (each.filter(by_other) for each in (brought, pinner, micros))
-    earned = _acts(brought, _all(brought, "credit"), person_id=pinner, amount_micros=micros)
-    return pa.concat_tables([own, earned])
+    by_other = pc.fill_null(pc.not_equal(order["person_id"], brought["person_id"]), True)
+    return in_spans(brought.filter(by_other), sites)
+
+
+def in_spans(credits: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
+    """CREDIT_PARTS of single credits in the same columns."""
+    site, at = encoded(credits["site_id"]), ints(credits["at"])
+    span = np.empty_like(at)
+    for code, name in enumerate(site.dictionary.to_pylist()):
+        here = ints(site.indices) == code
+        span[here] = value_spans(at[here], sites[name].time_zone)
+    place = credits.schema.get_field_index("at")
+    return add_up(credits.set_column(place, "at", pa.array(span)), ("credited_micros",))
 
 
 def _all(rows: pa.Table, act: str) -> pa.Array:

@@ -38,6 +38,25 @@ class Change(NamedTuple):
     removed: Tables
 
 
+@dataclasses.dataclass(frozen=True)
+class OfChanges:
+    """A step that can be asked for no more than what a change may change.
+
+    step: given tables, and as `changed` rows that come to them or go; all that it leaves out then
+      is the same with these rows and without.
+    """
+
+    step: Callable[..., Tables]
+
+    def __call__(self, tables: Tables) -> Tables:
+        """What the step says of whole keys."""
+        return self.step(tables)
+
+    def about(self, changed: Tables) -> Step:
+        """The step that leaves out what is the same before and now."""
+        return functools.partial(self.step, changed=changed)
+
+
 def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Change) -> Change:
     """How a step's answer changes when what it is given changes, as `Shuffle.conform` gives it.
 
@@ -64,6 +83,8 @@ def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Chang
     if isinstance(step, InParts):
         told = _Told(step).of(netted, old, new)
         step = functools.partial(step.told, told)
+    elif isinstance(step, OfChanges):
+        step = step.about(_changed(netted))
     before = answers.last(touched)
     if before is None:
         before = shuffle.conform(_answer(step, old))
@@ -143,6 +164,11 @@ class _Told:
         if self._concerned is None:
             self._concerned = self._step.concern(*given, old, new)
         return distinct(self._concerned(*given, old, new))
+
+
+def _changed(given: Change) -> Tables:
+    """Rows that come or go."""
+    return {name: pa.concat_tables([table[name] for table in given]) for name in given.added}
 
 
 def is_first(past: Past, pieces: Iterable[Piece]) -> bool:

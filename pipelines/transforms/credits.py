@@ -9,7 +9,7 @@ import pyarrow as pa
 from pipelines.kernels.columns import Bools, Floats, Ints, Tables, codes, ints, take
 from pipelines.kernels.credit import Credits, credit_lines, weigh_touches
 from pipelines.kernels.dues import Dues, dues_of_links
-from pipelines.transforms.acts import acts_of_orders
+from pipelines.transforms.acts import acts_of_orders, credit_parts
 from pipelines.transforms.club import buyer_credits, buyer_sales
 from pipelines.transforms.credit_sums import (
     credit_by_customer,
@@ -65,7 +65,8 @@ def _credited(shard: Shard, sites: Mapping[str, Site], wanted: Wanted) -> Tables
         orders=lambda: _some(order_rows(), asked.orders),
         order_lines=lambda: _some(_line_rows(shard), asked.orders[shard.line_order]),
         order_credits=lambda: _credit_rows(shard, credits(), is_same_item(), wanted.models),
-        acts=lambda: acts_of_orders(order_rows(), owed(), asked.orders),
+        acts=lambda: acts_of_orders(_some(order_rows(), asked.orders)),
+        credit_parts=lambda: credit_parts(order_rows(), owed(), sites),
         sales_parts=lambda: sales(order_rows(), has_path, shard),
         influence=lambda: influence(shard, ints(order_rows()["net_micros"])),
         credit_sums=lambda: credit_by_customer(shard, dues(), wanted),

@@ -1,7 +1,7 @@
 """The engagement ladder: people on each rung by day, category and slot, and how they moved."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.kernels import ladder
-from pipelines.kernels.columns import Bools, Ints, codes, encoded, ints, places, take
+from pipelines.kernels.columns import Bools, Ints, encoded, ints, places, take
 from pipelines.kernels.groups import numbered
 from pipelines.transforms.acts import Kinds
-from pipelines.transforms.daily import days_of, sum_by_key
+from pipelines.transforms.daily import sum_by_key
+from pipelines.transforms.histories import Histories
 from schemas.batches import LADDER_COUNTS, LADDER_PARTS, MOVE_COUNTS, MOVE_PARTS
 from schemas.ladder import ALL_KEYS, AWAY, NEW, NO_KEY, RUNG_OF, RUNGS
 from schemas.settings import Site
@@ -35,30 +36,42 @@ class Climbed(NamedTuple):
 
 
 class _Acts(NamedTuple):
-    """Acts on the ladder: site, code of the person, days since 1970, place of the rung."""
+    """Acts on the ladder. All [acts]."""
 
-    site: Any
     person: Ints
     day: Ints
     rung: Ints
+    is_there: Bools
 
 
-def climb_ladder(acts: pa.Table, sites: Mapping[str, Site], items: Items) -> Climbed:
+def climb_ladder(told: Histories, sites: Mapping[str, Site], items: Items) -> Climbed:
     """Says where people stood on the ladder each day, and how they moved between their days.
 
     Args:
-      acts: ACTS of whole people.
-      sites: for their time zones, and the time after which a person is away.
+      told: what they did; where only what changes is asked for, the rest is left out.
+      sites: for the time after which a person is away.
       items: catalogs.
     """
-    rung = rungs_of(Kinds(acts))
-    is_climbed = rung >= 0
-    acts = acts.select(["site_id", "person_id", "at", "item_id", "item_list_id"])
-    acts, rung = acts.filter(pa.array(is_climbed)), rung[is_climbed]
-    (person,) = codes([acts["person_id"]])  # of any site: a ladder is one site's
-    day = ints(days_of(acts, sites))
-    climbing = _Acts(encoded(acts["site_id"]), person, day, rung)
-    parts = [_climbed(climbing, dimension, key, sites) for dimension, key in _keys(acts, items)]
+    rung = rungs_of(told.kinds)
+    row = np.flatnonzero((rung >= 0) & told.is_asked[told.person])
+    climbing = _Acts(told.person[row], told.day[row], rung[row], told.is_there[row])
+    shop = told.shop[told.person]
+    parts = []
+    for dimensions, key in _keys(told.acts, items):
+        keys = int(key.max(initial=0)) + 1
+        ladders, place = numbered(shop * keys + key)
+        of_shop, of_key = np.divmod(ladders, keys)
+        names = [
+            pa.table(
+                {
+                    "site_id": pa.array(told.shops, pa.string()).take(pa.array(of_shop)),
+                    "key": told_keys.take(pa.array(of_key)),
+                    "dimension": pa.repeat(dimension, len(ladders)),
+                }
+            )
+            for dimension, told_keys in dimensions.items()
+        ]
+        parts.append(_climbed(climbing, place[row], names, sites, is_whole=told.is_whole))
     return Climbed(*(pa.concat_tables(tables) for tables in zip(*parts, strict=True)))
 
 
@@ -95,38 +108,59 @@ def _read_catalog(path: str) -> pa.Table:
     return pq.ParquetFile(Path(path)).read()
 
 
-def _keys(acts: pa.Table, items: Items) -> Iterator[tuple[str, Any]]:
-    """Each dimension with the key of each act."""
-    yield "all", pa.repeat(ALL_KEYS, len(acts))
-    yield "category", pc.fill_null(categories_of(acts, items), NO_KEY)
-    yield "slot", pc.fill_null(acts["item_list_id"], NO_KEY)
+def _keys(acts: pa.Table, items: Items) -> Iterator[tuple[dict[str, Any], Ints]]:
+    """Dimensions, each with its keys, and [acts] the place of the key of each act among them.
+
+    Dimensions whose ladders are the same come together: that of all acts, and that of categories
+    in a shop that tells none.
+    """
+    alone = {"all": pa.array([ALL_KEYS])}
+    if not items:
+        alone["category"] = pa.array([NO_KEY])
+    yield alone, np.zeros(len(acts), dtype=np.int64)
+    keys = {"slot": acts["item_list_id"]}
+    if items:
+        keys["category"] = categories_of(acts, items)
+    for dimension, key in keys.items():
+        named = encoded(pc.fill_null(key, NO_KEY))
+        yield {dimension: named.dictionary}, ints(named.indices)
 
 
-def _climbed(acts: _Acts, dimension: str, key: Any, sites: Mapping[str, Site]) -> Climbed:
-    """One dimension's parts: each of its keys is a ladder of its own."""
-    site, key = acts.site, encoded(key)
-    keys = max(len(key.dictionary), 1)
-    told, place = numbered(ints(site.indices) * keys + ints(key.indices))
-    names = pa.table(
-        {
-            "site_id": site.dictionary.take(pa.array(told // keys)),
-            "key": key.dictionary.take(pa.array(told % keys)),
-            "dimension": pa.repeat(dimension, len(told)),
-        }
-    )
+def _climbed(
+    acts: _Acts,
+    place: Ints,
+    names: Sequence[pa.Table],
+    sites: Mapping[str, Site],
+    *,
+    is_whole: bool,
+) -> Climbed:
+    """Parts of dimensions with the same ladders: each of their keys is a ladder of its own.
+
+    Args:
+      acts: all that matter.
+      place: [acts] of their ladders.
+      names: for each dimension [places] what the ladders are called.
+      sites: for the time after which a person is away.
+      is_whole: whether everything is told, or what the acts that are not there change.
+    """
     away_after = np.array(
-        [sites[name].away_after_days for name in names["site_id"].to_pylist()], dtype=np.int64
+        [sites[name].away_after_days for name in names[0]["site_id"].to_pylist()], dtype=np.int64
     )
-    people = int(acts.person.max(initial=0)) + 1
-    stood = ladder.highest_rungs(place * people + acts.person, acts.day, acts.rung)
+    person, day, rung, is_there = acts
+    people = int(person.max(initial=0)) + 1
+    who = place * people + person
+    if not is_whole:
+        row = ladder.since_changes(who, day, ~is_there)
+        place, who, day, rung = place[row], who[row], day[row], rung[row]
+    stood = ladder.highest_rungs(who, day, rung)
     moved = ladder.moves_between(stood, away_after[stood.who // people])
     is_act = np.arange(len(place) + len(stood.who)) < len(place)
     return Climbed(
         _added_up(
             names,
             np.concatenate((place, stood.who // people)),
-            np.concatenate((acts.day, stood.day)),
-            {"rung": np.concatenate((acts.rung, stood.rung))},
+            np.concatenate((day, stood.day)),
+            {"rung": np.concatenate((rung, stood.rung))},
             {"people": ~is_act, "acts": is_act},
         ).select(LADDER_PARTS.names),
         _added_up(
@@ -140,7 +174,11 @@ def _climbed(acts: _Acts, dimension: str, key: Any, sites: Mapping[str, Site]) -
 
 
 def _added_up(
-    names: pa.Table, place: Ints, day: Ints, states: dict[str, Ints], counts: dict[str, Bools]
+    names: Sequence[pa.Table],
+    place: Ints,
+    day: Ints,
+    states: dict[str, Ints],
+    counts: dict[str, Bools],
 ) -> pa.Table:
     """Counts by the names of a place, by day and by states, all of them in words."""
     days, of_day = numbered(day)
@@ -156,7 +194,7 @@ def _added_up(
         columns[name] = _STATES.take(pa.array(state))
     told, of_day = np.divmod(told, max(len(days), 1))
     columns["day"] = pa.array(days[of_day], pa.int32()).cast(pa.date32())
-    rows = names.take(pa.array(told))
+    found = pa.concat_tables(each.take(pa.array(told)) for each in names)
     for name, column in columns.items():
-        rows = rows.append_column(name, pa.array(column))
-    return rows
+        found = found.append_column(name, pa.chunked_array([pa.array(column)] * len(names)))
+    return found

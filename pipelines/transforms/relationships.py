@@ -1,18 +1,19 @@
 """Which relationship each pinner has with the shop, when it changed, and what came of it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels import stages
-from pipelines.kernels.calendar import local_days, month_texts, months_of
-from pipelines.kernels.columns import Ints, Tables, codes, ints, places
+from pipelines.kernels.calendar import local_days, month_texts
+from pipelines.kernels.columns import Bools, Ints, Tables, ints
 from pipelines.kernels.groups import group_by
-from pipelines.transforms.acts import OF_OTHERS, PINS, Kinds
+from pipelines.transforms.acts import OF_OTHERS, PINS
 from pipelines.transforms.daily import sum_by_key
+from pipelines.transforms.histories import Histories
 from pipelines.transforms.ladder import rungs_of
 from schemas.batches import RETURN_COUNTS, STAGE_PARTS, STAGE_SUMS
 from schemas.ladder import RUNGS
@@ -21,50 +22,79 @@ from schemas.settings import Site
 from schemas.stages import NEW_PINNER, STAGES, StageRule
 
 
-def stage_pinners(acts: pa.Table, returns: pa.Table, sites: Mapping[str, Site]) -> Tables:
+class _Revenue(NamedTuple):
+    """What orders brought people, by their own or by others'. All [rows]."""
+
+    person: Ints
+    at: Ints
+    micros: Ints
+    is_own: Bools
+
+
+_Rows = TypeVar("_Rows", stages.Acts, stages.Returns, _Revenue)
+
+
+def stage_pinners(
+    told: Histories, returns: pa.Table, credits: pa.Table, sites: Mapping[str, Site]
+) -> Tables:
     """`pinner_stages` of whole people, and their part of `stage_transitions`.
 
     Args:
-      acts: ACTS.
+      told: what they did.
       returns: RETURN_PARTS.
+      credits: CREDIT_PARTS.
       sites: for their time zones and rules.
     """
     entered = [result_schema("pinner_stages").empty_table()]
     parts = [STAGE_PARTS.empty_table()]
-    for site_id in sorted(pc.unique(acts["site_id"]).to_pylist()):
-        rows, came = (each.filter(pc.equal(each["site_id"], site_id)) for each in (acts, returns))
-        kinds = Kinds(rows)
-        (person,) = codes([rows["person_id"]])
-        people = pc.unique(rows["person_id"])  # in the order of their codes
+    acts, came, earned = _acts(told), _returns(returns, told), _revenue(told, credits)
+    # Nobody else has a stage.
+    is_pinner = told.among(told.person[acts.is_pin & told.is_there])
+    for code, site_id in enumerate(told.shops):
+        here = is_pinner & (told.shop == code)
         site = sites[site_id]
-        months = stages.stage_months(
-            _acts(rows, kinds, person, site), _returns(came, people), _rules(site)
-        )
-        entered.append(_entered(months, people, site_id))
-        parts.append(_parts(months, _values(rows, kinds, person, months, site), site_id, site))
+        months = stages.stage_months(_of(here, acts), _of(here, came), _rules(site))
+        values = stages.value_months(months, *_of(here, earned), site.time_zone)
+        entered.append(_entered(months, told.people["person_id"], site_id))
+        parts.append(_parts(months, values, site_id, site))
     return {"pinner_stages": pa.concat_tables(entered), "stage_parts": pa.concat_tables(parts)}
 
 
-def _acts(rows: pa.Table, kinds: Kinds, person: Ints, site: Site) -> stages.Acts:
-    """One site's acts as the kernel takes them."""
-    at = ints(rows["at"])
+def _acts(told: Histories) -> stages.Acts:
+    """Acts as the kernel takes them."""
     return stages.Acts(
-        person=person,
-        at=at,
-        month=months_of(at, site.time_zone),
-        rung=1 + rungs_of(kinds),
-        is_own=~kinds.are(*OF_OTHERS),
-        is_pin=kinds.are(*PINS),
-        is_purchase=kinds.are("order") & (ints(rows["amount_micros"]) > 0),
+        person=np.where(told.is_there, told.person, -1),
+        at=told.at,
+        month=told.month,
+        rung=1 + rungs_of(told.kinds),
+        is_own=~told.kinds.are(*OF_OTHERS),
+        is_pin=told.kinds.are(*PINS),
+        is_purchase=told.kinds.are("order") & (ints(told.acts["amount_micros"]) > 0),
     )
 
 
-def _returns(parts: pa.Table, people: pa.Array) -> stages.Returns:
-    """The same of returns; who has no acts has no stage."""
-    person = places(parts["person_id"], people)
-    is_one = person >= 0
-    columns = (ints(parts[name])[is_one] for name in ("month", *RETURN_COUNTS))
-    return stages.Returns(person[is_one], *columns)
+def _returns(parts: pa.Table, told: Histories) -> stages.Returns:
+    """The same of returns."""
+    columns = (ints(parts[name]) for name in ("month", *RETURN_COUNTS))
+    return stages.Returns(told.places(parts), *columns)
+
+
+def _revenue(told: Histories, credits: pa.Table) -> _Revenue:
+    """Their own orders, and credit of others'."""
+    bought = np.flatnonzero(told.kinds.are("order") & told.is_there)
+    amount = ints(told.acts["amount_micros"])[bought]
+    return _Revenue(
+        person=np.append(told.person[bought], told.places(credits)),
+        at=np.append(told.at[bought], ints(credits["at"])),
+        micros=np.append(amount, ints(credits["credited_micros"])),
+        is_own=np.arange(len(bought) + len(credits)) < len(bought),
+    )
+
+
+def _of(people: Bools, rows: _Rows) -> _Rows:
+    """The rows of these [codes] people; of whoever has no acts there are none."""
+    kept = np.flatnonzero(people[rows.person] & (rows.person >= 0))
+    return rows._replace(**{name: column[kept] for name, column in rows._asdict().items()})
 
 
 def _rules(site: Site) -> stages.Rules:
@@ -103,16 +133,6 @@ def _entered(months: stages.PersonMonths, people: pa.Array, site_id: str) -> pa.
         "depth": pa.array([None, *RUNGS], pa.string()).take(pa.array(scores.depth)),
     }
     return _of_site(site_id, result_schema("pinner_stages"), columns, len(row))
-
-
-def _values(
-    rows: pa.Table, kinds: Kinds, person: Ints, months: stages.PersonMonths, site: Site
-) -> stages.Values:
-    """Revenue after each month: her own orders, and credit of others'."""
-    is_own = kinds.are("order")
-    place = np.flatnonzero(kinds.are("order", "credit"))
-    at, amount = ints(rows["at"])[place], ints(rows["amount_micros"])[place]
-    return stages.value_months(months, person[place], at, amount, is_own[place], site.time_zone)
 
 
 def _parts(

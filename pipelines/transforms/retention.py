@@ -1,97 +1,89 @@
 """Who comes back, month by month: cohorts and lifetimes as parts that add up."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from pipelines.kernels.columns import Bools, Ints, codes, first_rows, ints, take
+from pipelines.kernels.columns import Bools, Ints, ints
+from pipelines.kernels.groups import group_by
 from pipelines.kernels.retention import NEVER, POPULATIONS, entries, first_of
-from pipelines.transforms.acts import OF_OTHERS, PINS, Kinds
-from pipelines.transforms.daily import months_in, sum_by_key
-from schemas.batches import LIFETIME_PARTS, RETENTION_PARTS, RETENTION_SUMS
-from schemas.settings import Site
+from pipelines.transforms.acts import OF_OTHERS, PINS
+from pipelines.transforms.histories import Histories
+from schemas.batches import LIFETIME_PARTS, RETENTION_PARTS
 
 
 class Watched(NamedTuple):
-    """What people of one population did from their entry on."""
+    """The months in which people of one population did something from their entry on."""
 
     name: str
-    people: pa.Table  # [people] site_id of each
+    shops: Sequence[str]
+    shop: Ints  # [people] place of each one's site among them
     entered: Ints  # [people] month of entry, NEVER for those outside
-    person: Ints  # [acts]
-    month: Ints  # [acts]
-    is_order: Bools  # [acts]
-    amount: Ints  # [acts] net micros of orders, else 0
+    person: Ints  # [months]
+    month: Ints  # [months]
+    has_bought: Bools  # [months]
+    amount: Ints  # [months] net micros of orders
 
 
 def retention_parts(populations: Sequence[Watched]) -> pa.Table:
     """RETENTION_PARTS: who of each cohort did something in each month."""
-    parts = [_cohorts(watched) for watched in populations]
-    return sum_by_key(pa.concat_tables(parts), RETENTION_PARTS, RETENTION_SUMS)
+    return pa.concat_tables(map(_cohorts, populations))
 
 
 def lifetime_parts(populations: Sequence[Watched]) -> pa.Table:
     """LIFETIME_PARTS: how many were watched from one month and did their last in another."""
-    parts = [
+    return pa.concat_tables(
         _lifetimes(watched, activity, since)
         for watched in populations
         for activity in ("act", "order")
         for since in ("entry", "return")
-    ]
-    return sum_by_key(pa.concat_tables(parts), LIFETIME_PARTS, ("people",))
+    )
 
 
-def watch_people(acts: pa.Table, sites: Mapping[str, Site]) -> list[Watched]:
-    """Each population, and what its people did themselves. Takes all acts of whole people."""
-    acts = acts.select(["site_id", "person_id", "act", "at", "amount_micros"])
-    acts = acts.filter(pa.array(~Kinds(acts).are(*OF_OTHERS)))
-    (person,) = codes([acts["site_id"], acts["person_id"]])
-    at, month, kinds = ints(acts["at"]), months_in(acts, sites), Kinds(acts)
-    first = first_rows(person)
-    people = acts.select(["site_id"]).take(pa.array(first))
-    is_order = kinds.are("order")
-    amount = np.where(is_order, ints(acts["amount_micros"]), 0)
-    enters = kinds.are(*PINS), kinds.are("visit"), is_order
-    firsts = [first_of(person, at, chosen, len(first)) for chosen in enters]
+def watch_people(told: Histories) -> list[Watched]:
+    """Each population, and what its people did themselves, as far as they are asked about."""
+    is_own = told.is_there & ~told.kinds.are(*OF_OTHERS)
+    row = np.flatnonzero(is_own & told.is_asked[told.person])
+    person, at, month = (column[row] for column in (told.person, told.at, told.month))
+    is_order = told.kinds.are("order")[row]
+    amount = np.where(is_order, ints(told.acts["amount_micros"])[row], 0)
+    enters = told.kinds.are(*PINS)[row], told.kinds.are("visit")[row], is_order
+    firsts = [first_of(person, at, chosen, len(told.shop)) for chosen in enters]
     watched = []
     for name, entered in zip(POPULATIONS, entries(*firsts), strict=True):
-        entry_month = np.full(len(first), NEVER, dtype=np.int64)
-        is_entry = at == entered[person]
+        entry_month = np.full(len(told.shop), NEVER, dtype=np.int64)
+        since = entered[person]
+        is_entry = at == since
         entry_month[person[is_entry]] = month[is_entry]
-        after = at >= entered[person]
-        whose, bought = (person[after], month[after]), (is_order[after], amount[after])
-        watched.append(Watched(name, people, entry_month, *whose, *bought))
+        after = np.flatnonzero(at >= since)
+        active = group_by(person[after], month[after])
+        one, orders = after[active.one], active.sums(is_order[after].astype(np.int64))
+        months = (person[one], month[one], orders > 0, active.sums(amount[after]))
+        watched.append(Watched(name, told.shops, told.shop, entry_month, *months))
     return watched
 
 
 def _cohorts(watched: Watched) -> pa.Table:
-    """One row for each person and month in which she did something, as counts."""
-    table = pa.table(
-        {"person": watched.person, "month": watched.month, "is_order": watched.is_order,
-         "amount": watched.amount}
-    )  # fmt: skip
-    months = table.group_by(["person", "month"], use_threads=False).aggregate(
-        [("is_order", "max"), ("amount", "sum")]
-    )
-    person = ints(months["person"])
-    return pa.table(
-        {
-            "site_id": take(watched.people["site_id"], person),
-            "population": pa.repeat(watched.name, len(months)),
-            "cohort_month": watched.entered[person],
-            "month": months["month"],
-            "active_people": np.ones(len(months), dtype=np.int64),
-            "buyers": ints(months["is_order_max"]),
-            "net_micros": months["amount_sum"],
-        }
+    """Counts of people who did something, by shop, month of entry and month."""
+    entered = watched.entered[watched.person]
+    cohorts = group_by(watched.shop[watched.person], entered, watched.month)
+    return _table(
+        RETENTION_PARTS,
+        watched,
+        watched.person[cohorts.one],
+        cohort_month=entered[cohorts.one],
+        month=watched.month[cohorts.one],
+        active_people=cohorts.size,
+        buyers=cohorts.sums(watched.has_bought.astype(np.int64)),
+        net_micros=cohorts.sums(watched.amount),
     )
 
 
 def _lifetimes(watched: Watched, activity: str, since: str) -> pa.Table:
     """Those who entered, or came back after the month of entry; by months first and last."""
-    chosen = watched.is_order if activity == "order" else np.ones_like(watched.is_order)
+    chosen = watched.has_bought if activity == "order" else np.ones_like(watched.has_bought)
     person, month = watched.person[chosen], watched.month[chosen]
     first = watched.entered
     if since == "return":
@@ -99,15 +91,23 @@ def _lifetimes(watched: Watched, activity: str, since: str) -> pa.Table:
         first = first_of(person, month, later, len(first))
     last = first.copy()
     np.maximum.at(last, person, month)
-    is_in = first < NEVER
-    return pa.table(
-        {
-            "site_id": watched.people["site_id"].combine_chunks().filter(pa.array(is_in)),
-            "population": pa.repeat(watched.name, int(is_in.sum())),
-            "activity": pa.repeat(activity, int(is_in.sum())),
-            "since": pa.repeat(since, int(is_in.sum())),
-            "first_month": first[is_in],
-            "last_month": last[is_in],
-            "people": np.ones(int(is_in.sum()), dtype=np.int64),
-        }
+    person = np.flatnonzero(first < NEVER)
+    lives = group_by(watched.shop[person], first[person], last[person])
+    person = person[lives.one]
+    return _table(
+        LIFETIME_PARTS,
+        watched,
+        person,
+        activity=pa.repeat(activity, len(person)),
+        since=pa.repeat(since, len(person)),
+        first_month=first[person],
+        last_month=last[person],
+        people=lives.size,
     )
+
+
+def _table(schema: pa.Schema, watched: Watched, person: Ints, **columns: Any) -> pa.Table:
+    """Rows of a population, each of the shop of one of its people."""
+    columns["site_id"] = pa.array(watched.shops, pa.string()).take(pa.array(watched.shop[person]))
+    columns["population"] = pa.repeat(watched.name, len(person))
+    return pa.table(columns).select(schema.names).cast(schema)

@@ -138,6 +138,9 @@ def _routes(models: tuple[str, ...]) -> dict[str, Route]:
         "return_parts": Route(
             "FollowPeople", ("site_id", "person_id"), batches.RETURN_PARTS, batches.RETURN_COUNTS
         ),
+        "credit_parts": Route(
+            "FollowPeople", ("site_id", "person_id"), batches.CREDIT_PARTS, ("credited_micros",)
+        ),
         "reach": Route("MeetPeople", by_pair, batches.REACH, most_rows=1 << 19),
         "influence": Route("MeetPeople", by_pair, batches.INFLUENCE, most_rows=1 << 19),
         "meetings": Route("MeetPeople", as_it_came, batches.MEETINGS),

@@ -58,7 +58,7 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "quarantine": ("rejects",),
     "pinner_stages": ("acts", "return_parts"),
     "stage_transitions": ("stage_parts",),
-    "stage_parts": ("acts", "return_parts"),
+    "stage_parts": ("acts", "return_parts", "credit_parts"),
     "pinner_graph": ("lineage",),
     "site_graphs": ("lineage",),
     "generations": ("lineage",),
@@ -91,7 +91,8 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "lifetime_parts": ("acts",),
     "ladder_parts": ("acts",),
     "move_parts": ("acts",),
-    "acts": ("doings", *_PINS, *_CREDIT),
+    "acts": ("doings", *_PINS, "orders_to_credit"),
+    "credit_parts": _CREDIT,
     "return_parts": ("meetings",),
     "meetings": _PINS,
     "pins_by_root": ("pins_by_person",),
@@ -116,7 +117,7 @@ SERVES: Mapping[str, Sequence[str]] = {
     "view_item_list/recommender_id": ("view_parts/recommender",),
 }
 # What shows credit under the default model, whatever models are wanted.
-_OF_DEFAULT = frozenset({"pinner_spheres", "cascades", "acts", "buyer_credits"})
+_OF_DEFAULT = frozenset({"pinner_spheres", "cascades", "credit_parts", "buyer_credits"})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,15 +9,29 @@ Row = dict[str, Any]
 
 
 def as_acts(rows: Iterable[Row]) -> list[Row]:
-    """ACTS: nobody on the other side, and a name of its own for what one had to be known for."""
+    """ACTS: nobody on the other side, and a name of its own for what one had to be known for.
+
+    What others did with her is hers as far as a rung is made of it.
+    """
     acts = []
     for row in rows:
         is_of_another = row["other_id"] not in {None, row["person_id"]}
-        is_own_credit = row["act"] == "credit" and row["other_id"] == row["person_id"]
-        if row["act"] != "visited" and not is_own_credit:
+        if row["act"] not in {"visited", "credit"}:
             name = "re-pin" if row["act"] == "pin" and is_of_another else row["act"]
             acts.append({column: row.get(column) for column in ACTS.names} | {"act": name})
     return acts
+
+
+def as_credits(rows: Iterable[Row]) -> list[Row]:
+    """Credit of others' orders, each at its time."""
+    return [
+        {
+            "site_id": row["site_id"], "person_id": row["person_id"], "at": row["at"],
+            "credited_micros": row["amount_micros"],
+        }
+        for row in rows
+        if row["act"] == "credit" and row["other_id"] != row["person_id"]
+    ]  # fmt: skip
 
 
 def as_meetings(rows: Iterable[Row]) -> list[Row]:

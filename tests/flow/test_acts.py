@@ -6,32 +6,36 @@ from typing import Any
 import hypothesis
 import pyarrow as pa
 
+from pipelines.kernels.multisets import add_up
+from pipelines.transforms.acts import in_spans
 from pipelines.transforms.wanted import wanted
-from schemas.batches import ACTS, MEETINGS
-from tests.flow.telling import as_acts, as_meetings
+from schemas.batches import ACTS, CREDIT_PARTS, MEETINGS
+from tests.flow.telling import as_acts, as_credits, as_meetings
 from tests.flow.truth import run_stages
 from tests.oracle import truth
 from tests.strategies import TinyWorld, tiny_worlds
 from tests.world import simulate
 
-WANTED = wanted(("pinner_stages",))  # acts and meetings, and all that they need
-Told = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+WANTED = wanted(("stage_transitions",))  # acts, credit and meetings, and all that they need
+Rows = list[dict[str, Any]]
 
 
-def found(world: Any) -> Told:
-    """The flow's acts and meetings of a world."""
+def found(world: Any) -> tuple[Rows, ...]:
+    """The flow's acts, meetings and parts of credit of a world."""
     made = run_stages(world.events, world.sites, WANTED)
-    acts, meetings = (
-        pa.concat_tables(table.select(schema.names) for table in made[name]).to_pylist()
-        for name, schema in (("acts", ACTS), ("meetings", MEETINGS))
+    acts, meetings, credits = (
+        pa.concat_tables(table.select(schema.names) for table in made[name])
+        for name, schema in (("acts", ACTS), ("meetings", MEETINGS), ("credit_parts", CREDIT_PARTS))
     )
-    return in_order(acts), in_order(meetings)
+    parts = add_up(credits, ("credited_micros",))
+    return tuple(in_order(table.to_pylist()) for table in (acts, meetings, parts))
 
 
-def said(world: Any) -> Told:
+def said(world: Any) -> tuple[Rows, ...]:
     """The oracle's."""
     acts = truth(world.events, world.sites)["acts"]
-    return in_order(as_acts(acts)), in_order(as_meetings(acts))
+    parts = in_spans(pa.Table.from_pylist(as_credits(acts), CREDIT_PARTS), world.sites)
+    return in_order(as_acts(acts)), in_order(as_meetings(acts)), in_order(parts.to_pylist())
 
 
 def in_order(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -49,10 +53,11 @@ def test_acts_are_what_the_rules_say(world: TinyWorld) -> None:
 def test_a_simulated_shop_has_acts_of_every_kind() -> None:
     """The comparison above must have something of each to compare."""
     world = simulate(3)
-    acts, meetings = found(world)
+    acts, meetings, credits = found(world)
 
-    assert (acts, meetings) == said(world)
+    assert (acts, meetings, credits) == said(world)
     assert {act["act"] for act in acts} >= {
-        "view", "visit", "pin", "re-pin", "repinned", "order", "credit", "review", "answer",
+        "view", "visit", "pin", "re-pin", "repinned", "order", "review", "answer",
     }  # fmt: skip
     assert meetings
+    assert credits

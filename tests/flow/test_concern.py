@@ -7,15 +7,18 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import strategies as st
 
 from pipelines.flows.attribute import steps
-from pipelines.kernels.columns import Ints, Tables
+from pipelines.kernels import ladder
+from pipelines.kernels.columns import Bools, Ints, Tables
 from pipelines.kernels.multisets import cancel
 from pipelines.transforms.order_links import pinners_of
 from pipelines.transforms.parts import InParts, Part, codes_of, joined
-from schemas.events import AnyEvent, Identify, OrderItem, Pin, PinVisit, Purchase
+from schemas.batches import ITEMS
+from schemas.events import AnyEvent, Identify, OrderItem, Pin, PinVisit, Purchase, ViewItem
 from tests.flow.histories import House
 from tests.flow.test_incremental import SITES, at
 from tests.flow.test_purity import signed, stages
@@ -182,3 +185,42 @@ def test_credit_concerns_orders_whose_way_is_another_and_pinners_who_are(
     for rows, name, names in ((bought, "order_id", orders), (ties, "pinner_id", pinners)):
         codes = zip(rows[name].to_pylist(), codes_of(rows, name).tolist(), strict=True)
         assert {each for each, code in codes if code in found} == names
+
+
+def viewed(day: int, item: str = "mug") -> ViewItem:
+    """Ann looks at a product, and at another one on the ladder of another list."""
+    return ViewItem(
+        event_id=f"{item}{day}", visitor_id="ann", item_id=item, item_list_id=item, **at(24 * day)
+    )
+
+
+def is_climbed(folder: Path) -> bool:
+    """Whether the ladder is right after a day came between others, and another after them."""
+    first: list[AnyEvent] = [viewed(day, item) for item in ("mug", "vase") for day in (0, 20, 90)]
+    more: list[AnyEvent] = [viewed(21), viewed(100, "vase")]
+    folder.mkdir()
+    items = {"acme": str(folder / "items.parquet")}
+    pq.write_table(pa.table([["mug", "vase"], ["Cups", "Vases"]], schema=ITEMS), items["acme"])
+    house = House(folder, SITES, shards=(1,))
+    house.steps = steps(SITES, items=items)
+    house.run({"first": first})
+    try:
+        found = house.run({"first": first, "more": more})
+    except (AssertionError, ValueError):
+        return False
+    return found == run_steps([*first, *more], SITES, items=items)
+
+
+def test_a_move_is_told_from_the_day_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of who comes again is told where she stood, however long ago; a day less is found out."""
+
+    def short(who: Ints, day: Ints, is_change: Bools) -> Ints:
+        kept = right(who, day, is_change)
+        return kept[day[kept] >= day[is_change].min(initial=2**31)]
+
+    right = ladder.since_changes
+    assert is_climbed(tmp_path / "right")
+    monkeypatch.setattr(ladder, "since_changes", short)
+    assert not is_climbed(tmp_path / "wrong")

@@ -18,14 +18,16 @@ from pipelines.kernels import meetings as meetings_kernel
 from pipelines.kernels import stages as kernel
 from pipelines.kernels.columns import ints, joint_places
 from pipelines.transforms import relationships
+from pipelines.transforms.acts import in_spans
+from pipelines.transforms.histories import Histories
 from pipelines.transforms.meetings import meetings_between, return_parts
 from pipelines.transforms.relationships import add_stages_up, stage_pinners
-from schemas.batches import ACTS, MEETINGS
+from schemas.batches import ACTS, CREDIT_PARTS, MEETINGS
 from schemas.results import result_schema
 from schemas.settings import Site
 from schemas.stages import CasualAcquaintance, Stages, Teammate
 from schemas.tables import RESULTS
-from tests.flow.telling import as_acts, as_meetings
+from tests.flow.telling import as_acts, as_credits, as_meetings
 from tests.oracle_stages import RUNGS, Act, stages_truth
 
 KINDS = sorted({act for acts in RUNGS.values() for act in acts} - {"re-pin"} | {"order", "credit"})
@@ -104,7 +106,9 @@ def staged(histories: Mapping[str, list[Act]], sites: Mapping[str, Site]) -> dic
         for name in ("guest_id", "host_id")
     )
     meetings = meetings_between(people, guest, host, ints(met["at"]))
-    tables = stage_pinners(acts, return_parts(meetings, sites), sites)
+    earned = pa.Table.from_pylist(as_credits(rows), schema=CREDIT_PARTS)
+    came, credits = return_parts(meetings, sites), in_spans(earned, sites)
+    tables = stage_pinners(Histories(acts, sites), came, credits, sites)
     return tables | {"stage_transitions": add_stages_up(tables["stage_parts"])}
 
 
@@ -306,7 +310,7 @@ def _lowered(rung: int) -> Callable[[kernel.Acts, kernel.Rules], kernel.PersonMo
 
 
 WRONG_CODE: dict[str, tuple[Any, str, Any]] = {
-    "what others do is hers": (relationships, "OF_OTHERS", ("credit",)),
+    "what others do is hers": (relationships, "OF_OTHERS", ()),
     "coming back takes no day": (meetings_kernel, "_DAY_MS", 0),
     "91 days are looked at": (kernel, "_VALUE_MS", 91 * DAY_MS),
     "89 days are looked at": (kernel, "_VALUE_MS", 89 * DAY_MS),

@@ -14,6 +14,7 @@ from pipelines.kernels.ladder import (
     Standings,
     highest_rungs,
     moves_between,
+    since_changes,
 )
 from schemas.events import Engage
 from schemas.ladder import RUNG_OF, RUNGS
@@ -105,6 +106,42 @@ def test_each_person_keeps_the_time_of_her_shop():
 
     assert (0, 20, AWAY, 0) in moves
     assert (1, 20, 0, 0) in moves
+
+
+def told(acts: list[tuple[int, int, int]]) -> Counter[tuple[str | int, ...]]:
+    """All that is counted of some acts."""
+    standings, moves = standings_of(acts), moves_of(acts)
+    return Counter(
+        (kind, *row)
+        for kind, found in (("act", acts), ("stands", rows(standings)), ("moves", rows(moves)))
+        for row in found
+    )
+
+
+@hypothesis.given(ACTS, ACTS, ACTS)
+def test_what_is_left_out_is_the_same_before_and_now(stay, go, come):
+    """A new act must not cost all of a history, nor lose a move of it."""
+    changes = [*go, *come]
+
+    def of_changes(acts):
+        who, day, _ = np.array([*acts, *changes], dtype=np.int64).reshape(-1, 3).T
+        kept = since_changes(who, day, np.arange(len(who)) >= len(acts))
+        return [acts[row] for row in kept.tolist()]
+
+    before, now = [*stay, *go], [*stay, *come]
+    some, all_ = told(of_changes(now)), told(now)
+    some.subtract(told(of_changes(before)))
+    all_.subtract(told(before))
+
+    assert +some == +all_
+    assert -some == -all_
+
+
+def test_of_a_history_the_last_day_before_a_change_is_enough():
+    """Else a visit more would have all visits of a year counted again, before and now."""
+    who, day = np.array([0, 0, 0, 0, 1, 0]), np.array([1, 5, 5, 9, 5, 7])
+
+    assert since_changes(who, day, np.arange(6) == 5).tolist() == [1, 2, 3]
 
 
 def test_every_activity_has_a_rung():

@@ -193,6 +193,23 @@ def test_four_months_end_within_90_days_where_clocks_change() -> None:
     assert len(value(begin, zone="UTC", pinned=-17)) == 3
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Europe/London"])
+def test_a_span_has_one_value(zone: str) -> None:
+    """What a popular pinner is credited is told by span: no order may change its months by it."""
+    days = np.concatenate([np.arange(28, 128, 3) + part for part in (-1 / 24, 0, 0.999)])
+    times = at(0) + np.round((days - 0.5) * DAY_MS).astype(np.int64)
+
+    spans = stages.value_spans(times, zone)
+
+    of_times, of_spans = (
+        [value((when - at(0)) / DAY_MS + 0.5, zone=zone, pinned=-200) for when in each.tolist()]
+        for each in (times, spans)
+    )
+    assert of_times == of_spans
+    assert (spans <= times).all()
+    assert len(set(spans.tolist())) < 10  # about two a month
+
+
 def test_squares_are_exact_where_int64_is_too_small() -> None:
     """Sums of squares decide intervals: of few large amounts too."""
     micros = np.array([2**52 - 1, -(2**52) + 1, 123_456_789, 9_999])
