@@ -136,7 +136,7 @@ def gather_club(
     pinners: pa.Table, credits: pa.Table, sales: pa.Table, pairs: pa.Table, models: Sequence[str]
 ) -> Club:
     """Takes all rows of one site."""
-    names = flat(sort_by(pinners, "pinner_id")["pinner_id"])
+    names = flat(sort_by(pinners.select(["pinner_id"]), "pinner_id")["pinner_id"])
     sales = sort_by(sales, "person_id", "order_id")
     by_model = {model: np.zeros(len(names), dtype=np.int64) for model in models}
     credited, pinner = ints(credits["credited_micros"]), places(credits["pinner_id"], names)
