@@ -192,7 +192,7 @@ def _affected(
         for name, route in routes.items()
     }
     for name, route in routes.items():
-        old[name] = _as_asked(route, old[name])
+        old[name] = _as_asked(route, old[name].to_batches())
     return old, new
 
 
@@ -231,11 +231,12 @@ def _now(route: Route, old: pa.Table, added: pa.Table, removed: pa.Table) -> pa.
     del old, removed
     batches = [*rows.to_batches(), *added.to_batches()]
     del rows, added
-    return _as_asked(route, in_one(batches, route.schema))
+    return _as_asked(route, batches)
 
 
-def _as_asked(route: Route, rows: pa.Table) -> pa.Table:
-    """Rows as a step is asked about them: parts are added up."""
+def _as_asked(route: Route, batches: list[pa.RecordBatch]) -> pa.Table:
+    """Rows as a step is asked about them: in one, and parts added up."""
+    rows = in_one(batches, route.schema)
     return add_up(rows, route.sums, follows=(KEY,)) if route.sums else rows
 
 
