@@ -7,8 +7,8 @@ spread is used, around the estimate, and not their quantiles (docs/adr/0017).
 """
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -32,6 +32,7 @@ _COUNT = np.searchsorted(
     (np.arange(2**16) + 0.5) / 2**16,
 ).astype(np.uint8)  # looked up a hundred million times: small enough for the nearest cache
 _Z = 1.959963984540054
+Each = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]
 
 
 class Rows(NamedTuple):
@@ -112,7 +113,7 @@ def gini(ascending: Floats, zeros: int = 0) -> Floats:
 
 
 def bounds(
-    curves: Sequence[Rows], ranked: Sequence[Ints], unit: Hashes, sales: Ints
+    curves: Sequence[Rows], ranked: Sequence[Ints], unit: Hashes, sales: Ints, each: Each = map
 ) -> list[Bounds]:
     """How sure it is what the top percents have, by customer; for several things they have.
 
@@ -121,9 +122,11 @@ def bounds(
       ranked: [members] place of each by it, at least one.
       unit: [customers] hash that names each customer.
       sales: [customers] net value of her orders: shares are of their sum.
+      each: how blocks of replicates are worked off: as by `map`, in their order, but it may be
+        several at a time.
     """
     tables = [_table(rows, len(unit)) for rows in curves]
-    replicates = resample(tables, len(ranked[0]), unit, sales)
+    replicates = resample(tables, len(ranked[0]), unit, sales, each)
     pairs = zip(curves, ranked, replicates.top, replicates.gini, strict=True)
     return [
         _bounds(rows, rank, top, ginis, replicates.sales, sales) for rows, rank, top, ginis in pairs
@@ -188,7 +191,7 @@ class Replicates(NamedTuple):
 
 
 def resample(
-    tables: Sequence[sparse.csr_array], members: int, unit: Hashes, sales: Ints
+    tables: Sequence[sparse.csr_array], members: int, unit: Hashes, sales: Ints, each: Each = map
 ) -> Replicates:
     """Draws customers with replacement, so to speak: each counts a random number of times.
 
@@ -197,24 +200,26 @@ def resample(
       members: number of all.
       unit: [customers] hash that names each.
       sales: [customers] micros.
+      each: see `bounds`.
     """
     counts = top_counts(members)
-    top: list[list[Floats]] = [[] for _ in tables]
-    ginis: list[list[Floats]] = [[] for _ in tables]
-    total = []
-    for block in range(REPLICATES // BLOCK):
-        weights = poisson_weights(unit, block)
-        total.append(sales @ weights)
-        for place, table in enumerate(tables):
+
+    def block(number: int) -> tuple[list[Floats], list[Floats], Ints]:
+        weights = poisson_weights(unit, number)
+        top, ginis = [], []
+        for table in tables:
             # Integers, so that no order of rows changes a bit.
             sums = _turned(table @ weights)
             sums.sort(axis=1)
             zeros = members - table.shape[0]
-            top[place].append(_of_top(sums, zeros, counts).astype(np.float64))
-            ginis[place].append(gini(sums.astype(np.float64), zeros))
+            top.append(_of_top(sums, zeros, counts).astype(np.float64))
+            ginis.append(gini(sums.astype(np.float64), zeros))
+        return top, ginis, sales @ weights
+
+    tops, ginis, total = zip(*each(block, range(REPLICATES // BLOCK)), strict=True)
     return Replicates(
-        [np.concatenate(parts) for parts in top],
-        [np.concatenate(parts) for parts in ginis],
+        [np.concatenate(parts) for parts in zip(*tops, strict=True)],
+        [np.concatenate(parts) for parts in zip(*ginis, strict=True)],
         np.concatenate(total),
     )
 

@@ -21,6 +21,7 @@ from pipelines.kernels.concentration import (
 )
 from pipelines.kernels.hashing import Hashes, hash_rows
 from pipelines.transforms.daily import sum_by_key
+from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.sphere_tables import Pairs
 from schemas.batches import BUYER_CREDITS, BUYER_SALES, TIE_COUNTS, TIE_PARTS
 from schemas.models import DEFAULT_MODEL
@@ -175,7 +176,7 @@ def curves(club: Club) -> Iterator[Curve]:
     """Every curve; by customer only the default model's and that of own orders."""
     own_rank, default_rank = ranks(club.own), ranks(club.credited[DEFAULT_MODEL])
     rows, ranked = (club.credit, club.buying), (default_rank, own_rank)
-    of_default, of_own = bounds(rows, ranked, club.unit, club.sales)
+    of_default, of_own = bounds(rows, ranked, club.unit, club.sales, on_threads)
     for model, credited in club.credited.items():
         sure = of_default if model == DEFAULT_MODEL else None
         yield Curve(model, "credited", credited, credited, ranks(credited), sure)
