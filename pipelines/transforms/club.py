@@ -174,12 +174,13 @@ class Curve(NamedTuple):
 
 def curves(club: Club) -> Iterator[Curve]:
     """Every curve; by customer only the default model's and that of own orders."""
-    own_rank, default_rank = ranks(club.own), ranks(club.credited[DEFAULT_MODEL])
-    rows, ranked = (club.credit, club.buying), (default_rank, own_rank)
+    own_rank = ranks(club.own)
+    credit_rank = {model: ranks(credited) for model, credited in club.credited.items()}
+    rows, ranked = (club.credit, club.buying), (credit_rank[DEFAULT_MODEL], own_rank)
     of_default, of_own = bounds(rows, ranked, club.unit, club.sales, on_threads)
     for model, credited in club.credited.items():
         sure = of_default if model == DEFAULT_MODEL else None
-        yield Curve(model, "credited", credited, credited, ranks(credited), sure)
+        yield Curve(model, "credited", credited, credited, credit_rank[model], sure)
         yield Curve(model, "own", club.own, credited, own_rank, of_own)
 
 
