@@ -187,13 +187,13 @@ def _affected(
 ) -> tuple[Tables, Tables]:
     """All rows that decide what the step says of the touched keys: before, and now."""
     old = _standing(routes, past, given, touched, context)
+    for name, route in routes.items():
+        old[name] = in_one(old.pop(name).to_batches(), route.schema)
     new = {
         name: _now(route, old[name], given.added[name], given.removed[name])
         for name, route in routes.items()
     }
-    for name, route in routes.items():
-        old[name] = _as_asked(route, old[name].to_batches())
-    return old, new
+    return {name: _added_up(route, old[name]) for name, route in routes.items()}, new
 
 
 def _affected_now(
@@ -231,12 +231,10 @@ def _now(route: Route, old: pa.Table, added: pa.Table, removed: pa.Table) -> pa.
     del old, removed
     batches = [*rows.to_batches(), *added.to_batches()]
     del rows, added
-    return _as_asked(route, batches)
+    return _added_up(route, in_one(batches, route.schema))
 
 
-def _as_asked(route: Route, batches: list[pa.RecordBatch]) -> pa.Table:
-    """Rows as a step is asked about them: in one, and parts added up."""
-    rows = in_one(batches, route.schema)
+def _added_up(route: Route, rows: pa.Table) -> pa.Table:
     return add_up(rows, route.sums, follows=(KEY,)) if route.sums else rows
 
 
