@@ -46,7 +46,7 @@ def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Chang
       shuffle: says which datasets the stage takes, and how.
       stage: its name.
       past: what the stage was given before.
-      given: what comes in now; empty afterwards, so that no row is in memory longer than asked for.
+      given: what comes in now; it may be empty afterwards: rows that are done with are let go.
 
     Raises:
       ValueError: rows are taken back that are not there.
