@@ -10,12 +10,9 @@ import heapq
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from pipelines.kernels.columns import Ints
-from pipelines.kernels.hashing import Hashes, mix
-from pipelines.kernels.stretches import distinct
-
-_AT_ONCE = 1 << 23
 
 
 class Coverage(NamedTuple):
@@ -33,59 +30,38 @@ def cover_people(start: Ints, size: Ints, person: Ints, most: int) -> Coverage:
     Args:
       start: [pinners] people of pinner i are person[start[i]:start[i] + size[i]], each once.
       size: [pinners] how many.
-      person: [pairs] code or hash of the person; there may be a hundred million, so they are not
-        put in order.
+      person: [pairs] code or hash of the person.
       most: how many to choose; fewer where nobody is left to gain.
     """
-    covered = _Covered(person[:0])
+    # Whoever asks who is covered asks a table of flags, by codes of half the size.
+    coded = pa.array(person).dictionary_encode()
+    code, people = np.asarray(coded.indices), len(coded.dictionary)
+    is_covered = np.zeros(people, dtype=np.bool_)
+    by_size = np.argsort(-size, kind="stable")[: np.count_nonzero(size)]
+    # Nobody who waits can gain more than the first of them: most are never looked at.
+    waiting = zip((-size[by_size]).tolist(), by_size.tolist(), strict=True)
+    upcoming = next(waiting, None)
     # Least first: the greatest gain, then the earlier row.
-    heap = [(-reached, row) for row, reached in enumerate(size.tolist()) if reached]
-    heapq.heapify(heap)
+    heap: list[tuple[int, int]] = []
     chosen: list[int] = []
     gained: list[int] = []
-    while heap and len(chosen) < most:
+    while len(chosen) < most:
+        if upcoming and (not heap or upcoming < heap[0]):
+            heapq.heappush(heap, upcoming)
+            upcoming = next(waiting, None)
+        if not heap:
+            break
         bound, row = heap[0]
-        people = person[start[row] : start[row] + size[row]]
-        gain = len(people) - covered.count(people)
+        own = code[start[row] : start[row] + size[row]]
+        gain = len(own) - int(np.count_nonzero(is_covered[own]))
         if gain == -bound:  # nobody's bound is better, so nobody's gain is
             heapq.heappop(heap)
             chosen.append(row)
             gained.append(gain)
-            covered = _Covered(distinct(np.append(covered.people, people)))
+            is_covered[own] = True
         elif gain:
             heapq.heapreplace(heap, (-gain, row))
         else:
             heapq.heappop(heap)
     rows = np.array(chosen, dtype=np.int64)
-    return Coverage(rows, size[rows], np.array(gained, dtype=np.int64), _distinct(person))
-
-
-class _Covered:
-    """The people whom those chosen cover, to be asked for often.
-
-    A sieve over some bits comes first, since most of the others reached others.
-    """
-
-    def __init__(self, people: Ints) -> None:
-        """Takes people sorted, each once."""
-        self.people = people
-        self._shift = 64 - (8 * len(people) + 1).bit_length()
-        self._sieve = np.zeros(1 << (64 - self._shift), dtype=np.bool_)
-        self._sieve[self._bits(people)] = True
-
-    def _bits(self, people: Ints) -> Hashes:
-        return mix(people.view(np.uint64)) >> np.uint64(self._shift)
-
-    def count(self, people: Ints) -> int:
-        """How many of these, each there once, are covered."""
-        maybe = people[self._sieve[self._bits(people)]]
-        place = np.minimum(np.searchsorted(self.people, maybe), len(self.people) - 1)
-        return int(np.count_nonzero(self.people[place] == maybe))
-
-
-def _distinct(person: Ints) -> int:
-    """How many people there are, counted some at a time: by the low bits of their hash."""
-    parts = 1 << (len(person) // _AT_ONCE).bit_length()
-    if parts == 1:
-        return len(distinct(person))
-    return sum(len(distinct(person[person & (parts - 1) == part])) for part in range(parts))
+    return Coverage(rows, size[rows], np.array(gained, dtype=np.int64), people)

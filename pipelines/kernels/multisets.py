@@ -22,6 +22,8 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 _ONE = np.uint64(1)
 # A side with so many times fewer rows than the other is small.
 _FEW = 8
+# Rows that are compared in full at a time: of lists, these are copies.
+_AT_ONCE = 1 << 15
 
 
 def fingerprints(table: pa.Table) -> Hashes:
@@ -42,6 +44,8 @@ def cancel(added: pa.Table, removed: pa.Table) -> tuple[pa.Table, pa.Table]:
     if len(added) == 0 or len(removed) == 0:
         return added, removed
     plus, minus = _common(added, removed)
+    if len(plus) == 0:
+        return added, removed
     return _dropping(added, plus), _dropping(removed, minus)
 
 
@@ -49,7 +53,10 @@ def _common(added: pa.Table, removed: pa.Table) -> tuple[Ints, Ints]:
     """Rows of both tables that say the same, one to one."""
     ours, theirs = _sketches(added), _sketches(removed)
     plus, minus = _pairs(ours, theirs)
-    is_same = _are_same(_rows(added, plus), _rows(removed, minus))
+    is_same = np.zeros(len(plus), dtype=np.bool_)
+    for low in range(0, len(plus), _AT_ONCE):
+        here = slice(low, low + _AT_ONCE)
+        is_same[here] = _are_same(_rows(added, plus[here]), _rows(removed, minus[here]))
     plus, minus = plus[is_same], minus[is_same]
     if len(plus) == min(len(ours), len(theirs)):
         return plus, minus
@@ -147,9 +154,9 @@ def _sketches(table: pa.Table) -> Hashes:
     A sum of products, and mixed once: that two rows may share it is looked at anyway.
     """
     total = np.zeros(len(table), dtype=np.uint64)
-    for column in map(flat, table.columns):
+    for column in table.columns:
         if pa.types.is_primitive(column.type):
-            total += _bits(column)
+            total += _bits(flat(column))
             total *= _STEP
     return mix(total)
 
@@ -159,6 +166,8 @@ def _are_same(ours: pa.Table, theirs: pa.Table) -> Bools:
     same = np.ones(len(ours), dtype=np.bool_)
     for one, other in zip(ours.columns, theirs.columns, strict=True):
         if pa.types.is_nested(one.type):  # Arrow compares no lists
+            if one.equals(other):
+                continue
             same &= _hash(flat(one)) == _hash(flat(other))
             kept = pa.array(same)
             if not one.filter(kept).equals(other.filter(kept)):
@@ -208,9 +217,10 @@ def _rows(table: pa.Table, rows: Ints) -> pa.Table:
         return table.take(pa.array(rows))
     if len(rows) == len(table):
         return table
-    chosen = np.zeros(len(table), dtype=np.bool_)
-    chosen[rows] = True
-    return table.filter(pa.array(chosen))
+    first, last = (int(rows[0]), int(rows[-1])) if len(rows) else (0, -1)
+    chosen = np.zeros(last + 1 - first, dtype=np.bool_)
+    chosen[rows - first] = True
+    return table.slice(first, len(chosen)).filter(pa.array(chosen))
 
 
 def _dropping(table: pa.Table, rows: Ints) -> pa.Table:

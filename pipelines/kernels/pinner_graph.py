@@ -100,6 +100,8 @@ def join_repins(pinner: Ints, repinner: Ints, at: Ints) -> Edges:
 
 def newest_edges(edges: Edges, most: int) -> Edges:
     """The edges last used, at most so many; the earlier row of those last used at one time."""
+    if len(edges.last_at) <= most:
+        return edges
     newest = np.sort(np.argsort(-edges.last_at, kind="stable")[:most])
     return Edges(*(column[newest] for column in edges))
 

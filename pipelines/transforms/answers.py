@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipelines.kernels.columns import Ints, Tables
-from pipelines.kernels.multisets import is_among
+from pipelines.kernels.columns import Ints, Tables, flat
 from pipelines.transforms.shuffle import Shuffle
 
 _ANSWERS = "answers"
@@ -32,19 +31,19 @@ class Answers:
         is_of_sites = all(route.keys == ("site_id",) for route in (self._route, *others))
         self.is_kept = is_of_sites and shuffle.is_kept
 
-    def last(self, sites: Ints) -> Tables | None:
-        """What the step said of these sites in the newest earlier run; None if that is not known.
+    def are_known(self, sites: Ints) -> bool:
+        """Whether it is known what the step said of these sites in the newest earlier run.
 
         Args:
           sites: [sites] their keys.
         """
-        if not (self.is_kept and self._shuffle.earlier):
-            return None
-        folder = self._shuffle.earlier[-1].folder
-        files = [self._file(folder, site) for site in sites.tolist()]
-        if not files or not all(file.exists() for file in files):
-            return None
-        answers = [_read(file) for file in files]
+        if not (self.is_kept and self._shuffle.earlier and len(sites)):
+            return False
+        return all(file.exists() for file in self._last_files(sites))
+
+    def last(self, sites: Ints) -> Tables:
+        """What the step said of these sites, of which it is known."""
+        answers = [_read(file) for file in self._last_files(sites)]
         return {
             name: pa.concat_tables([answer[name] for answer in answers if name in answer])
             for name in {name for answer in answers for name in answer}
@@ -59,12 +58,12 @@ class Answers:
         """
         keys = {name: self._route.key_of(table) for name, table in answer.items()}
         for site in sites.tolist():
-            own = np.array([site])
-            rows = {
-                name: table.filter(pa.array(is_among(keys[name], own)))
-                for name, table in answer.items()
-            }
+            rows = {name: _of_key(table, keys[name], site) for name, table in answer.items()}
             _write(self._file(self._shuffle.folder, site), rows)
+
+    def _last_files(self, sites: Ints) -> list[Path]:
+        folder = self._shuffle.earlier[-1].folder
+        return [self._file(folder, site) for site in sites.tolist()]
 
     def _file(self, folder: str, site: int) -> Path:
         return Path(folder, _ANSWERS, f"{self._stage}-{np.uint64(np.int64(site)):016x}.arrow")
@@ -85,14 +84,17 @@ def drop_answers(folders: Iterable[str]) -> None:
         shutil.rmtree(Path(folder, _ANSWERS), ignore_errors=True)
 
 
+def _of_key(table: pa.Table, keys: Ints, key: int) -> pa.Table:
+    is_own = keys == key
+    # Most installations have one site: no copy of all that is said of it.
+    return table if is_own.all() else table.filter(pa.array(is_own))
+
+
 def _write(file: Path, tables: Tables) -> None:
     """A row whose columns are the tables, as lists of their rows."""
     columns = {
         name: pa.ListArray.from_arrays(
-            pa.array([0, len(table)], pa.int32()),
-            pa.concat_arrays(table.to_struct_array().chunks)
-            if len(table)
-            else pa.array([], pa.struct(table.schema)),
+            pa.array([0, len(table)], pa.int32()), flat(table.to_struct_array())
         )
         for name, table in tables.items()
     }

@@ -28,7 +28,7 @@ from pipelines.transforms.parts import (
     spread,
 )
 from pipelines.transforms.past import Past
-from pipelines.transforms.shuffle import KEY, Piece, Route, Shuffle, Step, gather
+from pipelines.transforms.shuffle import KEY, Piece, Route, Shuffle, Step, gather, in_one
 
 
 class Change(NamedTuple):
@@ -65,7 +65,7 @@ def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Chang
       shuffle: says which datasets the stage takes, and how.
       stage: its name.
       past: what the stage was given before.
-      given: what comes in now.
+      given: what comes in now; it may be empty afterwards: rows that are done with are let go.
 
     Raises:
       ValueError: rows are taken back that are not there.
@@ -79,17 +79,22 @@ def change_of(step: Step, shuffle: Shuffle, stage: str, past: Past, given: Chang
     routes = shuffle.given(stage)
     netted = _netted(routes, given)
     touched = touched_by(netted)
-    old, new = _affected(routes, past, netted, touched, _context(routes, netted))
-    if isinstance(step, InParts):
-        told = _Told(step).of(netted, old, new)
-        step = functools.partial(step.told, told)
-    elif isinstance(step, OfChanges):
-        step = step.about(_changed(netted))
-    before = answers.last(touched)
-    if before is None:
+    context = _context(routes, netted)
+    if answers.are_known(touched):
+        new = _affected_now(routes, past, netted, touched, context)
+        after = shuffle.conform(_answer(step, new))
+        del new
+        before = answers.last(touched)
+    else:
+        old, new = _affected(routes, past, netted, touched, context)
+        if isinstance(step, InParts):
+            told = _Told(step).of(netted, old, new)
+            step = functools.partial(step.told, told)
+        elif isinstance(step, OfChanges):
+            step = step.about(_changed(netted))
         before = shuffle.conform(_answer(step, old))
-    del old
-    after = shuffle.conform(_answer(step, new))
+        del old
+        after = shuffle.conform(_answer(step, new))
     if answers.is_kept:
         answers.keep(touched, after)
     return _difference(shuffle, before, after)
@@ -192,10 +197,14 @@ def _difference(shuffle: Shuffle, before: Tables, after: Tables) -> Change:
 
 
 def _netted(routes: Mapping[str, Route], given: Change) -> Change:
-    """What comes less what goes again: a file read anew changes nothing that it still says."""
+    """What comes less what goes again: a file read anew changes nothing that it still says.
+
+    What is given is empty afterwards.
+    """
     netted = Change({}, {})
     for name in routes:
-        netted.added[name], netted.removed[name] = cancel(given.added[name], given.removed[name])
+        sides = given.added.pop(name), given.removed.pop(name)
+        netted.added[name], netted.removed[name] = cancel(*sides)
     return netted
 
 
@@ -203,21 +212,56 @@ def _affected(
     routes: Mapping[str, Route], past: Past, given: Change, touched: Ints, context: Ints
 ) -> tuple[Tables, Tables]:
     """All rows that decide what the step says of the touched keys: before, and now."""
+    old = _standing(routes, past, given, touched, context)
+    for name, route in routes.items():
+        old[name] = in_one(old.pop(name).to_batches(), route.schema)
+    new = {
+        name: _now(route, old[name], given.added[name], given.removed[name])
+        for name, route in routes.items()
+    }
+    return {name: _added_up(route, old[name]) for name, route in routes.items()}, new
+
+
+def _affected_now(
+    routes: Mapping[str, Route], past: Past, given: Change, touched: Ints, context: Ints
+) -> Tables:
+    """As `_affected`, only the rows now; what is given is empty afterwards.
+
+    Where nobody asks what was before, not even one copy of it is in memory: of a site it may be
+    all that the site has.
+    """
+    old = _standing(routes, past, given, touched, context)
+    return {
+        name: _now(route, old.pop(name), given.added.pop(name), given.removed.pop(name))
+        for name, route in routes.items()
+    }
+
+
+def _standing(
+    routes: Mapping[str, Route], past: Past, given: Change, touched: Ints, context: Ints
+) -> Tables:
+    """The rows before."""
     old = past.rows(
         {name: context if route.is_row_wise else touched for name, route in routes.items()}
     )
-    new = {}
     for name, route in routes.items():
         if route.is_row_wise:
             alone = ~is_among(ints(given.removed[name][KEY]), context)
             old[name] = pa.concat_tables([old[name], given.removed[name].filter(pa.array(alone))])
-        rows = without(old[name], given.removed[name])
-        new[name] = pa.concat_tables([rows, given.added[name]]).combine_chunks()
-        if route.sums:
-            old[name], new[name] = (
-                add_up(each, route.sums, follows=(KEY,)) for each in (old[name], new[name])
-            )
-    return old, new
+    return old
+
+
+def _now(route: Route, old: pa.Table, added: pa.Table, removed: pa.Table) -> pa.Table:
+    """The rows of a dataset now."""
+    rows = without(old, removed)
+    del old, removed
+    batches = [*rows.to_batches(), *added.to_batches()]
+    del rows, added
+    return _added_up(route, in_one(batches, route.schema))
+
+
+def _added_up(route: Route, rows: pa.Table) -> pa.Table:
+    return add_up(rows, route.sums, follows=(KEY,)) if route.sums else rows
 
 
 def given_by(

@@ -21,6 +21,7 @@ from pipelines.kernels.concentration import (
 )
 from pipelines.kernels.hashing import Hashes, hash_rows
 from pipelines.transforms.daily import sum_by_key
+from pipelines.transforms.lanes import on_threads
 from pipelines.transforms.sphere_tables import Pairs
 from schemas.batches import BUYER_CREDITS, BUYER_SALES, TIE_COUNTS, TIE_PARTS
 from schemas.models import DEFAULT_MODEL
@@ -136,7 +137,7 @@ def gather_club(
     pinners: pa.Table, credits: pa.Table, sales: pa.Table, pairs: pa.Table, models: Sequence[str]
 ) -> Club:
     """Takes all rows of one site."""
-    names = flat(sort_by(pinners, "pinner_id")["pinner_id"])
+    names = flat(sort_by(pinners.select(["pinner_id"]), "pinner_id")["pinner_id"])
     sales = sort_by(sales, "person_id", "order_id")
     by_model = {model: np.zeros(len(names), dtype=np.int64) for model in models}
     credited, pinner = ints(credits["credited_micros"]), places(credits["pinner_id"], names)
@@ -173,12 +174,13 @@ class Curve(NamedTuple):
 
 def curves(club: Club) -> Iterator[Curve]:
     """Every curve; by customer only the default model's and that of own orders."""
-    own_rank, default_rank = ranks(club.own), ranks(club.credited[DEFAULT_MODEL])
-    rows, ranked = (club.credit, club.buying), (default_rank, own_rank)
-    of_default, of_own = bounds(rows, ranked, club.unit, club.sales)
+    own_rank = ranks(club.own)
+    credit_rank = {model: ranks(credited) for model, credited in club.credited.items()}
+    rows, ranked = (club.credit, club.buying), (credit_rank[DEFAULT_MODEL], own_rank)
+    of_default, of_own = bounds(rows, ranked, club.unit, club.sales, on_threads)
     for model, credited in club.credited.items():
         sure = of_default if model == DEFAULT_MODEL else None
-        yield Curve(model, "credited", credited, credited, ranks(credited), sure)
+        yield Curve(model, "credited", credited, credited, credit_rank[model], sure)
         yield Curve(model, "own", club.own, credited, own_rank, of_own)
 
 

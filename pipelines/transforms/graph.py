@@ -14,6 +14,7 @@ from pipelines.kernels.columns import (
     Floats,
     Ints,
     Tables,
+    encoded,
     flat,
     group_starts,
     ints,
@@ -128,9 +129,14 @@ def _of_site(tables: Tables, site: Site, wanted: Wanted) -> Tables:
 
 
 def _graph_of(pins: pa.Table, site: Site) -> _Site:
-    pinners = pc.unique(pc.drop_null(flat(pins["pinner_id"])))
-    pinners = pinners.take(pc.sort_indices(pinners))
-    owner, source = (places(pins[name], pinners) for name in ("pinner_id", "parent_pinner_id"))
+    pinned_by = encoded(pins["pinner_id"])
+    order = pc.sort_indices(pinned_by.dictionary)
+    pinners = pinned_by.dictionary.take(order)
+    # The node of each id, and in the last place what -1, nobody known, is read as.
+    node = np.full(len(pinners) + 1, -1, dtype=np.int64)
+    node[np.asarray(order)] = np.arange(len(pinners))
+    owner = node[ints(pinned_by.indices, missing=-1)]
+    source = node[places(pins["parent_pinner_id"], pinned_by.dictionary)]
     at = ints(pins["at"])
     both = (owner >= 0) & (source >= 0)
     edges = join_repins(source[both], owner[both], at[both])

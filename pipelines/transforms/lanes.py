@@ -2,7 +2,8 @@
 
 Beam's own threads lose rows (`pipelines.flows.options`). So shards are dealt to lanes: a lane is
 one element for Beam, which one worker takes whole, and works off on its processors. A runner
-that has one worker gets one lane, and a runner with many a lane for each shard.
+that has one worker gets one lane, and a runner with many a lane for each shard. A site is one
+shard: its fan club is worked off in blocks.
 """
 
 import os

@@ -43,7 +43,7 @@ class Past:
         return bool(self._files)
 
     def rows(self, wanted: Mapping[str, Ints]) -> Tables:
-        """For each dataset the standing rows of these keys.
+        """For each dataset the standing rows of these keys, in as many chunks as they came.
 
         Args:
           wanted: for each dataset [keys] sorted, each once.
@@ -71,7 +71,8 @@ class Past:
             if self._part and route.most_rows:
                 some = some.filter(pa.array(self._part.holds(some)))
             sides[piece.is_removal].append(some)
-        return [in_one(side, route.schema) for side in sides]
+        added, removed = sides
+        return [pa.Table.from_batches(added, route.schema), in_one(removed, route.schema)]
 
     def count(self, name: str, wanted: Ints | None = None) -> int:
         """How many rows of a dataset came and went, of these keys or of all."""

@@ -235,6 +235,9 @@ def in_one(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
     Column by column, so that the rows are never in memory twice.
     """
     left = pa.Table.from_batches(batches, schema)
+    if len(batches) <= 1:  # as most are in a small run: nothing to copy
+        batches.clear()
+        return left.combine_chunks()
     batches.clear()
     columns = []
     for name in schema.names:

@@ -1,13 +1,16 @@
 """Kept answers: a stage of whole sites is asked once a run, and what it said is right."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from pipelines.kernels.columns import Tables
-from pipelines.transforms import answers
+from pipelines.transforms import answers, changes
+from pipelines.transforms.shuffle import Route
 from schemas.events import AnyEvent, Pin
 from tests.flow.histories import House
 from tests.flow.test_incremental import SITES, STORY, at
@@ -47,6 +50,27 @@ def test_a_stage_of_whole_sites_is_asked_once_a_run(tmp_path: Path) -> None:
 
         assert sorted(calls) == sorted(SITE_STAGES)
         assert found == run_steps([event for events in lake.values() for event in events], SITES)
+
+
+def test_what_was_before_is_not_built_where_its_answer_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both sides of a large shop, which no step is asked about, took half of the run's memory."""
+    house = House(tmp_path, SITES)
+    house.run(LAKES[0])
+    built: set[str] = set()
+    honest = changes._affected
+
+    def affected(routes: Mapping[str, Route], *given: Any) -> tuple[Tables, Tables]:
+        built.update(route.stage for route in routes.values())
+        return honest(routes, *given)
+
+    monkeypatch.setattr(changes, "_affected", affected)
+
+    house.run(LAKES[1])
+
+    assert "Summarize" in built
+    assert built.isdisjoint(SITE_STAGES)
 
 
 def test_an_answer_that_is_lost_is_asked_for_again(tmp_path: Path) -> None:
