@@ -121,16 +121,17 @@ def is_among(keys: Ints, wanted: Ints) -> Bools:
     found = np.zeros(len(keys), dtype=np.bool_)
     if len(keys) == 0 or len(wanted) == 0:
         return found
-    shift = np.uint64(64 - max(int(len(wanted) * 8 - 1).bit_length(), 3))
+    shift = np.uint64(64 - max(int(len(wanted) * 16 - 1).bit_length(), 4))
     sieve = np.zeros(2 ** (64 - int(shift)), dtype=np.bool_)
-    # The high bits: within a shard the low ones are alike.
-    sieve[wanted.view(np.uint64) >> shift] = True
-    maybe = np.flatnonzero(sieve[keys.view(np.uint64) >> shift])
+    # The high bits: within a shard the low ones are alike. As signed numbers: numpy copies others.
+    sieve[(wanted.view(np.uint64) >> shift).view(np.int64)] = True
+    maybe = np.flatnonzero(sieve.take((keys.view(np.uint64) >> shift).view(np.int64)))
+    some = keys[maybe]
     if len(maybe) < len(wanted):
-        place = np.searchsorted(wanted, keys[maybe])
-        found[maybe] = wanted[np.minimum(place, len(wanted) - 1)] == keys[maybe]
+        place = np.searchsorted(wanted, some)
+        found[maybe] = wanted[np.minimum(place, len(wanted) - 1)] == some
     else:
-        found[maybe] = bools(pc.is_in(pa.array(keys[maybe]), value_set=pa.array(wanted)))
+        found[maybe] = bools(pc.is_in(pa.array(some), value_set=pa.array(wanted)))
     return found
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipelines.kernels.columns import Bools, Ints, Tables, flat, ints
 from pipelines.kernels.hashing import Hashes, hash_text, mix
 from pipelines.kernels.multisets import is_among
-from pipelines.transforms.shuffle import KEY, Piece, Route, Shuffle, read_piece, write_pieces
+from pipelines.transforms.shuffle import KEY, Piece, Route, Shuffle, read_pieces, write_pieces
 
 # So many rows are written at a time, and of few answers one is made.
 _AT_ONCE = 1 << 20
@@ -122,9 +122,9 @@ def parts_for(rows: int, most: int) -> int:
 def read_keys(pieces: Iterable[Piece], routes: Mapping[str, Route]) -> Tables:
     """Of each dataset the keys alone, in the order of `gather`."""
     found: dict[str, list[Ints]] = {name: [np.zeros(0, dtype=np.int64)] for name in routes}
-    for piece in sorted(pieces):
+    for name, own in itertools.groupby(sorted(pieces), key=lambda piece: piece.dataset):
         # A copy, so that the rest is let go.
-        found[piece.dataset].append(ints(read_piece(piece, routes[piece.dataset])[KEY]).copy())
+        found[name] += (ints(batch[KEY]).copy() for batch in read_pieces(own, routes[name]))
     return {name: pa.table({KEY: np.concatenate(keys)}) for name, keys in found.items()}
 
 
@@ -138,7 +138,7 @@ def spread(
             found[0] += own
             continue
         for some in _together(own):
-            rows = pa.Table.from_batches([read_piece(piece, routes[name]) for piece in some])
+            rows = pa.Table.from_batches(read_pieces(some, routes[name]))
             is_removal = some[0].is_removal
             for part, piece in write_pieces(
                 shuffle, name, rows, _dealt(_hashes(rows, "person_id"), parts)

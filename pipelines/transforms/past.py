@@ -7,9 +7,10 @@ reads the keys, and of the pieces only those with rows of a key that it must loo
 
 import itertools
 import json
+import operator
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ import pyarrow as pa
 from pipelines.kernels.columns import Ints, Tables, ints
 from pipelines.kernels.multisets import is_among, without
 from pipelines.transforms.parts import Part
-from pipelines.transforms.shuffle import KEY, Piece, Shuffle, in_one, read_piece
+from pipelines.transforms.shuffle import KEY, Piece, Shuffle, in_one, read_pieces
 
 _SCHEMA = pa.schema([("key", pa.int64())])
+# A piece, and which of its rows.
+_Hit = tuple[Piece, Ints]
 
 
 class Past:
@@ -48,24 +51,27 @@ class Past:
         Raises:
           ValueError: rows were taken back that never came.
         """
-        added: dict[str, list[pa.RecordBatch]] = {name: [] for name in wanted}
-        removed: dict[str, list[pa.RecordBatch]] = {name: [] for name in wanted}
+        hits: dict[str, list[_Hit]] = {name: [] for name in wanted}
         for file in self._files:
             for name, pieces, keys in _read_given(file):
                 if self._part and self._part.number and not self._routes[name].most_rows:
                     continue
-                for piece, rows in _hits(pieces, is_among(keys, wanted[name])):
-                    side = removed if piece.is_removal else added
-                    batch = read_piece(piece, self._routes[name]).take(pa.array(rows))
-                    if self._part and self._routes[name].most_rows:
-                        batch = batch.filter(pa.array(self._part.holds(batch)))
-                    side[name].append(batch)
-        return {
-            name: without(
-                *(in_one(side[name], self._routes[name].schema) for side in (added, removed))
-            )
-            for name in wanted
-        }
+                hits[name] += _hits(pieces, is_among(keys, wanted[name]))
+        return {name: without(*self._read(name, own)) for name, own in hits.items()}
+
+    def _read(self, name: str, hits: Iterable[_Hit]) -> list[pa.Table]:
+        """The rows that were added, and those that were taken back."""
+        route = self._routes[name]
+        sides: tuple[list[pa.RecordBatch], list[pa.RecordBatch]] = ([], [])
+        # Those of a file together.
+        ordered = sorted(hits, key=operator.itemgetter(0))
+        batches = read_pieces((piece for piece, _ in ordered), route)
+        for (piece, rows), batch in zip(ordered, batches, strict=True):
+            some = batch if len(rows) == len(batch) else batch.take(pa.array(rows))
+            if self._part and route.most_rows:
+                some = some.filter(pa.array(self._part.holds(some)))
+            sides[piece.is_removal].append(some)
+        return [in_one(side, route.schema) for side in sides]
 
     def count(self, name: str, wanted: Ints | None = None) -> int:
         """How many rows of a dataset came and went, of these keys or of all."""
@@ -129,7 +135,7 @@ def _read_given(file: Path) -> Iterator[tuple[str, list[Piece], Ints]]:
             yield name, [Piece(*piece) for piece in pieces], np.asarray(reader.get_batch(number)[0])
 
 
-def _hits(pieces: Sequence[Piece], is_hit: np.ndarray) -> Iterator[tuple[Piece, Ints]]:
+def _hits(pieces: Sequence[Piece], is_hit: np.ndarray) -> Iterator[_Hit]:
     """Pieces with a hit among their rows, laid end to end, and the rows within each."""
     rows = np.flatnonzero(is_hit)
     starts = np.cumsum([0, *(piece.rows for piece in pieces)])

@@ -17,7 +17,9 @@ read their rows.
 """
 
 import dataclasses
+import functools
 import itertools
+import operator
 import os
 import uuid
 from collections import Counter, defaultdict
@@ -220,11 +222,11 @@ def gather(pieces: Iterable[Piece], routes: Mapping[str, Route]) -> Tables:
     found: dict[str, list[Piece]] = {name: [] for name in routes}
     for piece in sorted(pieces):
         found[piece.dataset].append(piece)
-    return {name: _read_pieces(own, routes[name]) for name, own in found.items()}
+    return {name: _read_table(own, routes[name]) for name, own in found.items()}
 
 
-def _read_pieces(pieces: Iterable[Piece], route: Route) -> pa.Table:
-    return in_one([read_piece(piece, route) for piece in pieces], route.schema)
+def _read_table(pieces: Iterable[Piece], route: Route) -> pa.Table:
+    return in_one(list(read_pieces(pieces, route)), route.schema)
 
 
 def in_one(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
@@ -241,27 +243,38 @@ def in_one(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def read_piece(piece: Piece, route: Route) -> pa.RecordBatch:
-    """The rows of a piece.
+def read_pieces(pieces: Iterable[Piece], route: Route) -> Iterator[pa.RecordBatch]:
+    """The rows of each piece; the file of pieces that follow each other is opened once.
 
     Raises:
-      ValueError: it does not hold the rows its reference promises.
+      ValueError: a piece does not hold the rows its reference promises.
     """
-    data = _read(piece) if piece.data is None else piece.data
-    # As a stream of its own: only of a stream can it be said how it is to be read.
-    stream = route.schema.serialize().to_pybytes() + data
-    (batch,) = pa.ipc.open_stream(stream, options=_ALONE)
-    if batch.num_rows != piece.rows:
-        raise ValueError(
-            f"{piece.path} from byte {piece.start}: {batch.num_rows} rows, not {piece.rows}"
-        )
+    for path, own in itertools.groupby(pieces, key=operator.attrgetter("path")):
+        read = _read_file if path else functools.partial(_read_sent, route)
+        yield from read(own)
+
+
+def _read_file(pieces: Iterable[Piece]) -> Iterator[pa.RecordBatch]:
+    first, *others = pieces
+    # As a stream: only of a stream can it be said how it is to be read.
+    with pa.OSFile(first.path) as file, pa.ipc.open_stream(file, options=_ALONE) as stream:
+        for piece in (first, *others):
+            file.seek(piece.start)
+            yield _next_of(stream, piece)
+
+
+def _read_sent(route: Route, pieces: Iterable[Piece]) -> Iterator[pa.RecordBatch]:
+    schema = route.schema.serialize().to_pybytes()
+    for piece in pieces:
+        yield _next_of(pa.ipc.open_stream(schema + (piece.data or b""), options=_ALONE), piece)
+
+
+def _next_of(stream: pa.RecordBatchReader, piece: Piece) -> pa.RecordBatch:
+    batch = next(stream, None)
+    rows = 0 if batch is None else batch.num_rows
+    if rows != piece.rows:
+        raise ValueError(f"{piece.path} from byte {piece.start}: {rows} rows, not {piece.rows}")
     return batch
-
-
-def _read(piece: Piece) -> bytes:
-    with Path(piece.path).open("rb", buffering=0) as file:
-        file.seek(piece.start)
-        return file.read(piece.size)
 
 
 def write_pieces(

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
+import os
 import tempfile
 import time
 from collections import Counter
@@ -32,6 +33,7 @@ from pipelines.transforms.shuffle import (
     Step,
     Through,
     gather,
+    read_pieces,
     scatter,
 )
 from pipelines.transforms.stage import MANIFEST_TAG, RunStage
@@ -219,6 +221,29 @@ def test_a_piece_with_another_number_of_rows_is_refused() -> None:
 
         with pytest.raises(ValueError, match="3 rows, not 4"):
             gather([piece._replace(rows=4)], shuffle.given("Count"))
+
+
+def test_a_piece_whose_file_ends_before_it_is_refused() -> None:
+    """What a failing disk has cut off must not be taken for a shard without rows."""
+    with shuffled(1) as shuffle:
+        ((piece,),) = by_shard(shuffle, [{"words": words([Word("a", "x", 1)] * 3)}]).values()
+        os.truncate(piece.path, piece.start)
+
+        with pytest.raises(ValueError, match="0 rows, not 3"):
+            gather([piece], shuffle.given("Count"))
+
+
+@pytest.mark.parametrize("through", ["files", "runner"])
+def test_pieces_of_a_file_are_read_in_any_order(through: Through) -> None:
+    """A later run takes some shards of an earlier one: of each file some pieces, not all."""
+    with shuffled(8, through) as shuffle:
+        pieces = by_shard(shuffle, [{"words": words([Word("a", word, 1) for word in "abcdefghi"])}])
+        wanted = [own[0] for own in pieces.values()][:0:-2]
+        found = list(read_pieces(wanted, shuffle.routes["words"]))
+        alone = [next(read_pieces([piece], shuffle.routes["words"])) for piece in wanted]
+
+    assert len(found) > 1
+    assert found == alone
 
 
 def total(tables: Tables) -> Tables:
