@@ -312,13 +312,14 @@ def write_pieces(
 
 def _by_shard(rows: pa.Table, shard: Ints) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The rows of each shard that has any."""
-    (whole,) = rows.combine_chunks().to_batches()
     shard = shard.astype(np.uint16)  # numpy counts what is small
     edges = np.cumsum([0, *np.bincount(shard)]).tolist()
     if len(edges) == 2:
+        (whole,) = rows.combine_chunks().to_batches()
         yield 0, whole
         return
-    ordered = whole.take(pa.array(np.argsort(shard, kind="stable")))
+    # Column by column: rows that waited for each other are in chunks.
+    (ordered,) = rows.take(pa.array(np.argsort(shard, kind="stable"))).to_batches()
     for number, (low, high) in enumerate(itertools.pairwise(edges)):
         if high > low:
             yield number, ordered.slice(low, high - low)

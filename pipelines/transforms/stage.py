@@ -35,6 +35,7 @@ from pipelines.transforms.shuffle import (
     written,
 )
 from pipelines.transforms.sums import Sums
+from pipelines.transforms.waiting import Waiting
 
 # The output with what the run's manifest is made of: results, and rows written and read.
 MANIFEST_TAG = "manifest"
@@ -59,13 +60,17 @@ class _StageFn(beam.DoFn):
         shards: dict[int, list[Piece]] = defaultdict(list)
         for shard, pieces in element[1]:
             shards[shard] += itertools.starmap(Piece, pieces)
-        sums = Sums(self._shuffle.routes)
-        for outputs in on_threads(functools.partial(self._work, sums), sorted(shards.items())):
+        sums, waiting = Sums(self._shuffle.routes), Waiting(self._shuffle.routes.keys())
+        work = functools.partial(self._work, sums, waiting)
+        for outputs in on_threads(work, sorted(shards.items())):
             yield from dealt(self._shuffle, outputs)
-        yield from dealt(self._shuffle, self._scattered(Change(sums.rest(), {})))
+        for change in (Change(sums.rest(), {}), waiting.rest()):
+            yield from dealt(self._shuffle, self._scattered(change))
 
-    def _work(self, sums: Sums, element: tuple[int, Sequence[Piece]]) -> list[tuple[str, Any]]:
-        """What one shard gives, by tag; sums may wait for those of others."""
+    def _work(
+        self, sums: Sums, waiting: Waiting, element: tuple[int, Sequence[Piece]]
+    ) -> list[tuple[str, Any]]:
+        """What one shard gives, by tag; much of it may wait for that of others."""
         shard, pieces = element
         routes = self._shuffle.given(self._stage)
         parts = self._parts_for(shard, pieces)
@@ -91,7 +96,8 @@ class _StageFn(beam.DoFn):
             changes = iter([change_of(*of_stage, past, given)])
         del given  # its rows are in memory until then
         for change in changes:
-            outputs += self._scattered(change._replace(added=sums.put(change.added)))
+            ready = waiting.put(change._replace(added=sums.put(change.added)))
+            outputs += self._scattered(ready)
         return outputs
 
     def _parts_for(self, shard: int, pieces: Sequence[Piece]) -> int:
