@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipelines.transforms.changes import Change
 
 # So much waits before the longest of it is written.
-_MOST_BYTES = 24_000_000
+_MOST_BYTES = 32_000_000
 # A dataset, and whether its rows are taken back.
 _Side = tuple[str, bool]
 
