@@ -11,9 +11,9 @@ rows into the element instead, and leaves the rest to the runner.
 A row travels with the 64-bit key by which it meets others (`KEY`): hashed once, where it sets
 out, it decides the shard, and lets a step look only at rows that have company.
 
-A file is an Arrow stream, one record batch a shard, and is read at the batch that is wanted:
-to parse the schema and footer of a file for each of thousands of pieces takes longer than to
-read their rows.
+A file is an Arrow stream, one record batch a shard, and is read at the batches that are wanted,
+opened once for all of them: to parse a schema for each of thousands of pieces takes longer than
+to read their rows.
 """
 
 import dataclasses

@@ -137,8 +137,8 @@ class RunStage(beam.PTransform[Any, Any]):
 
     Takes (lane, (shard, pieces)); gives the same for each later stage, and for the manifest
     (0, (kind, entry)): result files, and rows written to each dataset or, below 0, read from it.
-    Deterministic up to file names and to which shards' sums are added up together, so what a
-    retried bundle writes says the same.
+    Deterministic up to file names and to which shards' rows lie together, or are added up, so what
+    a retried bundle writes says the same.
     """
 
     stage: str
