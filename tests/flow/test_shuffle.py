@@ -36,7 +36,7 @@ from pipelines.transforms.shuffle import (
     read_pieces,
     scatter,
 )
-from pipelines.transforms.stage import MANIFEST_TAG, RunStage
+from pipelines.transforms.stage import MANIFEST_TAG, RunStage, _StageFn
 
 WORDS = pa.schema(
     [("site_id", pa.string()), ("word", pa.string()), ("uses", pa.int64()), (KEY, pa.int64())]
@@ -294,6 +294,18 @@ def test_pipeline_gives_what_the_step_gives(shards: int, lanes: int, edges: list
 
     for name, table in whole.items():
         assert found[name] == sorted(table.select(TOTALS.names).to_pylist(), key=str)
+
+
+def test_what_shards_give_is_written_together() -> None:
+    """Files of a few rows for each shard would cost more than the rows, in every later run too."""
+    with shuffled(4) as shuffle:
+        pieces = by_shard(shuffle, [{"words": words([Word("a", word, 1) for word in "abcdefg"])}])
+        references = [(shard, tuple(own)) for shard, own in pieces.items()]
+        list(_StageFn("Count", total, shuffle).process((0, references)))
+        files = list(Path(shuffle.folder, "pieces").glob("totals-*"))
+
+    assert len(pieces) > 1
+    assert len(files) == 1
 
 
 def test_each_stage_is_cut_by_the_size_of_what_comes_to_it() -> None:
