@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -49,32 +49,61 @@ class _Manifest(msgspec.Struct, frozen=True):
     months: dict[str, Month]
 
 
+class Touched(NamedTuple):
+    """Orders that a run touched: as they are now, and as they were."""
+
+    now: pa.Table
+    left: pa.Table
+
+
 def has_ledger(folder: Path, run: PublishedRun) -> bool:
     """Whether the ledger of a run is here, so that the next run can continue it."""
     manifest = _manifest(_of(folder, run.run_number))
     return manifest is not None and manifest.run_id == run.run_id
 
 
+def find_touched(connection: Connection, run: PublishedRun) -> Touched:
+    """The orders that a run touched; the database names them, and has the run's orders."""
+    statement = text(
+        "SELECT o.site_id, o.order_id, o.ordered_at, o.person_id, o.since_run, o.until_run"  # noqa: S608 (our own names)
+        f" FROM {TOUCHED_ORDERS} t JOIN orders o ON o.base_run = :base AND o.site_id = t.site_id"
+        " AND o.order_id = t.order_id AND o.until_run >= :run"
+    )
+    found = connection.execute(statement, {"base": run.base_run, "run": run.run_number}).all()
+
+    def those(rows: Iterable[Any]) -> pa.Table:
+        values = [dict(zip(ORDERS.names, row, strict=False)) for row in rows]
+        return sort_by(pa.Table.from_pylist(values, ORDERS), *ORDER)
+
+    return Touched(
+        now=those(row for row in found if row.until_run > run.run_number),
+        left=those(row for row in found if row.since_run < run.run_number),
+    )
+
+
 def write_ledger(
-    connection: Connection,
     folder: Path,
     run: PublishedRun,
-    continued: PublishedRun | None,
+    continued: tuple[PublishedRun, Touched] | None,
     results: Sequence[ResultFile],
-) -> None:
+) -> dict[str, Month]:
     """Writes a run's ledger: that of the run it continues, less what goes, with what comes.
 
+    Nobody takes it for one before `finish_ledger`. It asks no database, and may be written beside
+    one.
+
     Args:
-      connection: to the database, where the run's rows are written, and the orders touched are
-        named if it continues another run.
       folder: where the ledgers of all runs lie.
       run: the run.
-      continued: the run whose credits stand but for the removals; None for a full run.
+      continued: the run whose credits stand but for the removals, and the orders touched since;
+        None for a full run.
       results: the run's files.
 
+    Returns:
+      What its files hold.
+
     Raises:
-      AuditError: a credit to take back is not there or one to add has no order, or the credits
-        do not add up to those of sales_daily.
+      AuditError: a credit to take back is not there, or one to add has no order.
     """
     own = _of(folder, run.run_number)
     shutil.rmtree(own, ignore_errors=True)  # of a run that was killed
@@ -83,13 +112,23 @@ def write_ledger(
         if continued is None:
             orders = read_in_order(_paths(results, "orders"), ORDER, ORDERS.names)
             credits = with_orders(read_in_order(_paths(results), KEY), orders)
-            months = write_months(credits, _placing(durable, own))
-        else:
-            earlier = _of(folder, continued.run_number)
-            months = _update(connection, durable, earlier, own, run, results)
-        _check_sums(connection, run, months)
-        told = msgspec.json.encode(_Manifest(run.run_id, months))
-        durable.place(own / _MANIFEST, lambda file: file.write(told))
+            return write_months(credits, _placing(durable, own))
+        last, touched = continued
+        return _update(durable, _of(folder, last.run_number), own, run, results, touched)
+
+
+def finish_ledger(
+    connection: Connection, folder: Path, run: PublishedRun, months: dict[str, Month]
+) -> None:
+    """Makes what was written the run's ledger.
+
+    Raises:
+      AuditError: the credits do not add up to those of sales_daily.
+    """
+    _check_sums(connection, run, months)
+    told = msgspec.json.encode(_Manifest(run.run_id, months))
+    with DurableFolder(folder) as durable:
+        durable.place(_of(folder, run.run_number) / _MANIFEST, lambda file: file.write(told))
 
 
 def settle_ledger(engine: Engine, folder: Path) -> None:
@@ -119,22 +158,23 @@ def settle_ledger(engine: Engine, folder: Path) -> None:
 
 
 def _update(
-    connection: Connection,
     durable: DurableFolder,
     earlier: Path,
     own: Path,
     run: PublishedRun,
     results: Sequence[ResultFile],
+    orders: Touched,
 ) -> dict[str, Month]:
     """The months of the run before, those of touched orders made anew."""
     before = _manifest(earlier)
     months = {} if before is None else before.months
-    now, left = _touched_orders(connection, run)
-    touched = touched_orders(left, now)
+    touched = touched_orders(orders.left, orders.now)
     parts = own / _PARTS
     parts.mkdir()
     removals = read_in_order(_paths(results, is_removal=True), KEY)
-    going = write_months(with_orders(removals, iter(left.to_batches())), _opened(parts / "going"))
+    going = write_months(
+        with_orders(removals, iter(orders.left.to_batches())), _opened(parts / "going")
+    )
 
     def there(place: str) -> tuple[Batches, Batches]:
         """A month as it was, and what goes of it."""
@@ -143,9 +183,8 @@ def _update(
     news = [read_batches(path) for path in _paths(results)]
     moved = touched.filter(pc.not_equal(touched["place"], touched["now_at"]))
     news += [MonthChange(place, moved).moving(*there(place)) for place in _places(moved)]
-    coming = write_months(
-        with_orders(in_order(news, KEY), iter(now.to_batches())), _opened(parts / "coming")
-    )
+    now = iter(orders.now.to_batches())
+    coming = write_months(with_orders(in_order(news, KEY), now), _opened(parts / "coming"))
 
     changed = {place for place in _places(touched) if place in months} | coming.keys()
     for place in sorted(months.keys() - changed):
@@ -210,23 +249,6 @@ def _read(folder: Path, place: str, there: Container[str]) -> Batches:
 
 def _places(touched: pa.Table) -> list[str]:
     return sorted(pc.unique(touched["place"]).to_pylist())
-
-
-def _touched_orders(connection: Connection, run: PublishedRun) -> tuple[pa.Table, pa.Table]:
-    """The touched orders as they are now, and as they were."""
-    statement = text(
-        "SELECT o.site_id, o.order_id, o.ordered_at, o.person_id, o.since_run, o.until_run"  # noqa: S608 (our own names)
-        f" FROM {TOUCHED_ORDERS} t JOIN orders o ON o.base_run = :base AND o.site_id = t.site_id"
-        " AND o.order_id = t.order_id AND o.until_run >= :run"
-    )
-    found = connection.execute(statement, {"base": run.base_run, "run": run.run_number}).all()
-
-    def those(rows: Iterable[Any]) -> pa.Table:
-        values = [dict(zip(ORDERS.names, row, strict=False)) for row in rows]
-        return sort_by(pa.Table.from_pylist(values, ORDERS), *ORDER)
-
-    now = those(row for row in found if row.until_run > run.run_number)
-    return now, those(row for row in found if row.since_run < run.run_number)
 
 
 def _check_sums(connection: Connection, run: PublishedRun, months: dict[str, Month]) -> None:

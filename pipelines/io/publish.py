@@ -7,6 +7,7 @@ comes after it, when readers see the new run already.
 import itertools
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, Engine, func, insert, select
 
 from pipelines import progress
 from pipelines.io.audit import SQL_LEDGER, TOUCHED_ORDERS, audit, told
-from pipelines.io.ledger import settle_ledger, write_ledger
+from pipelines.io.ledger import find_touched, finish_ledger, settle_ledger, write_ledger
 from pipelines.io.ledger_months import LEDGER
 from pipelines.io.ordered import read_batches
 from pipelines.io.runs import PublishedRun, forget_runs, latest_run, show_run
@@ -57,7 +58,8 @@ def publish(
     record = dict(record)
     continued = record.pop("continues")
     progress.expect("Publishing", _rows(results))
-    with engine.begin() as connection:
+    # A transaction that fails ends first; then its ledger's files, which nobody looks at.
+    with ThreadPoolExecutor(1) as beside, engine.begin() as connection:
         last = latest_run(connection)
         number = last.run_number + 1 if last else 1
         if continued is not None and (last is None or last.run_id != continued):
@@ -66,16 +68,22 @@ def publish(
         base = last.base_run if continued is not None and last else number
         run = PublishedRun(record["run_id"], number, base, record["ledger"])
         written = [file for file in results if file.table != LEDGER or run.ledger == SQL_LEDGER]
-        _write(connection, run, written)
-        if continued is not None:
+        _write(connection, run, written, ["orders"])
+        touched = None
+        if continued is not None and last:
             _name_touched(connection, results)
-        else:
+            touched = last, find_touched(connection, run)
+        months = beside.submit(write_ledger, ledger, run, touched, results)
+        if continued is None:
+            months.result()  # all credits and all rows at once would need the most memory of a run
+        _write(connection, run, written, [name for name in RESULTS if name != "orders"])
+        if continued is None:
             # Before the audit: without figures of the new rows PostgreSQL joins them one by one.
             connection.exec_driver_sql("ANALYZE")
         found = audit(connection, run, touched=continued is not None)
         if told(found):
             raise AuditError(f"run {run.run_id} is not published: {'; '.join(told(found))}")
-        write_ledger(connection, ledger, run, None if continued is None else last, results)
+        finish_ledger(connection, ledger, run, months.result())
         # After the last one, even if the machine's clock was set back in between.
         latest = connection.scalar(select(func.max(Run.published_at))) or 0
         values = {
@@ -101,9 +109,14 @@ def tidy(engine: Engine, ledger: Path, keep: int) -> None:
     settle_ledger(engine, ledger)
 
 
-def _write(connection: Connection, run: PublishedRun, results: Sequence[ResultFile]) -> None:
-    """Ends and adds rows; removals first, since a row that changes is both."""
-    for name in RESULTS:
+def _write(
+    connection: Connection,
+    run: PublishedRun,
+    results: Sequence[ResultFile],
+    tables: Iterable[str],
+) -> None:
+    """Ends and adds rows of some tables; removals first, since a row that changes is both."""
+    for name in tables:
         files = [file for file in results if file.table == name]
         going = [file for file in files if file.is_removal]
         coming = [file for file in files if not file.is_removal]

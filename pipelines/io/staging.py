@@ -1,7 +1,8 @@
 """Rows into result tables, and rows of theirs ended, by the fastest way of each database."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -14,6 +15,8 @@ from schemas.results import result_key, result_schema
 from schemas.tables import OPEN_RUN
 
 _TAKEN_BACK = "taken_back"
+# SQLite has no other NaN: it stores NULL.
+_NULL = math.nan
 # The backslash first: the others bring one in.
 _ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 
@@ -31,11 +34,10 @@ def add_rows(
     connection: Connection, table: str, paths: Sequence[str], base_run: int, run_number: int
 ) -> None:
     """Inserts the rows of a table's files in the order of its key; they stand from this run on."""
-    names = result_schema(table).names
-    columns = ("base_run", *names, "since_run", "until_run")
-    for batch in read_in_order(paths, result_key(table), names):
+    runs = {"base_run": base_run, "since_run": run_number, "until_run": OPEN_RUN}
+    for batch in read_in_order(paths, result_key(table), result_schema(table).names):
         rows = pa.Table.from_batches([batch])
-        _insert(connection, table, columns, _between(rows, base_run, run_number))
+        fill(connection, table, rows, runs)
         progress.tick("Publishing", len(rows), rows=len(rows))
 
 
@@ -48,8 +50,9 @@ def end_rows(
     if connection.dialect.name == "postgresql":
         return _end_by_join(connection, table, keys, base_run, run_number)
     same = " AND ".join(f"{name} = ?" for name in names)
+    # What fails ends the transaction: to undo half a statement SQLite would copy each page first.
     statement = (
-        f"UPDATE {table} SET until_run = {run_number}"  # noqa: S608 (our own names)
+        f"UPDATE OR FAIL {table} SET until_run = {run_number}"  # noqa: S608 (our own names)
         f" WHERE base_run = {base_run} AND until_run = {OPEN_RUN} AND {same}"
     )
     driver: Any = connection.connection.driver_connection
@@ -62,9 +65,21 @@ def _counted(keys: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield rows
 
 
-def fill(connection: Connection, table: str, rows: pa.Table) -> None:
-    """Inserts rows into a table of the same column names."""
-    _insert(connection, table, tuple(rows.column_names), rows)
+def fill(
+    connection: Connection, table: str, rows: pa.Table, same: Mapping[str, int] | None = None
+) -> None:
+    """Inserts rows into a table of the same column names; `same` are columns alike in all."""
+    same = same or {}
+    driver: Any = connection.connection.driver_connection
+    listed = ", ".join((*rows.column_names, *same))
+    if connection.dialect.name == "postgresql":
+        statement = f"COPY {table} ({listed}) FROM STDIN"
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(_copy_text(rows, same.values()))
+        return
+    values = ", ".join(["?"] * rows.num_columns + [str(each) for each in same.values()])
+    statement = f"INSERT INTO {table} ({listed}) VALUES ({values})"  # noqa: S608 (our own names)
+    driver.executemany(statement, _tuples(rows))
 
 
 def _end_by_join(
@@ -86,32 +101,8 @@ def _end_by_join(
     return ended.rowcount
 
 
-def _between(rows: pa.Table, base_run: int, run_number: int) -> pa.Table:
-    """The rows with the columns of their runs, in the order of the table's."""
-
-    def each(number: int) -> pa.Array:
-        return pa.repeat(pa.scalar(number, pa.int64()), len(rows))
-
-    rows = rows.add_column(0, "base_run", each(base_run))
-    rows = rows.append_column("since_run", each(run_number))
-    return rows.append_column("until_run", each(OPEN_RUN))
-
-
-def _insert(connection: Connection, table: str, columns: Sequence[str], rows: pa.Table) -> None:
-    driver: Any = connection.connection.driver_connection
-    listed = ", ".join(columns)
-    if connection.dialect.name == "postgresql":
-        statement = f"COPY {table} ({listed}) FROM STDIN"
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(_copy_text(rows))
-        return
-    marks = ", ".join("?" * len(columns))
-    statement = f"INSERT INTO {table} ({listed}) VALUES ({marks})"  # noqa: S608 (our own names)
-    driver.executemany(statement, _tuples(rows))
-
-
-def _copy_text(rows: pa.Table) -> bytes:
-    r"""Rows in PostgreSQL's text format of COPY, made a column at a time.
+def _copy_text(rows: pa.Table, same: Iterable[int]) -> bytes:
+    r"""Rows in PostgreSQL's text format of COPY, made a column at a time; all end in `same`.
 
     Null is `\N`, and whatever could end a field or a line is escaped. Not as CSV: there `\.` on a
     line of its own ends the data, even within quotes, before PostgreSQL 17.
@@ -128,7 +119,8 @@ def _copy_text(rows: pa.Table) -> bytes:
     lines = pc.binary_join_element_wise(
         *fields, "\t", null_handling="replace", null_replacement="\\N"
     )
-    ended = pa.concat_arrays(pc.binary_join_element_wise(lines, "", "\n").chunks)
+    ending = "".join(f"\t{each}" for each in same) + "\n"
+    ended = pa.concat_arrays(pc.binary_join_element_wise(lines, "", ending).chunks)
     text: bytes = ended.buffers()[2].to_pybytes()
     return text
 
@@ -138,5 +130,19 @@ def _must_escape(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _tuples(rows: pa.Table) -> Iterator[tuple[Any, ...]]:
-    columns = [column.to_pylist() for column in rows.columns]
+    columns = [_values(column) for column in rows.columns]
     return zip(*columns, strict=True) if columns else itertools.repeat((), len(rows))
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """Values as Python's driver of SQLite binds them at once.
+
+    For None and for booleans it looks for an adapter, in vain, which takes as long as to write a
+    row of ten numbers takes.
+    """
+    if pa.types.is_boolean(column.type):
+        column = pc.cast(column, pa.int8())
+    values: list[Any] = column.to_pylist()
+    if column.null_count:
+        values = [_NULL if value is None else value for value in values]
+    return values

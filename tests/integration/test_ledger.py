@@ -273,3 +273,28 @@ def test_a_ledger_that_does_not_add_up_is_not_published(
     with pytest.raises(AuditError, match=r"the ledger credits -?\d+ micros"):
         go(home)
     assert not (home.ledger / "current").exists()
+
+
+@pytest.mark.parametrize("part", ["write_ledger", "audit"])
+def test_files_and_tables_stand_or_fall_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """They are written side by side: where one fails, nobody may see the other."""
+    home = make_home(tmp_path)
+    fill(home, WORLD.events[:EARLIER], "one")
+    go(home)
+    fill(home, WORLD.events[EARLIER:], "two")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, part, fail)
+        with pytest.raises(AuditError, match="disk full"):
+            go(home)
+
+    assert link(home) == "run=1"
+    assert ask(home, "SELECT run_number FROM current_run") == [(1,)]
+    assert not (home.ledger / "run=2" / "_run.json").exists()
+    assert go(home).is_new
+    assert link(home) == "run=2"

@@ -89,8 +89,7 @@ def test_changed_months_are_those_written_anew(
         rows = [orders[each] for each in sorted(touched) if each in orders]
         return pa.Table.from_pylist(rows, ledger_months.ORDERS)
 
-    monkeypatch.setattr(ledger, "_touched_orders", lambda *_: (of(after), of(before)))
-    database: Any = None  # no database: the orders touched are those above
+    database: Any = None  # what its sums say is left out
     for number, (orders, credits) in enumerate(((before, old), (after, new))):
         rows = list(credits.values())
         files = [
@@ -98,7 +97,8 @@ def test_changed_months_are_those_written_anew(
             result(tmp_path / f"{number}-some", "order_credits", rows[::2]),
             result(tmp_path / f"{number}-others", "order_credits", rows[1::2]),
         ]
-        ledger.write_ledger(database, tmp_path / str(number), FIRST, None, files)
+        months = ledger.write_ledger(tmp_path / str(number), FIRST, None, files)
+        ledger.finish_ledger(database, tmp_path / str(number), FIRST, months)
     going = [row for key, row in old.items() if new.get(key) != row]
     coming = [row for key, row in new.items() if old.get(key) != row]
     changes = [
@@ -106,7 +106,8 @@ def test_changed_months_are_those_written_anew(
         result(tmp_path / "coming", "order_credits", coming),
     ]
 
-    ledger.write_ledger(database, tmp_path / "0", SECOND, FIRST, changes)
+    orders_touched = ledger.Touched(now=of(after), left=of(before))
+    ledger.write_ledger(tmp_path / "0", SECOND, (FIRST, orders_touched), changes)
 
     wanted = in_files(tmp_path / "1" / "run=1")
     assert in_files(tmp_path / "0" / "run=2") == wanted
