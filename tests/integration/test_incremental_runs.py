@@ -155,9 +155,9 @@ def test_a_state_that_does_not_fit_is_not_continued(
     if why == "release":
         code = "next"
     elif why == "migration":
-        monkeypatch.setattr("pipelines.flows.run.newest_revision", lambda: "next")
+        monkeypatch.setattr("pipelines.flows.record.newest_revision", lambda: "next")
     elif why == "layout":
-        monkeypatch.setattr("pipelines.flows.run.layout", lambda: "next")
+        monkeypatch.setattr("pipelines.flows.record.layout", lambda: "next")
     elif why == "settings":
         home.settings_file.write_text(f"{SETTINGS}window_days = 31\n")
     elif why == "deleted":
@@ -189,7 +189,7 @@ flow.run(Home(home), code_version="test")
 def test_a_migration_is_followed_by_a_full_run(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables that it adds would stay empty for as long as no event comes that touches them."""
     go(home)
-    monkeypatch.setattr("pipelines.flows.run.newest_revision", lambda: "next")
+    monkeypatch.setattr("pipelines.flows.record.newest_revision", lambda: "next")
 
     report = go(home)
 
