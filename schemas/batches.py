@@ -205,6 +205,9 @@ def credit_sums_schema(models: Iterable[str]) -> pa.Schema:
     return _schema(site_id=TEXT, dimension=TEXT, key=TEXT, **dict.fromkeys(models, INT))
 
 
+# Credit under the default model to a pinner or a cascade, in parts. It meets what else is told of
+# it; `credit_sums` has keys of its own, or it would be read for whoever has a new visitor.
+CREDIT_TOTALS = _schema(site_id=TEXT, dimension=TEXT, key=TEXT, credited_micros=INT)
 # What the orders of one buyer are worth, and what of it one pinner is credited under the default
 # model. A buyer whom nobody knows is an order.
 BUYER_SALES = _schema(site_id=TEXT, person_id=TEXT, order_id=TEXT, net_micros=INT)

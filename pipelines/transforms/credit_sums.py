@@ -17,6 +17,9 @@ from pipelines.transforms.wanted import Wanted
 from schemas.batches import SALES_PARTS, SALES_SUMS
 from schemas.models import DEFAULT_MODEL
 
+# What is told of the default model alone, and the pins' column with its key.
+_TOTALS = {"pinner": "pinner_id", "cascade": "root_pin_id"}
+
 
 def sales(orders: pa.Table, is_credited: Bools, shard: Shard) -> pa.Table:
     """SALES_PARTS: all lines of an order are credited, or none is."""
@@ -72,17 +75,15 @@ def dues_to_pinners(shard: Shard, dues: Dues, models: tuple[str, ...]) -> pa.Tab
 
 
 def credit_by_customer(shard: Shard, dues: Dues, wanted: Wanted) -> pa.Table:
-    """Credit by customer to each key of each dimension; a cascade only under the default."""
+    """Credit by customer to each key of each dimension."""
     parts = []
     site, buyers = encoded(shard.orders["site_id"]), shard.links_of(shard.asked.buyers)
-    dimensions = {"pinner": "pinner_id", "cascade": "root_pin_id", "site": "site_id", **DIMENSIONS}
+    dimensions = {"pinner": "pinner_id", "site": "site_id", **DIMENSIONS}
     for dimension, column in wanted.keys("credit_sums", dimensions).items():
         rows = shard.ties if dimension == "pinner" else buyers
         order, pin = shard.links.order[rows], shard.links.pin[rows]
         sums = group_by(shard.buyer[order], shard.key(column)[pin])
         owed, net = (sums.sums(dues.credits[rows]) > 0).T, sums.sums(dues.net[rows]).T
-        if dimension == "cascade":
-            owed &= (np.array(wanted.models) == DEFAULT_MODEL)[:, None]
         kept = np.flatnonzero(np.any(owed, axis=0))
         link = sums.one[kept]
         by_model = {
@@ -98,6 +99,29 @@ def credit_by_customer(shard: Shard, dues: Dues, wanted: Wanted) -> pa.Table:
             }
         )
         parts.append(table)
+    return pa.concat_tables(parts)
+
+
+def credit_totals(shard: Shard, dues: Dues, wanted: Wanted) -> pa.Table:
+    """CREDIT_TOTALS: to each pinner and cascade, under the default model."""
+    parts = []
+    site, default = encoded(shard.orders["site_id"]), wanted.models.index(DEFAULT_MODEL)
+    for dimension, column in wanted.keys("credit_totals", _TOTALS).items():
+        rows = shard.ties if dimension == "pinner" else shard.links_of(shard.asked.buyers)
+        order, pin = shard.links.order[rows], shard.links.pin[rows]
+        sums = group_by(ints(site.indices)[order], shard.key(column)[pin])
+        total = sums.sums(dues.net[rows, default])
+        link, total = sums.one[total != 0], total[total != 0]
+        parts.append(
+            pa.table(
+                {
+                    "site_id": take(site, order[link]),
+                    "dimension": pa.repeat(dimension, len(link)),
+                    "key": take(shard.coded(column), pin[link]),
+                    "credited_micros": total,
+                }
+            )
+        )
     return pa.concat_tables(parts)
 
 

@@ -13,6 +13,7 @@ from pipelines.transforms.acts import acts_of_orders, credit_parts
 from pipelines.transforms.club import buyer_credits, buyer_sales
 from pipelines.transforms.credit_sums import (
     credit_by_customer,
+    credit_totals,
     daily_dues,
     dues_to_pinners,
     influence,
@@ -70,6 +71,7 @@ def _credited(shard: Shard, sites: Mapping[str, Site], wanted: Wanted) -> Tables
         sales_parts=lambda: sales(order_rows(), has_path, shard),
         influence=lambda: influence(shard, ints(order_rows()["net_micros"])),
         credit_sums=lambda: credit_by_customer(shard, dues(), wanted),
+        credit_totals=lambda: credit_totals(shard, dues(), wanted),
         buyer_sales=lambda: buyer_sales(_some(order_rows(), asked.buyers)),
         buyer_credits=lambda: buyer_credits(orders, owed()),
         due_parts=lambda: daily_dues(shard, credits(), dues(), wanted),

@@ -147,7 +147,12 @@ def _routes(models: tuple[str, ...]) -> dict[str, Route]:
         "pairs": Route("Summarize", by_pinner, batches.PAIRS),
         "hop_visits": Route("Summarize", by_pinner, batches.HOP_VISITS, ("visits",)),
         "own_pins": Route("Summarize", by_pinner, batches.OWN_PINS, batches.OWN_PINS_SUMS),
-        "credit_sums": Route("Summarize", ("site_id", "key"), batches.credit_sums_schema(models)),
+        "credit_sums": Route(
+            "Summarize", ("site_id", "dimension", "key"), batches.credit_sums_schema(models)
+        ),
+        "credit_totals": Route(
+            "Summarize", ("site_id", "key"), batches.CREDIT_TOTALS, ("credited_micros",)
+        ),
         "cascade_shapes": Route("Summarize", ("site_id", "root_pin_id"), batches.CASCADE_SHAPES),
         "view_parts": Route("Summarize", by_day, batches.VIEW_PARTS, batches.VIEW_COUNTS),
         "pin_parts": Route("Summarize", by_day, batches.PIN_PARTS, batches.PIN_COUNTS),

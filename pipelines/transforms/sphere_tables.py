@@ -59,11 +59,11 @@ def pairs_of(pairs: pa.Table, own_pins: pa.Table) -> Pairs:
 
 
 def pinner_spheres(
-    tables: Tables, pairs: Pairs, default: pa.Table, sites: dict[str, Site]
+    tables: Tables, pairs: Pairs, totals: pa.Table, sites: dict[str, Site]
 ) -> pa.Table:
     """One row per pinner, of her pairs, parts and credit under the default model."""
     own = tables["own_pins"]
-    by_pinner = default.filter(pc.equal(default["dimension"], "pinner"))
+    by_pinner = totals.filter(pc.equal(totals["dimension"], "pinner"))
     of_own, of_pair, of_visit, of_credit = codes(
         *([t["site_id"], t["pinner_id"]] for t in (own, pairs.pinners, tables["hop_visits"])),
         [by_pinner["site_id"], by_pinner["key"]],
@@ -175,9 +175,9 @@ def _ratio(top: Ints, bottom: Ints) -> pa.Array:
     return pa.array(top / np.maximum(bottom, 1), mask=bottom == 0)
 
 
-def cascades(shapes: pa.Table, default: pa.Table) -> pa.Table:
+def cascades(shapes: pa.Table, totals: pa.Table) -> pa.Table:
     """One row per cascade, with its credit under the default model."""
-    credit = default.filter(pc.equal(default["dimension"], "cascade"))
+    credit = totals.filter(pc.equal(totals["dimension"], "cascade"))
     mine, theirs = codes(
         [shapes["site_id"], shapes["root_pin_id"]], [credit["site_id"], credit["key"]]
     )

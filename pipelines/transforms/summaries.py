@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines.kernels.columns import (
     Tables,
@@ -39,20 +38,18 @@ from schemas.batches import (
     SALES_PARTS,
     SALES_SUMS,
 )
-from schemas.models import DEFAULT_MODEL
 from schemas.settings import Site
 
 
 def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHING) -> Tables:
     """Merges parts of tables. Takes all rows of whole (site, key)s."""
     pairs = functools.cache(lambda: pairs_of(tables["pairs"], tables["own_pins"]))
-    sums = tables["credit_sums"]
-    default = functools.cache(lambda: _of_default(sums))
-    credits = functools.cache(lambda: _model_credits(sums, wanted.models))
+    totals = tables["credit_totals"]
+    credits = functools.cache(lambda: _model_credits(tables["credit_sums"], wanted.models))
     return wanted.made(
         audiences=lambda: audiences(pairs()),
-        pinner_spheres=lambda: pinner_spheres(tables, pairs(), default(), sites),
-        cascades=lambda: cascades(tables["cascade_shapes"], default()),
+        pinner_spheres=lambda: pinner_spheres(tables, pairs(), totals, sites),
+        cascades=lambda: cascades(tables["cascade_shapes"], totals),
         model_credits=credits,
         known_pinners=lambda: known_pinners(tables["own_pins"]),
         pinner_credits=lambda: pinner_credits(credits()),
@@ -75,15 +72,8 @@ def summarize(tables: Tables, sites: dict[str, Site], wanted: Wanted = EVERYTHIN
     )
 
 
-def _of_default(sums: pa.Table) -> pa.Table:
-    """Credit under the default model."""
-    owed = sums.filter(pc.is_valid(sums[DEFAULT_MODEL]))
-    return owed.rename_columns({DEFAULT_MODEL: "credited_micros"})
-
-
 def _model_credits(sums: pa.Table, models: Sequence[str]) -> pa.Table:
-    """Credit of each key of each dimension but cascades, and how sure it is."""
-    sums = sums.filter(pc.not_equal(sums["dimension"], "cascade"))
+    """Credit of each key of each dimension, and how sure it is."""
     keys = sums.select(["site_id", "dimension", "key"])
     cells = cells_of(*keys.columns)
     parts = []

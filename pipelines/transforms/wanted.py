@@ -32,8 +32,8 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "order_lines": _CREDIT,
     "order_credits": _CREDIT,
     "sphere_edges": ("reach", "influence"),
-    "pinner_spheres": ("pairs", "hop_visits", "own_pins", "credit_sums/pinner"),
-    "cascades": ("cascade_shapes", "credit_sums/cascade"),
+    "pinner_spheres": ("pairs", "hop_visits", "own_pins", "credit_totals/pinner"),
+    "cascades": ("cascade_shapes", "credit_totals/cascade"),
     "model_credits": (
         "credit_sums/pinner",
         "credit_sums/product",
@@ -67,6 +67,7 @@ MADE_OF: Mapping[str, Sequence[str]] = {
     "quality_parts": ("quarantined", "purchases", "refunds"),
     "sales_parts": _CREDIT,
     "credit_sums": _CREDIT,
+    "credit_totals": _CREDIT,
     "influence": _CREDIT,
     "pin_parts": ("pins_by_person", "landings_by_person"),
     "due_parts": _CREDIT,
