@@ -13,7 +13,8 @@ out, it decides the shard, and lets a step look only at rows that have company.
 
 A file is an Arrow stream, one record batch a shard, and is read at the batches that are wanted,
 opened once for all of them: to parse a schema for each of thousands of pieces takes longer than
-to read their rows.
+to read their rows. Where nobody else will read it, it goes when its stage is done: the next stage
+writes into memory that the kernel has at hand.
 """
 
 import dataclasses
@@ -144,6 +145,11 @@ class Shuffle:
         for stage in self.stages:
             if self.shards[stage] < 1 or self.shards[stage] & (self.shards[stage] - 1):
                 raise ValueError(f"{stage}: {self.shards[stage]} shards, not a power of two")
+
+    @property
+    def is_scratch(self) -> bool:
+        """Whether pieces are of no use when their stage is done: no run, no worker reads them."""
+        return not self.is_kept and self.lanes == 1
 
     def later(self, stage: str) -> tuple[str, ...]:
         """The stages after one that may be given something by it: an output each."""
@@ -278,6 +284,12 @@ def _next_of(stream: pa.RecordBatchReader, piece: Piece) -> pa.RecordBatch:
     if rows != piece.rows:
         raise ValueError(f"{piece.path} from byte {piece.start}: {rows} rows, not {piece.rows}")
     return batch
+
+
+def drop_pieces(pieces: Iterable[Piece]) -> None:
+    """Removes the files of pieces, all of which have been read."""
+    for path in {piece.path for piece in pieces} - {""}:
+        Path(path).unlink()
 
 
 def write_pieces(

@@ -30,6 +30,7 @@ from pipelines.transforms.shuffle import (
     Reference,
     Shuffle,
     Step,
+    drop_pieces,
     gather,
     scatter,
     written,
@@ -66,6 +67,8 @@ class _StageFn(beam.DoFn):
             yield from dealt(self._shuffle, outputs)
         for change in (Change(sums.rest(), {}), waiting.rest()):
             yield from dealt(self._shuffle, self._scattered(change))
+        if self._shuffle.is_scratch:
+            drop_pieces(itertools.chain.from_iterable(shards.values()))
 
     def _work(
         self, sums: Sums, waiting: Waiting, element: tuple[int, Sequence[Piece]]

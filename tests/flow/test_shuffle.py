@@ -308,6 +308,22 @@ def test_what_shards_give_is_written_together() -> None:
     assert len(files) == 1
 
 
+@pytest.mark.parametrize(
+    ("is_kept", "lanes", "are_left"), [(False, 1, False), (True, 1, True), (False, 2, True)]
+)
+def test_pieces_go_when_nobody_will_read_them(is_kept: bool, lanes: int, are_left: bool) -> None:
+    """A later run reads those that are kept, and another worker its part of the same files."""
+    with shuffled(4) as kept:
+        shuffle = dataclasses.replace(kept, is_kept=is_kept, lanes=lanes)
+        pieces = by_shard(shuffle, [{"words": words([Word("a", word, 1) for word in "abcdefg"])}])
+        references = [(shard, tuple(own)) for shard, own in pieces.items()]
+        stage = _StageFn("Count", total, shuffle)
+        list(stage.process((0, [each for each in references if each[0] % lanes == 0])))
+        given = {path.name.split("-")[0] for path in Path(shuffle.folder, "pieces").iterdir()}
+
+    assert given == ({"words", "totals"} if are_left else {"totals"})
+
+
 def test_each_stage_is_cut_by_the_size_of_what_comes_to_it() -> None:
     """Orders are few: cut like events they would travel in crumbs that cost more than rows."""
 
