@@ -11,14 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from command_line import loading
+
 MODELS = ("first", "last", "linear")
 
 
 def answer(home: Path, out: Path) -> None:
     """Does the job; writes `credits.parquet` and `items.parquet`."""
-    from pipelines.flows.attribute import attribute
-    from pipelines.io.lake import lake_files
-    from schemas.settings import Home
+    with loading():  # as `pinsphere run` does
+        from pipelines.flows.attribute import attribute
+        from pipelines.io.lake import lake_files
+        from schemas.settings import Home
 
     wanted: dict[str, Any] = {"results": ("model_credits", "item_daily"), "models": MODELS}
     # Until the flow can be asked for less than everything.
