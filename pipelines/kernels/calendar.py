@@ -15,25 +15,26 @@ from pipelines.kernels.groups import numbered
 
 # Every IANA offset since 1980 is whole quarters of an hour; earlier times are wrong clocks.
 _QUARTER_MS = 900_000
-# So many quarters of an hour are looked up together: somewhat more than a day.
-_BLOCK = 128
+# 2**7 quarters of an hour are looked up together: somewhat more than a day.
+_BITS = 7
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
 def local_days(at: Ints, time_zone: str) -> pa.Array:
     """[rows] date of UTC epoch milliseconds in an IANA time zone."""
     quarters = at // _QUARTER_MS
-    blocks, place = numbered(quarters // _BLOCK)
+    blocks, place = numbered(quarters >> _BITS)
     tables = [_days(block, time_zone) for block in blocks.tolist()]
     days = np.concatenate([np.zeros(0, dtype=np.int32), *tables])
-    return pa.array(days[place * _BLOCK + quarters % _BLOCK]).cast(pa.date32())
+    row = (place << _BITS) + (quarters & ((1 << _BITS) - 1))
+    return pa.array(days[row]).cast(pa.date32())
 
 
 @functools.lru_cache(maxsize=2**14)
 def _days(block: int, time_zone: str) -> npt.NDArray[np.int32]:
     """[quarters] days since 1970 of a block of quarters; every shard asks for the same ones."""
     zone = zoneinfo.ZoneInfo(time_zone)
-    quarters = range(block * _BLOCK, (block + 1) * _BLOCK)
+    quarters = range(block << _BITS, (block + 1) << _BITS)
     dates = (datetime.datetime.fromtimestamp(quarter * 900, zone) for quarter in quarters)
     return np.array([date.toordinal() - _EPOCH for date in dates], dtype=np.int32)
 

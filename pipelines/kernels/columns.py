@@ -48,19 +48,26 @@ def _joint_keys(*tables: Sequence[Any]) -> list[Any]:
     no keys apart and is left out.
     """
     columns = list(zip(*tables, strict=True))
-    told = [parts for parts in columns if not _is_one_value(parts)] or columns[:1]
+    told = [parts for parts in columns if not is_one_value(*parts)] or columns[:1]
     return [
         flat(parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, _SEPARATOR))
         for parts in zip(*told, strict=True)
     ]
 
 
-def _is_one_value(parts: Sequence[Any]) -> bool:
-    first = next((part[0] for part in parts if len(part)), None)
-    return first is not None and all(
-        part.null_count == 0 and pc.all(pc.equal(part, first), min_count=0).as_py()
-        for part in parts
+def is_one_value(*columns: Any) -> bool:
+    """Whether all rows of these columns say the same, and say something."""
+    filled = [flat(column) for column in columns if len(column)]
+    return (
+        len(filled) > 0
+        and filled[0][0].is_valid
+        and all(column[0] == filled[0][0] and _is_the_same(column) for column in filled)
     )
+
+
+def _is_the_same(column: Any) -> bool:
+    """Whether all rows of one array say the same: each says what the next one does."""
+    return bool(column.slice(1).equals(column.slice(0, max(len(column) - 1, 0))))
 
 
 def codes(*tables: Sequence[Any]) -> list[Ints]:
@@ -124,12 +131,15 @@ def expand(counts: Ints) -> tuple[Ints, Ints]:
 
 def take(column: Any, index: Ints) -> Any:
     """[index] values of a column, null where the index is -1."""
-    return flat(column).take(pa.array(index, mask=index < 0))
+    missing = index < 0
+    return flat(column).take(pa.array(index, mask=missing if missing.any() else None))
 
 
 def sort_by(table: pa.Table, *names: str) -> pa.Table:
     """The table in ascending order of these columns, nulls last."""
-    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in names])
+    # A column that says the same everywhere decides nothing, and is compared all the same.
+    telling = [name for name in names if not is_one_value(table[name])] or names[:1]
+    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in telling])
     rows = np.asarray(order)
     # To look whether there is anything to do takes a hundredth of what it takes to do it.
     return table if (rows[1:] > rows[:-1]).all() else table.take(order)
@@ -154,7 +164,11 @@ def rounded(values: Floats) -> pa.Array:
 def encoded(column: Any) -> Any:
     """[rows] a column as one array of codes with their dictionary; a null has none."""
     column = flat(column)
-    return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    if pa.types.is_dictionary(column.type):
+        return column
+    if len(column) and _is_the_same(column):  # as the site most often is: seen at a glance
+        return column[:1].dictionary_encode().take(pa.array(np.zeros(len(column), dtype=np.int32)))
+    return column.dictionary_encode()
 
 
 def flat(column: Any) -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.kernels.columns import Ints, encoded, flat, ints
+from pipelines.kernels.columns import Ints, flat, ints, is_one_value
 
 Hashes = npt.NDArray[np.uint64]
 # Odd constants of SplitMix64 (Steele, Lea, Flood 2014), a well-tested mixer.
@@ -76,12 +76,9 @@ def _hash_rest(words: Hashes, start: Ints, length: Ints, place: int, hashes: Has
 
 
 def hash_rows(*columns: Any) -> Hashes:
-    """[rows] hash of these columns together: texts, numbers or dates.
-
-    The first is one of few texts, as sites are.
-    """
-    few, *others = map(flat, columns)
-    total = _hash_column(encoded(few))
+    """[rows] hash of these columns together: texts, numbers or dates."""
+    first, *others = columns
+    total = _hash_column(first).copy()
     for column in others:
         total *= _STEP
         total += _hash_column(column)
@@ -90,8 +87,13 @@ def hash_rows(*columns: Any) -> Hashes:
 
 
 def _hash_column(column: Any) -> Hashes:
+    if isinstance(column, pa.ChunkedArray) and column.num_chunks > 1:
+        return np.concatenate([_hash_column(chunk) for chunk in column.chunks])
+    column = flat(column)
     if pa.types.is_primitive(column.type):
         return ints(column).view(np.uint64)
+    if is_one_value(column):
+        return np.full(len(column), hash_text(column[:1])[0])
     if pa.types.is_dictionary(column.type) and not column.null_count:
         return hash_text(column.dictionary)[ints(column.indices)]
     return hash_text(column)

@@ -1,6 +1,6 @@
 """Counts and sums by day and key: what the daily and quality tables are made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.calendar import local_days, months_of
-from pipelines.kernels.columns import Ints, Tables, bools, encoded, ints, take
+from pipelines.kernels.columns import Bools, Ints, Tables, encoded, ints, take
 from pipelines.kernels.groups import cells_of, group_equal
 from schemas.batches import DUE_SUMS, PIN_COUNTS, VIEW_COUNTS
 from schemas.settings import Site
@@ -101,20 +101,26 @@ def sum_by_key(table: pa.Table, schema: pa.Schema, counts: tuple[str, ...]) -> p
 
 def days_of(events: pa.Table, sites: Mapping[str, Site]) -> pa.Array:
     """[rows] local day of `at` in each row's shop."""
-    site, at = events["site_id"].combine_chunks(), ints(events["at"])
-    days = pa.nulls(len(events), pa.date32())
-    for name in pc.unique(site).to_pylist():
-        zone = sites[name].time_zone if name in sites else "UTC"
-        here = pc.equal(site, name)
-        days = pc.replace_with_mask(days, here, local_days(at[bools(here)], zone))
-    return days
+    at = ints(events["at"])
+    days = np.zeros(len(at), dtype=np.int32)
+    for zone, here in _zones(events["site_id"], sites):
+        days[here] = ints(local_days(at[here], zone))
+    return pa.array(days).cast(pa.date32())
 
 
 def months_in(events: pa.Table, sites: Mapping[str, Site]) -> Ints:
     """[rows] month of `at` in each row's shop, as 12 x year + month - 1."""
-    site, at = events["site_id"].combine_chunks(), ints(events["at"])
+    at = ints(events["at"])
     months = np.zeros(len(at), dtype=np.int64)
-    for name in pc.unique(site).to_pylist():
-        here = bools(pc.equal(site, name))
-        months[here] = months_of(at[here], sites[name].time_zone)
+    for zone, here in _zones(events["site_id"], sites):
+        months[here] = months_of(at[here], zone)
     return months
+
+
+def _zones(site_id: Any, sites: Mapping[str, Site]) -> Iterator[tuple[str, Bools | slice]]:
+    """The time zone of each shop that has rows, UTC where it is unknown, and its [rows]."""
+    site = encoded(site_id)
+    names, code = site.dictionary.to_pylist(), ints(site.indices)
+    for number, name in enumerate(names):
+        zone = sites[name].time_zone if name in sites else "UTC"
+        yield zone, slice(None) if len(names) == 1 else code == number

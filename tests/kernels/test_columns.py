@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from pipelines.kernels.columns import (
     codes,
+    encoded,
     expand,
     first_rows,
     group_starts,
     ints,
+    is_one_value,
     is_set,
     joint_places,
     key_places,
@@ -139,6 +141,36 @@ def test_sort_by_is_ascending_with_nulls_last() -> None:
         {"a": "y", "b": 1},
         {"a": None, "b": 0},
     ]
+
+
+def test_sort_by_columns_that_tell_nothing() -> None:
+    """Of one shop, and of rows that are all alike, the order is that of what is left."""
+    table = pa.table({"site": ["s", "s", "s"], "id": ["b", None, "a"]})
+
+    assert sort_by(table, "site", "id")["id"].to_pylist() == ["a", "b", None]
+    assert sort_by(table, "site").equals(table)
+    assert sort_by(table.slice(0, 0), "site", "id").num_rows == 0
+
+
+@given(st.lists(st.none() | st.sampled_from("ab"), max_size=4), st.integers(0, 4))
+def test_codes_say_what_the_column_says(values: list[str | None], cut: int) -> None:
+    """Most columns of sites say the same everywhere, and are not looked at row by row."""
+    column = chunked(values, min(cut, len(values)))
+
+    found = encoded(column)
+
+    assert found.to_pylist() == values
+    assert found.dictionary.to_pylist() == list(dict.fromkeys(v for v in values if v is not None))
+    assert is_one_value(column) == (len(set(values)) == 1 and values[0] is not None)
+
+
+def test_columns_say_the_same_only_together() -> None:
+    """Two shops that stand in one table each are two shops."""
+    one, other = chunked(["a", "a"]), chunked(["b", "b"])
+
+    assert is_one_value(one, one.slice(0, 0), one)
+    assert not is_one_value(one, other)
+    assert not is_one_value(one.slice(0, 0))
 
 
 INTEGERS = st.lists(st.integers(-3, 3) | st.sampled_from([-(2**63), 2**63 - 1]), max_size=15)

@@ -136,6 +136,21 @@ def test_texts_as_codes_have_the_hashes_of_the_texts() -> None:
     ]
 
 
+def test_columns_that_say_the_same_in_a_chunk_have_the_hashes_of_their_rows() -> None:
+    """Of one shop, and of dimensions one after the other, a text is hashed once."""
+    site, key = ["a"] * 4, ["x", "x", "y", None]
+    chunks = [pa.array(key[:2]), pa.array(key[2:])]
+
+    hashes = hash_rows(pa.array(site), pa.chunked_array(chunks)).tolist()
+
+    alone = zip(site, key, strict=True)
+    assert hashes == [
+        hash_rows(pa.array([one]), pa.array([two], pa.string()))[0] for one, two in alone
+    ]
+    mixed = naive_mix((naive_hash("a") * 0x9E3779B97F4A7C15 + naive_hash("x")) & MASK)
+    assert hashes[:2] == [mixed, mixed]
+
+
 def test_days_and_numbers_are_part_of_a_key() -> None:
     """Two days of a product lie in different shards, and a day is the same however it is held."""
     item, day = pa.array(["mug", "mug", "bowl"]), pa.array([20_000, 20_001, 20_000])
