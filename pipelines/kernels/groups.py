@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from pipelines.kernels.columns import Bools, Ints, encoded, group_starts, ints
 
 _MOST_CODES = 2**62
 _MOST_BITS = 63
-# With so many places for each row it takes less time to count than to put the rows in order.
-_MOST_CELLS = 16
+# With so many places for each row it takes less time to count than to put the rows in order; to
+# number single values otherwise takes longer still.
+_MOST_CELLS, _MOST_VALUES = 2, 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +97,7 @@ def numbered(values: Ints) -> tuple[Ints, Ints]:
     """The distinct values, ascending, and [rows] the place among them of each row's value."""
     first = int(values.min(initial=_MOST_CODES))
     width = int(values.max(initial=first)) - first + 1
-    if width > _MOST_CELLS * (len(values) + 1):
+    if width > _MOST_VALUES * (len(values) + 1):
         return np.unique(values, return_inverse=True)
     there = np.zeros(width, dtype=np.bool_)
     there[values - first] = True
@@ -104,7 +106,7 @@ def numbered(values: Ints) -> tuple[Ints, Ints]:
 
 @dataclasses.dataclass(frozen=True)
 class Cells:
-    """Rows by what they say, counted without putting them in order.
+    """Rows by what they say.
 
     code: [rows] the cell of each.
     one: [cells] a row of each: it says what all of its cell say.
@@ -125,17 +127,19 @@ class Cells:
 
 
 def cells_of(*columns: Any) -> Cells:
-    """Rows by what they say in all columns, each of few different values.
+    """Rows by what they say in all columns: counted where few values are possible.
 
     A null says the same as another.
     """
-    joint, width = np.zeros(len(columns[0]), dtype=np.int64), 1
-    for column in columns:
-        code, own = _encoded(column)
-        joint, width = joint * own + code, width * own
-        if width > _MOST_CELLS * (len(joint) + 1):
-            kept, joint = np.unique(joint, return_inverse=True)
-            width = len(kept)
+    codes = [_encoded(column) for column in columns]
+    width = math.prod(own for _, own in codes)
+    if width > _MOST_CELLS * (len(columns[0]) + 1):
+        groups = group_by(*(code for code, _ in codes))
+        return Cells(groups.code, groups.one)
+    joint = np.zeros(len(columns[0]), dtype=np.int64)
+    for code, own in codes:
+        if own > 1:
+            joint = joint * own + code
     row = np.full(width, -1, dtype=np.int64)
     row[joint] = np.arange(len(joint))
     there = row >= 0
