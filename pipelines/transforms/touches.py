@@ -17,13 +17,14 @@ from pipelines.kernels.columns import (
     bools,
     codes,
     ints,
+    is_one_value,
     is_set,
     joint_places,
     key_places,
     take,
 )
 from pipelines.kernels.multisets import is_among
-from pipelines.kernels.spans import time_key
+from pipelines.kernels.spans import sought, time_key
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.sites import of_sites
 from pipelines.transforms.wanted import EVERYTHING, Wanted
@@ -73,6 +74,8 @@ def pin_of(landings: pa.Table, pins: pa.Table) -> Ints:
     row = key_places(ints(landings[KEY]), ints(pins[KEY]))
     is_right = np.ones(len(row), dtype=np.bool_)
     for name in ("site_id", "pin_id"):
+        if is_one_value(landings[name], pins[name]):
+            continue
         is_right &= bools(pc.equal(landings[name], take(pins[name], row)))
     wrong = (row >= 0) & ~is_right
     if (wrong & is_set(landings["pin_id"])).any():  # two ids have one key: once in 2**64 pairs
@@ -129,7 +132,7 @@ def has_order(
     key, order = key[by_time], order[by_time]
     # Of a person's orders the first that is not before the touch.
     wanted = time_key(np.maximum(touch_person, 0), touch_at, origin)
-    following = order[np.minimum(np.searchsorted(key, wanted), len(order) - 1)]
+    following = order[np.minimum(sought(key, wanted), len(order) - 1)]
     wait = order_at[following] - touch_at
     is_hers = (order_person[following] == touch_person) & (wait >= 0)
     return np.asarray(is_hers & (wait <= window[following]))
