@@ -12,12 +12,16 @@ from pipelines.kernels.columns import (
     Ints,
     bools,
     codes,
+    encoded,
+    group_starts,
     ints,
     is_set,
     sort_by,
     take,
 )
+from pipelines.kernels.groups import group_by
 from pipelines.kernels.refunds import Lines, RefundLines, refund_lines, refunded_micros, spread
+from pipelines.kernels.stretches import reduced
 from pipelines.kernels.versions import (
     by_version,
     counting,
@@ -34,6 +38,11 @@ from schemas.batches import LOGINS, ORDER_LINE, ORDERS, REFUSED
 MAX_CLAIMED_MICROS = 2**47
 _ABSURD = f"claimed by a browser at more than {MAX_CLAIMED_MICROS // 1_000_000:,} units of"
 _CURRENCY = "not in the currency it must be counted in, but in"
+# What of a statement or a refund is asked for.
+_TOLD = (
+    "site_id", "order_id", "event_id", "source", "is_signed", "received_time_ms",
+    "updated_time_ms", "at", "visitor_id", "session_id", "customer_id", "currency", "items",
+)  # fmt: skip
 
 
 class Settled(NamedTuple):
@@ -58,7 +67,8 @@ def settle_orders(
       orders_from: site -> "server", "browser" or "both".
       currencies: site -> report currency.
     """
-    purchases = by_version(purchases)
+    purchases = by_version(purchases.select([*_TOLD, "discount_micros"]))
+    refunds = refunds.select([*_TOLD, "refund_id", "amount_micros"])
     refunds = by_version(refunds.filter(refunds["is_signed"]))
     p_order, r_order = codes(
         [purchases["site_id"], purchases["order_id"]], [refunds["site_id"], refunds["order_id"]]
@@ -71,7 +81,8 @@ def settle_orders(
 
     latest = latest_rows(p_order, np.flatnonzero(counts), count)
     of_known = np.flatnonzero(known)
-    header = purchases.take(pa.array(latest[of_known]))
+    header = purchases.select(["site_id", "order_id", "currency", "is_signed"])
+    header = header.take(pa.array(latest[of_known]))
     refused_currency = ~_same_text(header["currency"], _lookup(header["site_id"], currencies))
     lines = _lines(purchases, p_order, counts, latest)
     is_latest = np.zeros(len(refunds), dtype=np.bool_)
@@ -130,21 +141,21 @@ def settle_orders(
 def _lines(purchases: pa.Table, p_order: Ints, counts: Bools, latest: Ints) -> Lines:
     """The latest version of every line, sorted by order and line id, with its gross value."""
     rows = np.flatnonzero(counts)
-    stated = purchases.take(pa.array(rows))
+    stated = purchases.select(["site_id", "order_id", "items"]).take(pa.array(rows))
     items = stated["items"].combine_chunks()
     parent = ints(pc.list_parent_indices(items))
     table = pa.Table.from_struct_array(pc.list_flatten(items)).append_column(
         "order", pa.array(p_order[rows][parent], pa.int64())
     )
-    site, order_id = (take(stated[name], parent) for name in ("site_id", "order_id"))
-    (code,) = codes([site, order_id, table["line_id"]])
-    version = latest_rows(code, np.arange(len(code)), int(code.max(initial=-1)) + 1)
-    table = table.append_column("site_id", site).append_column("order_id", order_id)
+    for name in ("site_id", "order_id"):
+        table = table.append_column(name, take(stated[name], parent))
+    said = group_by(ints(table["order"]), codes([table["line_id"]])[0])
+    version = reduced(np.maximum, said.rows, said.start)
     table = sort_by(table.take(pa.array(version)), "order", "line_id")
     value = ints(table["quantity"]) * ints(table["price_micros"]) - ints(table["discount_micros"])
     order = ints(table["order"])
     lines = Lines(table, order, value, value)
-    with_lines = np.unique(order)
+    with_lines = order[group_starts(order)]
     discount = ints(purchases["discount_micros"])[latest[with_lines]]
     return lines._replace(gross=value - spread(lines, with_lines, discount)[1])
 
@@ -268,7 +279,9 @@ def _refused(events: pa.Table, event_name: str, id_column: str, why: str) -> pa.
 
 
 def _lookup(site: Any, values: Mapping[str, str]) -> pa.Array:
-    return pa.array([values[name] for name in site.to_pylist()], pa.string())
+    site = encoded(site)
+    told = pa.array([values[name] for name in site.dictionary.to_pylist()], pa.string())
+    return told.take(site.indices)
 
 
 def _same_text(left: Any, right: Any) -> Bools:

@@ -107,12 +107,17 @@ def spread(lines: Lines, order: Ints, amount: Ints) -> tuple[Ints, Ints]:
 
 def _line_of(lines: Lines, back: RefundLines) -> Ints:
     """[refund lines] row of the line meant: by line id, else the first with the item; or -1."""
-    site, order_id = lines.table["site_id"], lines.table["order_id"]
+    # Most orders are never taken back.
+    near = np.flatnonzero(np.isin(lines.order, back.order))
+    table = lines.table.take(pa.array(near))
     by_line, by_item = (
-        joint_places([back.site_id, back.order_id, of_back], [site, order_id, lines.table[name]])
+        joint_places(
+            [back.site_id, back.order_id, of_back],
+            [table["site_id"], table["order_id"], table[name]],
+        )
         for name, of_back in (("line_id", back.line_id), ("item_id", back.item_id))
     )
-    return np.where(by_line >= 0, by_line, by_item)
+    return np.append(near, -1)[np.where(by_line >= 0, by_line, by_item)]
 
 
 def _value(lines: Lines, back: RefundLines, line: Ints, rows: Ints) -> Ints:

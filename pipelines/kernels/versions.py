@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Bools, Ints, bools, codes, ints, is_set, take
+from pipelines.kernels.columns import Bools, Ints, bools, codes, encoded, ints, is_set, take
 
 # A thank-you page opens within the hour; who learns an order number later names nobody.
 LENT_WITHIN_MS = 3_600_000
@@ -39,7 +39,9 @@ def by_version(events: pa.Table) -> pa.Table:
 def counting(purchases: pa.Table, order: Ints, count: int, orders_from: Mapping[str, str]) -> Bools:
     """[purchases] whether the statement counts under its site's `orders_from`."""
     signed = bools(purchases["is_signed"])
-    mode = np.array([orders_from[site] for site in purchases["site_id"].to_pylist()], dtype=object)
+    site = encoded(purchases["site_id"])
+    modes = np.array([orders_from[name] for name in site.dictionary.to_pylist()], dtype=np.str_)
+    mode = modes[ints(site.indices)]
     any_signed = np.zeros(count, dtype=np.bool_)
     any_signed[order[signed]] = True
     if_both = np.where(any_signed[order], signed, ~signed)
