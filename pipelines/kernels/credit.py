@@ -126,7 +126,7 @@ def credit_lines(
     orders, used = len(size), size > 0
     share = np.array([shares_of(each, _starts(size[used])) for each in weight]).reshape(-1)
     # Most links weigh nothing under `first` and `last`: from here on only those that do.
-    weighed = np.flatnonzero(weight.reshape(-1))
+    weighed = np.flatnonzero(weight.reshape(-1) != 0)  # of flags numpy counts quickly
     model, link = np.divmod(weighed, max(links, 1))
     count = np.bincount(model * orders + np.repeat(np.arange(orders), size)[link])
     count = np.append(count, np.zeros(models * orders - len(count), dtype=np.int64))

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,6 @@ from pipelines.kernels.columns import (
     flat,
     is_set,
     joint_places,
-    present,
     take,
 )
 from pipelines.transforms.parts import Part
@@ -49,10 +48,11 @@ def chain_touches(
     parts = iter(parts)
     first, tables = next(parts)
     pins = tables["pins_to_chain"]
+    names = wanted.columns("chained_touches", CHAINED_TOUCHES).names
     for part, given in itertools.chain([(first, tables)], parts):
         touches = given["order_touches"]
         touches = touches.filter(pa.array(part.tells(touches)))
-        chained = functools.partial(_chained, touches, pins, sites)
+        chained = functools.partial(_chained, touches, pins, sites, names)
         yield part.number, wanted.made(chained_touches=chained)
     yield first.of, {}
 
@@ -74,8 +74,10 @@ def parents_of(pins: pa.Table) -> Ints:
     return parent
 
 
-def _chained(touches: pa.Table, pins: pa.Table, sites: Mapping[str, Site]) -> pa.Table:
-    """CHAINED_TOUCHES."""
+def _chained(
+    touches: pa.Table, pins: pa.Table, sites: Mapping[str, Site], names: Sequence[str]
+) -> pa.Table:
+    """These columns of CHAINED_TOUCHES."""
     # Not every cascade has a touch that an order follows.
     pins = pins.filter(pc.is_in(pins[KEY], value_set=flat(touches[KEY])))
     row = joint_places(*([table["site_id"], table["pin_id"]] for table in (touches, pins)))
@@ -94,12 +96,12 @@ def _chained(touches: pa.Table, pins: pa.Table, sites: Mapping[str, Site]) -> pa
     lists = {
         name: take(pins[of_pin], chain.ancestor[link])
         for name, of_pin in _LISTS.items()
-        if of_pin in pins.column_names
+        if name in names
     }
     lists["shares"] = pa.array(shares[link])
     for name, values in lists.items():
         touches = touches.append_column(name, pa.ListArray.from_arrays(offsets, values))
-    return present(touches, CHAINED_TOUCHES.names)
+    return touches.select(names)
 
 
 def _players(pins: pa.Table) -> Ints:

@@ -42,10 +42,9 @@ def sales(orders: pa.Table, is_credited: Bools, shard: Shard) -> pa.Table:
 
 def influence(shard: Shard, net: Ints) -> pa.Table:
     """Net value of each order once for every pinner on its way but the buyer; overlaps."""
-    pinner, buyer = shard.people
     order, pin = shard.links.order[shard.ties], shard.links.pin[shard.ties]
-    pinner = pinner[pin]
-    others = np.where(pinner == buyer[order], -1, pinner)
+    pinner = shard.key("pinner_id")[pin]
+    others = np.where(shard.is_own(order, pin), -1, pinner)
     once = group_by(order, others).one
     edges = group_by(shard.buyer[order[once]], pinner[once])
     link = once[edges.one]
@@ -137,7 +136,7 @@ def daily_dues(shard: Shard, credits: Credits, dues: Dues, wanted: Wanted) -> pa
         pairs = group_by(order, shard.key(column)[pin])
         pair[rows] = pairs.code
         units = units_of(credits, pair, order[pairs.one], shard.line_order, quantity, len(models))
-        model, row = np.nonzero(pairs.sums(dues.credits).T)
+        model, row = np.nonzero(pairs.sums(dues.credits).T > 0)
         link = pairs.one[row]
         sums = {
             "units": units,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import pyarrow as pa
 
-from pipelines.kernels.columns import Bools, Floats, Ints, Tables, codes, ints, take
+from pipelines.kernels.columns import Bools, Floats, Ints, Tables, codes, ints, places, take
 from pipelines.kernels.credit import Credits, credit_lines, weigh_touches
 from pipelines.kernels.dues import Dues, dues_of_links
 from pipelines.transforms.acts import acts_of_orders, credit_parts
@@ -117,8 +117,8 @@ def _check_conserved(shard: Shard, credits: Credits, models: tuple[str, ...]) ->
 
 def _is_same_item(shard: Shard, credits: Credits) -> Bools:
     """[credits] whether the product pinned is the product bought."""
-    pinned, bought = codes([shard.pins["item_id"]], [shard.lines["item_id"]])
-    pinned = pinned[shard.links.pin[credits.link]]
+    bought = places(shard.lines["item_id"], shard.coded("item_id").dictionary)
+    pinned = shard.key("item_id")[shard.links.pin[credits.link]]
     return (pinned >= 0) & (pinned == bought[credits.line])
 
 
@@ -130,7 +130,6 @@ def _credit_rows(
         credits, is_same_item = Credits(*(each[asked] for each in credits)), is_same_item[asked]
     order, pin = shard.line_order[credits.line], shard.links.pin[credits.link]
     touch = shard.paths.touch[shard.links.pair[credits.link]]
-    pinner, buyer = shard.people
     return pa.table(
         {
             "site_id": take(shard.orders["site_id"], order),
@@ -145,7 +144,7 @@ def _credit_rows(
             "distance": shard.links.distance[credits.link],
             "credit_micros": credits.net,
             "refunded_micros": credits.gross - credits.net,
-            "is_self": (pinner[pin] >= 0) & (pinner[pin] == buyer[order]),
+            "is_self": shard.is_own(order, pin),
             "is_same_item": is_same_item,
             "touched_at": take(shard.touches["at"], touch),
         }

@@ -21,6 +21,7 @@ from pipelines.kernels.columns import (
     encoded,
     expand,
     ints,
+    places,
     take,
 )
 from pipelines.kernels.credit import Paths, build_paths
@@ -59,7 +60,7 @@ class Asked(NamedTuple):
 class Shard(NamedTuple):
     """The orders of some people, and the pins on their way."""
 
-    coded: Callable[[str], Any]  # [chain pins] a column as codes with their dictionary
+    coded: Callable[[str], Any]  # [chain pins] what they say, as codes with their dictionary
     key: Callable[[str], Ints]  # [chain pins] the codes, -1 where it is null
     orders: pa.Table
     buyer: Ints  # [orders] code of site and person, -1 for an order that takes no credit
@@ -68,7 +69,6 @@ class Shard(NamedTuple):
     line_order: Ints  # [lines]
     touches: pa.Table
     pins: pa.Table  # [chain pins]
-    people: tuple[Ints, Ints]  # [chain pins], [orders] codes of pinners and buyers, -1 unknown
     paths: Paths
     links: Links
     asked: Asked
@@ -76,6 +76,12 @@ class Shard(NamedTuple):
     def links_of(self, is_asked: Bools) -> Rows:
         """The links of these [orders]."""
         return slice(None) if is_asked.all() else np.flatnonzero(is_asked[self.links.order])
+
+    def is_own(self, order: Ints, pin: Ints) -> Bools:
+        """[rows] whether the one who made this pin, and is known, is the buyer of this order."""
+        buyer = places(self.orders["person_id"], self.coded("pinner_id").dictionary)
+        pinner = self.key("pinner_id")[pin]
+        return np.asarray((pinner >= 0) & (pinner == buyer[order]))
 
     @property
     def ties(self) -> Rows:
@@ -90,17 +96,16 @@ def link_orders(tables: Tables, sites: Mapping[str, Site], part: Part = WHOLE) -
     """
     orders, touches = tables["orders_to_credit"], tables["chained_touches"]
     if part.told is None:
-        ties = np.ones(int(ints(pc.list_value_length(touches["pin_ids"])).sum()), dtype=np.bool_)
+        ties = np.ones(int(_lengths(touches).sum()), dtype=np.bool_)
     else:
         orders, touches, ties = _narrowed(orders, touches, sites, part)
     buyer, paths = find_paths(orders, touches, sites)
     links = _links(paths, touches)
     pins = _chain_pins(touches)
-    pinner, owner = codes([pins["pinner_id"]], [orders["person_id"]])
     lists = orders["lines"].combine_chunks()
     lines = pa.Table.from_struct_array(pc.list_flatten(lists))
     net = ints(lines["gross_micros"]) - ints(lines["refunded_micros"])
-    coded = functools.cache(lambda column: encoded(pins[column]))
+    coded = functools.cache(functools.partial(_coded, touches, pins))
     return Shard(
         coded,
         functools.cache(lambda column: ints(coded(column).indices, missing=-1)),
@@ -111,7 +116,6 @@ def link_orders(tables: Tables, sites: Mapping[str, Site], part: Part = WHOLE) -
         ints(pc.list_parent_indices(lists)),
         touches,
         pins,
-        (pinner, owner),
         paths,
         links,
         Asked(part.asks(orders, "order_id"), part.asks(orders), ties[links.pin]),
@@ -171,20 +175,32 @@ def _by_time(person: Ints, at: Ints, touch_id: Any) -> Ints:
 
 
 def _chain_pins(touches: pa.Table) -> pa.Table:
-    """[chain pins] the touches' chains laid end to end; a chain ends at its root."""
+    """[chain pins] the touches' chains laid end to end."""
     columns = {
         name.removesuffix("s"): pc.list_flatten(touches[name].combine_chunks())
         for name in touches.column_names
         if pa.types.is_list(touches.schema.field(name).type)
     }
-    length = ints(pc.list_value_length(touches["pin_ids"]))
-    root = take(columns["pin_id"], np.repeat(np.cumsum(length) - 1, length))
-    site = take(touches["site_id"], np.repeat(np.arange(len(length)), length))
-    return pa.table({**columns, "root_pin_id": root, "site_id": site})
+    return pa.table(columns)
+
+
+def _coded(touches: pa.Table, pins: pa.Table, column: str) -> Any:
+    """[chain pins] a column of theirs, their site, or the root at which their chain ends."""
+    length = _lengths(touches)
+    if column == "site_id":
+        return take(encoded(touches["site_id"]), np.repeat(np.arange(len(length)), length))
+    if column == "root_pin_id":
+        return take(encoded(pins["pin_id"]), np.repeat(np.cumsum(length) - 1, length))
+    return encoded(pins[column])
+
+
+def _lengths(touches: pa.Table) -> Ints:
+    """[touches] pins of each one's chain."""
+    return ints(pc.list_value_length(touches["pinner_ids"]))
 
 
 def _links(paths: Paths, touches: pa.Table) -> Links:
-    length = ints(pc.list_value_length(touches["pin_ids"]))
+    length = _lengths(touches)
     pair, distance = expand(length[paths.touch])
     pin = (np.cumsum(length) - length)[paths.touch][pair] + distance
     pair_start = np.concatenate(([0], np.cumsum(length[paths.touch])))

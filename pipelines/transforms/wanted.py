@@ -110,6 +110,7 @@ SERVES: Mapping[str, Sequence[str]] = {
     "user_agent_class": ("landing_parts",),
     "match_method": ("quality_parts", "landing_parts", "visits"),
     "token_carrier": ("landing_parts",),
+    "pin_ids": ("order_credits", "credit_totals/cascade"),
     "item_list_id": ("pins", "acts", *_daily("slot"), "credit_sums/slot"),
     "item_list_ids": ("due_parts/slot", "credit_sums/slot"),
     "recommender_id": ("pins", *_daily("recommender"), "credit_sums/recommender"),

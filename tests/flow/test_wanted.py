@@ -76,6 +76,7 @@ def test_columns_that_nobody_wants_stay_behind() -> None:
         "user_agent_class",
     }
     assert left["pin"] == {"source", "user_agent_class"}  # credit is told by slot as well
+    assert left["chained_touches"] == {"pin_ids"}  # nor for the names of the pins above
     assert not left["purchase"]
     assert not any({"site_id", "event_id", "item_id", KEY} & names for names in left.values())
 
