@@ -33,8 +33,8 @@ def daily_part(
     rows = pa.table({**names, "day": events["day"]})
     if rows["key"].null_count:
         rows = rows.filter(pc.is_valid(rows["key"]))
-    cells = cells_of(*rows.columns)
-    each = rows.take(pa.array(cells.one))
+    groups = group_equal(*rows.columns)
+    each = rows.take(pa.array(groups.one))
     none = np.zeros(len(each), dtype=np.int64)
     return pa.table(
         {
@@ -43,7 +43,7 @@ def daily_part(
             "key": each["key"],
             "day": each["day"],
             **dict.fromkeys(counts, none),
-            count: np.bincount(cells.code, minlength=len(each)),
+            count: groups.size,
         }
     )
 
