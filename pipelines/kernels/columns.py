@@ -115,6 +115,17 @@ def group_starts(sorted_codes: Ints) -> Ints:
     return np.concatenate(([0], changes)).astype(np.int64)
 
 
+def key_starts(columns: Sequence[Any]) -> Ints:
+    """[groups] first row of each run of equal keys, by key columns that have no nulls."""
+    changes = [
+        pc.not_equal(column.slice(1), column.slice(0, len(column) - 1)).to_numpy(
+            zero_copy_only=False
+        )
+        for column in columns
+    ]
+    return np.append(0, np.flatnonzero(np.any(changes, axis=0)) + 1)
+
+
 def expand(counts: Ints) -> tuple[Ints, Ints]:
     """Rows of groups laid end to end.
 

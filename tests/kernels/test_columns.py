@@ -17,6 +17,7 @@ from pipelines.kernels.columns import (
     is_set,
     joint_places,
     key_places,
+    key_starts,
     sort_by,
     take,
 )
@@ -108,6 +109,14 @@ def test_group_starts_are_the_first_rows(sorted_codes: list[int]) -> None:
     starts = group_starts(np.array(sorted_codes, dtype=np.int64))
 
     assert starts.tolist() == [sorted_codes.index(code) for code in sorted(set(sorted_codes))]
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2)), min_size=1).map(sorted))
+def test_key_starts_are_the_first_rows(keys: list[tuple[str, int]]) -> None:
+    """A group ends where any column of its key changes, not only the last."""
+    starts = key_starts([pa.array(column) for column in zip(*keys, strict=True)])
+
+    assert starts.tolist() == [keys.index(key) for key in sorted(set(keys))]
 
 
 @pytest.mark.parametrize("column", [pa.array(["a", None, "c"]), chunked(["a", None, "c"])])
