@@ -18,6 +18,7 @@ from pipelines.kernels.columns import (
     encoded,
     flat,
     ints,
+    is_set,
     present,
     take,
 )
@@ -89,7 +90,10 @@ def drop_duplicates(
             arrivals.append(_arrivals(events, repeated))
         # Pinterest's crawler is no visitor, but what it fetches was saved.
         confirms = bools(events["is_crawler"]) & (name == "pin_visit")
-        standing[name] = pa.array(~repeated & (~crawled | confirms))
+        stands = ~repeated & (~crawled | confirms)
+        if name == "pin_visit" and "visits" not in wanted:
+            stands &= is_set(events["pin_id"])  # nothing else is made of those without
+        standing[name] = pa.array(stands)
 
     def kept(name: str, columns: Sequence[str] = ()) -> pa.Table:
         events = present(kinds[name], columns) if columns else kinds[name]
