@@ -181,7 +181,12 @@ def rounded(values: Floats) -> pa.Array:
 def encoded(column: Any) -> Any:
     """[rows] a column as one array of codes with their dictionary; a null has none."""
     column = flat(column)
-    return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    if pa.types.is_dictionary(column.type):
+        return column
+    if len(column) and column[0] == column[-1] and _is_one_value([column]):
+        code = pa.array(np.zeros(len(column), dtype=np.int32))
+        return pa.DictionaryArray.from_arrays(code, column[:1])
+    return column.dictionary_encode()
 
 
 def flat(column: Any) -> Any:

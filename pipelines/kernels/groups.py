@@ -120,7 +120,8 @@ class Cells:
     def sums(self, values: Ints) -> Ints:
         """[cells] sums of [rows] values."""
         total = np.zeros(len(self.one), dtype=np.int64)
-        np.add.at(total, self.code, values)
+        if values.any():  # a part of several counts often tells only one
+            np.add.at(total, self.code, values)
         return total
 
 
@@ -132,7 +133,9 @@ def cells_of(*columns: Any) -> Cells:
     joint, width = np.zeros(len(columns[0]), dtype=np.int64), 1
     for column in columns:
         code, own = _encoded(column)
-        joint, width = joint * own + code, width * own
+        if own == 1:  # as of the site most often
+            continue
+        joint, width = joint * own + code if width > 1 else code, width * own
         if width > _MOST_CELLS * (len(joint) + 1):
             kept, joint = np.unique(joint, return_inverse=True)
             width = len(kept)

@@ -286,11 +286,12 @@ def _daily_counts(
     events: pa.Table, count: str, sites: Mapping[str, Site], wanted: Wanted
 ) -> Iterator[pa.Table]:
     """Counts of one kind by slot, recommender and item, and day: [dimensions] VIEW_PARTS."""
-    events = events.append_column("day", days_of(events, sites))
+    site = encoded(events["site_id"])
+    rows = pa.table({"site_id": site, "day": days_of(events, sites)})
     for dimension, column in wanted.keys("view_parts", DIMENSIONS).items():
         if column in events.column_names:
-            yield daily_part(events, dimension, events[column], count, VIEW_COUNTS)
+            yield daily_part(rows, dimension, events[column], count, VIEW_COUNTS)
         else:
             items = flat(events["item_ids"])
-            shown = events.select(["site_id", "day"]).take(pc.list_parent_indices(items))
+            shown = rows.take(pc.list_parent_indices(items))
             yield daily_part(shown, dimension, pc.list_flatten(items), count, VIEW_COUNTS)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pipelines.kernels.columns import (
     codes,
+    encoded,
     expand,
     first_rows,
     group_starts,
@@ -136,6 +137,15 @@ def test_rows_at_are_the_rows_there(texts: list[str | None], data: st.DataObject
     found.validate(full=True)
     assert found.schema == table.schema
     assert found.to_pylist() == [table.to_pylist()[row] for row in rows]
+
+
+@given(TEXTS)
+def test_encoded_texts_are_the_texts(texts: list[str | None]) -> None:
+    """A site alone is encoded without a look at each row, two sites are not."""
+    found = encoded(chunked(texts))
+
+    assert found.to_pylist() == texts
+    assert len(found.dictionary) == len(set(texts) - {None})
 
 
 def test_ints_read_booleans_and_fill_holes() -> None:
