@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from benchmarks._texts import Ints, chosen, constant, event_ids, texts
 from benchmarks._world import (
@@ -34,6 +33,7 @@ from benchmarks._world import (
     owner,
     times,
 )
+from pipelines.io.lake import write_parquet
 from schemas.lake import lake_schema
 from schemas.settings import Home
 
@@ -103,7 +103,7 @@ def _place(home: Path, event_name: str, day: int, table: pa.Table) -> None:
     date = np.datetime64(EPOCH_MS + day * DAY_MS, "ms").astype("datetime64[D]")
     folder = Home(home).lake / event_name / f"site={SITE}" / f"date={date}"
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, folder / f"day-{day:05d}.parquet", compression="zstd")
+    write_parquet(table, folder / f"day-{day:05d}.parquet")
 
 
 def _enveloped(

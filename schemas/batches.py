@@ -12,6 +12,8 @@ import pyarrow as pa
 from schemas.lake import lake_schema
 
 TEXT, INT, FLOAT, FLAG, DAY = pa.string(), pa.int64(), pa.float64(), pa.bool_(), pa.date32()
+# For what is counted of one pair; to cast more than fits fails.
+_FEWER = pa.int32()
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
@@ -172,10 +174,10 @@ REACH = _schema(
     first_at=INT, own_pin_at=INT,
 )  # fmt: skip
 # One row per pinner and person reached, over all cascades: what of it is told in numbers. A pinner
-# who reached everybody has as many as there are people, so both are hashes: `pinner` of the site
-# and the pinner's id, whose name is where her pins are (`OWN_PINS`), `person` of the person's id.
+# who reached everybody has as many as there are people, so both are hashes: `person` of the
+# person's id, and of the pinner the key, whose name is where her pins are (`OWN_PINS`).
 PAIRS = _schema(
-    pinner=INT, person=INT, hop=INT, visits=INT, pins=INT, influenced_micros=INT,
+    person=INT, hop=_FEWER, visits=_FEWER, pins=_FEWER, influenced_micros=INT,
     first_reached_at=INT, delay_ms=INT,
 )  # fmt: skip
 # Landings in a pinner's sphere by hop, those of nobody included; in parts.

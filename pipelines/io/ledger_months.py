@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.io.ordered import Batches, in_steps
-from pipelines.kernels.columns import CODES, flat, ints, joint_places
+from pipelines.kernels.columns import CODES, flat, ints, joint_places, key_starts
 from schemas.errors import AuditError
 from schemas.results import result_key, result_schema
 
@@ -77,7 +77,7 @@ def with_orders(credits: Batches, orders: Batches) -> Iterator[tuple[str, pa.Tab
 
 
 def _by_place(credits: pa.RecordBatch, orders: pa.RecordBatch) -> Iterator[tuple[str, pa.Table]]:
-    starts = _starts(credits)
+    starts = key_starts(credits.select(ORDER).columns)
     counts = np.diff(starts, append=credits.num_rows)
     firsts = credits.select(ORDER).take(pa.array(starts))
     which = joint_places(firsts.columns, orders.select(ORDER).columns)
@@ -104,17 +104,6 @@ def places_of(orders: Any) -> Any:
     at = ints(orders["ordered_at"]).astype("datetime64[ms]")
     months = pa.array(at.astype("datetime64[M]").astype(str), pa.string())
     return pc.binary_join_element_wise("site=", flat(orders["site_id"]), "/month=", months, "")
-
-
-def _starts(credits: pa.RecordBatch) -> Any:
-    """[orders] the first row of each."""
-    changes = [
-        pc.not_equal(column.slice(1), column.slice(0, len(column) - 1)).to_numpy(
-            zero_copy_only=False
-        )
-        for column in credits.select(ORDER).columns
-    ]
-    return np.append(0, np.flatnonzero(changes[0] | changes[1]) + 1)
 
 
 def write_months(

@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +28,8 @@ _NAME = "state.json"
 # A file of the state costs a look in every run that follows: a full run starts afresh when
 # there are many, or when more was read since the last full run than that one read.
 _MAX_STEPS = 48
+# The clock that stamps files stands still for up to a hundredth of a second.
+_TICK_SECONDS = 0.02
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -40,6 +43,12 @@ class Source(msgspec.Struct, frozen=True):
     digest: str
     rows: int
     note: str = ""  # of the group it was read with
+    changed_ns: int = 0  # which no writer can set back
+
+    @property
+    def looks(self) -> tuple[int, int, int, int]:
+        """What differs once the file is written again."""
+        return self.size, self.modified_ns, self.changed_ns, self.inode
 
     @property
     def content(self) -> tuple[str, str, str]:
@@ -143,11 +152,23 @@ def look_at(home: Home, known: Sequence[Source]) -> list[Input]:
 
 def _look_at(file: LakeFile, before: Source | None) -> Source:
     found = file.path.stat()
-    looks = (found.st_size, found.st_mtime_ns, found.st_ino)
-    if before is not None and looks == (before.size, before.modified_ns, before.inode):
+    source = Source(
+        kind=file.event_name,
+        place=file.place,
+        size=found.st_size,
+        modified_ns=found.st_mtime_ns,
+        changed_ns=found.st_ctime_ns,
+        inode=found.st_ino,
+        digest="",
+        rows=0,
+    )
+    if before is not None and before.looks == source.looks:
         return before
+    # A write of the same tick as what is read would not be seen ever after.
+    if abs(time.time_ns() - source.changed_ns) < _TICK_SECONDS * 1e9:
+        time.sleep(_TICK_SECONDS)
     rows = 0 if file.event_name == QUARANTINE else count_rows(file)
-    return Source(file.event_name, file.place, *looks, file_digest(file.path), rows)
+    return msgspec.structs.replace(source, digest=file_digest(file.path), rows=rows)
 
 
 def digest_of(inputs: Iterable[Input]) -> str:

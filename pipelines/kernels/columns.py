@@ -115,6 +115,17 @@ def group_starts(sorted_codes: Ints) -> Ints:
     return np.concatenate(([0], changes)).astype(np.int64)
 
 
+def key_starts(columns: Sequence[Any]) -> Ints:
+    """[groups] first row of each run of equal keys, by key columns that have no nulls."""
+    changes = [
+        pc.not_equal(column.slice(1), column.slice(0, len(column) - 1)).to_numpy(
+            zero_copy_only=False
+        )
+        for column in columns
+    ]
+    return np.append(0, np.flatnonzero(np.any(changes, axis=0)) + 1)
+
+
 def expand(counts: Ints) -> tuple[Ints, Ints]:
     """Rows of groups laid end to end.
 
@@ -133,6 +144,33 @@ def take(column: Any, index: Ints) -> Any:
     """[index] values of a column, null where the index is -1."""
     missing = index < 0
     return flat(column).take(pa.array(index, mask=missing if missing.any() else None))
+
+
+def rows_at(table: pa.Table, rows: Ints) -> pa.Table:
+    """[rows] the rows at these places, all of them there."""
+    # Column by column: what is in chunks is never in memory twice as a whole.
+    columns = [_values_at(flat(column), pa.array(rows)) for column in table.columns]
+    return pa.table(columns, schema=table.schema)
+
+
+def _values_at(column: Any, places: Any) -> Any:
+    if column.null_count == len(column):
+        return pa.nulls(len(places), column.type)
+    if not pa.types.is_string(column.type) or column.null_count:
+        return pc.take(column, places, boundscheck=False)
+    _, offsets, data = column.buffers()
+    start = np.frombuffer(offsets, np.int32, len(column) + 1, 4 * column.offset)
+    first, last = int(start[0]), int(start[-1])
+    width = max((last - first) // len(column), 1)
+    if not np.array_equal(start, np.arange(first, last + 1, width)):
+        return pc.take(column, places, boundscheck=False)
+    # Texts as long as each other, as ids are: values of so many bytes, in half of the time.
+    values = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(width), len(column), [None, data.slice(first)]
+    )
+    _, data = pc.take(values, places, boundscheck=False).buffers()
+    ends = np.arange(0, (len(places) + 1) * width, width, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(places), pa.py_buffer(ends), data)
 
 
 def sort_by(table: pa.Table, *names: str) -> pa.Table:

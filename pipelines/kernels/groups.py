@@ -122,7 +122,8 @@ class Cells:
     def sums(self, values: Ints) -> Ints:
         """[cells] sums of [rows] values."""
         total = np.zeros(len(self.one), dtype=np.int64)
-        np.add.at(total, self.code, values)
+        if values.any():  # a part of several counts often tells only one
+            np.add.at(total, self.code, values)
         return total
 
 

@@ -13,7 +13,7 @@ Hashes = npt.NDArray[np.uint64]
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
-_BLOCK = 16_384
+_BLOCK = 32_768
 
 
 def hash_text(column: Any) -> Hashes:
@@ -25,14 +25,17 @@ def hash_text(column: Any) -> Hashes:
     offsets = np.frombuffer(offset_buffer, dtype=np.int64)[
         array.offset : array.offset + len(array) + 1
     ]
-    # Eight bytes a step; padding lets the last word of the last text be read whole.
-    padded = np.concatenate(
-        [np.frombuffer(data or b"", dtype=np.uint8), np.zeros(8, dtype=np.uint8)]
-    )
+    text = np.frombuffer(data or b"", dtype=np.uint8)
     hashes = np.empty(len(array), dtype=np.uint64)
     for low in range(0, len(array), _BLOCK):
         here = slice(low, min(low + _BLOCK, len(array)))
-        _hash_block(padded, offsets[low : here.stop + 1], hashes[here])
+        own = offsets[low : here.stop + 1]
+        # Eight bytes a step: behind the last text there must be as many.
+        padded = text[own[0] : own[-1] + 8]
+        missing = own[-1] + 8 - own[0] - len(padded)
+        if missing:
+            padded = np.append(padded, np.zeros(missing, dtype=np.uint8))
+        _hash_block(padded, own - own[0], hashes[here])
     return hashes
 
 
@@ -51,9 +54,10 @@ def _hash_block(padded: npt.NDArray[np.uint8], offsets: Ints, hashes: Hashes) ->
             word = np.ndarray(
                 shape=(len(start),), dtype="<u8", buffer=padded, offset=first, strides=(stride,)
             ).astype(np.uint64)
-            unused = np.uint64(8 * max(8 - (longest - place), 0))
-            word <<= unused
-            word >>= unused
+            if longest - place < 8:
+                unused = np.uint64(8 * (8 - (longest - place)))
+                word <<= unused
+                word >>= unused
         else:
             word = words[start + place]
         hashes ^= word

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kernels.columns import Bools, Ints, bools, expand, flat, group_starts, ints
+from pipelines.kernels.columns import Bools, Ints, bools, expand, flat, group_starts, ints, rows_at
 from pipelines.kernels.groups import cells_of
 from pipelines.kernels.hashing import Hashes, hash_text, mix
 from pipelines.kernels.stretches import distinct, hash_order
@@ -98,7 +98,7 @@ def add_up(table: pa.Table, sums: Sequence[str], follows: Sequence[str] = ()) ->
     totals = {name: cells.sums(ints(table[name])) for name in sums}
     something = np.any([total != 0 for total in totals.values()], axis=0)
     kept = slice(None) if something.all() else something
-    rows = table.drop_columns(list(sums)).combine_chunks().take(pa.array(cells.one[kept]))
+    rows = rows_at(table.drop_columns(list(sums)), cells.one[kept])
     columns = {name: total[kept] for name, total in totals.items()}
     return pa.table(
         [columns[name] if name in columns else rows[name] for name in table.column_names],

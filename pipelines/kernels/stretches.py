@@ -55,22 +55,19 @@ def hash_order(hashes: Hashes, group: Ints | None = None) -> Ints:
     The row in place of as many low bits: to sort numbers takes a tenth of what it takes to find
     their order. That two hashes differ in these bits alone is an accident.
     """
+    keys = (hashes,) if group is None else (hashes, group)
+    bits = 0 if group is None else int(group.max(initial=0)).bit_length()
     low = np.uint64((1 << len(hashes).bit_length()) - 1)
-    joint = hashes if group is None else _led_by(group, hashes)
-    joint = joint & ~low
+    if bits + len(hashes).bit_length() > 64:
+        return np.lexsort(keys)
+    joint = hashes >> np.uint64(bits) & ~low
+    if group is not None and bits:
+        joint |= group.astype(np.uint64) << np.uint64(64 - bits)
     joint |= np.arange(len(hashes), dtype=np.uint64)
     joint.sort()
+    # Only of neighbours that are alike in all other bits the order may be wrong.
+    alike = np.flatnonzero(joint[1:] ^ joint[:-1] <= low)
     joint &= low
     order = joint.view(np.int64)
-    ordered = hashes[order]
-    is_wrong = ordered[1:] < ordered[:-1]
-    if group is None:
-        return np.argsort(hashes, kind="stable") if is_wrong.any() else order
-    led = group[order]
-    is_wrong &= led[1:] == led[:-1]
-    return np.lexsort((hashes, group)) if is_wrong.any() or (led[1:] < led[:-1]).any() else order
-
-
-def _led_by(group: Ints, hashes: Hashes) -> Hashes:
-    bits = int(group.max(initial=0)).bit_length()
-    return group.astype(np.uint64) << np.uint64(64 - bits) | hashes >> np.uint64(bits)
+    is_wrong = hashes[order[alike + 1]] < hashes[order[alike]]
+    return np.lexsort(keys) if is_wrong.any() else order

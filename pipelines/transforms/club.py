@@ -106,7 +106,7 @@ def _ties(pairs: Pairs, count: int) -> Iterator[tuple[str, dict[str, Ints]]]:
         return totals
 
     # By the most visits that a tie has, and then up from the deepest: a row is added once.
-    level = sum((pairs.visits >= least).astype(np.int64) for least in list(VISITS.values())[1:])
+    level = sum(pairs.visits >= least for least in list(VISITS.values())[1:])
     by_level = sums(pairs.pinner * len(VISITS) + level, count * len(VISITS))
     deeper = {
         name: np.cumsum(total.reshape(count, len(VISITS))[:, ::-1], axis=1)[:, ::-1]

@@ -18,6 +18,7 @@ from pipelines.kernels.columns import (
     encoded,
     flat,
     ints,
+    is_set,
     present,
     take,
 )
@@ -89,7 +90,10 @@ def drop_duplicates(
             arrivals.append(_arrivals(events, repeated))
         # Pinterest's crawler is no visitor, but what it fetches was saved.
         confirms = bools(events["is_crawler"]) & (name == "pin_visit")
-        standing[name] = pa.array(~repeated & (~crawled | confirms))
+        stands = ~repeated & (~crawled | confirms)
+        if name == "pin_visit" and "visits" not in wanted:
+            stands &= is_set(events["pin_id"])  # nothing else is made of those without
+        standing[name] = pa.array(stands)
 
     def kept(name: str, columns: Sequence[str] = ()) -> pa.Table:
         events = present(kinds[name], columns) if columns else kinds[name]
@@ -282,11 +286,12 @@ def _daily_counts(
     events: pa.Table, count: str, sites: Mapping[str, Site], wanted: Wanted
 ) -> Iterator[pa.Table]:
     """Counts of one kind by slot, recommender and item, and day: [dimensions] VIEW_PARTS."""
-    events = events.append_column("day", days_of(events, sites))
+    site = encoded(events["site_id"])
+    rows = pa.table({"site_id": site, "day": days_of(events, sites)})
     for dimension, column in wanted.keys("view_parts", DIMENSIONS).items():
         if column in events.column_names:
-            yield daily_part(events, dimension, events[column], count, VIEW_COUNTS)
+            yield daily_part(rows, dimension, events[column], count, VIEW_COUNTS)
         else:
             items = flat(events["item_ids"])
-            shown = events.select(["site_id", "day"]).take(pc.list_parent_indices(items))
+            shown = rows.take(pc.list_parent_indices(items))
             yield daily_part(shown, dimension, pc.list_flatten(items), count, VIEW_COUNTS)

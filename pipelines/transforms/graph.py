@@ -16,7 +16,6 @@ from pipelines.kernels.columns import (
     Tables,
     encoded,
     flat,
-    group_starts,
     ints,
     places,
     take,
@@ -75,12 +74,13 @@ def lineage(pins: pa.Table, forest: Forest, owner: Ints) -> pa.Table:
 def audiences(pairs: Pairs) -> pa.Table:
     """AUDIENCES: the people of each pinner's sphere."""
     order = hash_order(pairs.person.view(np.uint64), pairs.pinner)
-    start = group_starts(pairs.pinner[order])
-    offsets = pa.array(np.append(start, len(order)), pa.int32())
-    person = pairs.person[order]
-    pinners = pairs.pinners.take(pa.array(pairs.pinner[order[start]]))
-    people = pa.ListArray.from_arrays(offsets, pa.array(person))
-    total = reduced(np.add, person, start)  # wraps around, as hashes may
+    size = np.bincount(pairs.pinner)
+    pinner = np.flatnonzero(size)
+    edges = np.append(0, np.cumsum(size[pinner]))
+    person = pairs.person.take(order)
+    pinners = pairs.pinners.take(pa.array(pinner))
+    people = pa.ListArray.from_arrays(pa.array(edges, pa.int32()), pa.array(person))
+    total = reduced(np.add, person, edges[:-1])  # wraps around, as hashes may
     return pinners.append_column("people", people).append_column("people_sum", pa.array(total))
 
 

@@ -35,11 +35,10 @@ def meet_people(tables: Tables, sites: Mapping[str, Site], wanted: Wanted = EVER
 
 
 def _in_numbers(edges: pa.Table) -> pa.Table:
-    """PAIRS, with the columns of their route's key."""
+    """PAIRS, with their key."""
     pinner = hash_rows(edges["site_id"], edges["pinner_id"])
     person = hash_text(edges["person_id"])
-    columns = {"pinner": pinner, "person": person}
-    for name, hashes in columns.items():
+    for name, hashes in {"person": person, KEY: pinner}.items():
         edges = edges.append_column(name, pa.array(hashes.view(np.int64)))
     return edges
 

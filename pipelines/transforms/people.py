@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.kernels.columns import Ints, Tables, codes, flat, ints, present, sort_by, take
-from pipelines.kernels.identity import login_of
+from pipelines.kernels.identity import login_of, shared_logins
 from pipelines.kernels.multisets import is_among
 from pipelines.kernels.orders import settle_orders
 from pipelines.transforms.acts import acts_of_doings
@@ -144,11 +144,17 @@ def _logins_of(events: pa.Table, logins: pa.Table) -> Ints:
     login_visitor, event_visitor = codes(
         [logins["site_id"], logins["visitor_id"]], [events["site_id"], events["visitor_id"]]
     )
-    login_session, event_session = codes(
-        [logins["site_id"], logins["visitor_id"], logins["session_id"]],
-        [events["site_id"], events["visitor_id"], events["session_id"]],
-    )
     (login_customer,) = codes([logins["customer_id"]])
+    # Few visitor ids are shared: only of those a session says anything.
+    shared = shared_logins(login_visitor, login_customer, ints(logins["at"]))
+    doubtful = np.isin(event_visitor, login_visitor[shared])
+    login_session, event_session = np.full(len(logins), -1), np.full(len(events), -1)
+    login_session[shared], event_session[doubtful] = codes(
+        *(
+            [rows[name].filter(pa.array(kept)) for name in ("site_id", "visitor_id", "session_id")]
+            for rows, kept in ((logins, shared), (events, doubtful))
+        )
+    )
     return login_of(
         login_visitor, login_session, login_customer, ints(logins["at"]),
         event_visitor, event_session, ints(events["at"]),

@@ -144,7 +144,7 @@ def _routes(models: tuple[str, ...]) -> dict[str, Route]:
         "reach": Route("MeetPeople", by_pair, batches.REACH, most_rows=1 << 19),
         "influence": Route("MeetPeople", by_pair, batches.INFLUENCE, most_rows=1 << 19),
         "meetings": Route("MeetPeople", as_it_came, batches.MEETINGS),
-        "pairs": Route("Summarize", by_pinner, batches.PAIRS),
+        "pairs": Route("Summarize", as_it_came, batches.PAIRS),
         "hop_visits": Route("Summarize", by_pinner, batches.HOP_VISITS, ("visits",)),
         "own_pins": Route("Summarize", by_pinner, batches.OWN_PINS, batches.OWN_PINS_SUMS),
         "credit_sums": Route(

@@ -31,7 +31,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pipelines.kernels.columns import CODES, Ints, Tables, ints, sort_by
+from pipelines.kernels.columns import CODES, Ints, Tables, ints, rows_at, sort_by
 from pipelines.kernels.hashing import hash_rows
 from pipelines.transforms.wanted import MADE_OF
 
@@ -333,8 +333,7 @@ def _by_shard(rows: pa.Table, shard: Ints) -> Iterator[tuple[int, pa.RecordBatch
         (whole,) = rows.combine_chunks().to_batches()
         yield 0, whole
         return
-    # Column by column: rows that waited for each other are in chunks.
-    (ordered,) = rows.take(pa.array(np.argsort(shard, kind="stable"))).to_batches()
+    (ordered,) = rows_at(rows, np.argsort(shard, kind="stable")).to_batches()
     for number, (low, high) in enumerate(itertools.pairwise(edges)):
         if high > low:
             yield number, ordered.slice(low, high - low)

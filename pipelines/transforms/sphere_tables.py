@@ -18,6 +18,7 @@ from pipelines.kernels.columns import (
 )
 from pipelines.kernels.hashing import hash_rows
 from pipelines.kernels.stretches import distinct, sorted_within
+from pipelines.transforms.shuffle import KEY
 from schemas.settings import Site
 
 _HOUR_MS = 3_600_000
@@ -42,7 +43,7 @@ def pairs_of(pairs: pa.Table, own_pins: pa.Table) -> Pairs:
     """The pairs of whole pinners.
 
     Args:
-      pairs: PAIRS.
+      pairs: PAIRS, with their key.
       own_pins: OWN_PINS of the same pinners, who all have pins.
 
     Raises:
@@ -52,7 +53,7 @@ def pairs_of(pairs: pa.Table, own_pins: pa.Table) -> Pairs:
     (code,) = codes(names.columns)
     pinners = names.take(pa.array(first_rows(code)))
     hashes = hash_rows(*pinners.columns).view(np.int64)
-    pinner = key_places(ints(pairs["pinner"]), hashes)
+    pinner = key_places(ints(pairs[KEY]), hashes)
     if len(distinct(hashes)) < len(hashes) or (pinner < 0).any():
         raise ValueError("pairs of pinners whose pins nobody knows, or of two with the same hash")
     return Pairs(pinners, pinner, *(ints(pairs[name]) for name in Pairs._fields[2:]))
@@ -64,13 +65,12 @@ def pinner_spheres(
     """One row per pinner, of her pairs, parts and credit under the default model."""
     own = tables["own_pins"]
     by_pinner = totals.filter(pc.equal(totals["dimension"], "pinner"))
-    of_own, of_pair, of_visit, of_credit = codes(
-        *([t["site_id"], t["pinner_id"]] for t in (own, pairs.pinners, tables["hop_visits"])),
+    # Own pins come first, so that their codes are the pinners' places, as in `Pairs`.
+    of_own, of_visit, of_credit = codes(
+        *([t["site_id"], t["pinner_id"]] for t in (own, tables["hop_visits"])),
         [by_pinner["site_id"], by_pinner["key"]],
     )
-    of_pair = of_pair[pairs.pinner]
-    # Own pins come first, so that their codes are the pinners' places.
-    pinner, count = np.unique(of_own, return_index=True)[1], int(of_own.max(initial=-1)) + 1
+    pinner, count, of_pair = first_rows(of_own), len(pairs.pinners), pairs.pinner
     parts = {
         name: _sums(of_own, own[name], count)
         for name in ("pins", "confirmed_pins", "pair_distance", "pairs")
@@ -78,7 +78,7 @@ def pinner_spheres(
     site = own["site_id"].take(pa.array(pinner))
     people = by_hop(of_pair, pairs.hop, np.ones_like(pairs.hop), count)
     revenue = by_hop(of_pair, pairs.hop, pairs.influenced_micros, count)
-    repinners = by_hop(of_pair, pairs.hop, (pairs.pins > 0).astype(np.int64), count)
+    repinners = np.bincount(of_pair[(pairs.pins > 0) & (pairs.hop == 1)], minlength=count)
     visit_hop = ints(tables["hop_visits"]["hop"])
     visits = by_hop(of_visit, visit_hop, ints(tables["hop_visits"]["visits"]), count)
     waits = _Sorted(of_pair, pairs.delay_ms, count)
@@ -96,7 +96,7 @@ def pinner_spheres(
             "reach_hop_2": people[:, 1],
             "reach_hop_3_plus": people[:, 2:].sum(axis=1),
             "reach_total": people.sum(axis=1),
-            "repinners_hop_1": repinners[:, 0],
+            "repinners_hop_1": repinners,
             "visits_hop_1": visits[:, 0],
             "visits_hop_2": visits[:, 1],
             "visits_hop_3_plus": visits[:, 2:].sum(axis=1),

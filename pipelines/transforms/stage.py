@@ -76,7 +76,8 @@ class _StageFn(beam.DoFn):
         """What one shard gives, by tag; much of it may wait for that of others."""
         shard, pieces = element
         routes = self._shuffle.given(self._stage)
-        parts = self._parts_for(shard, pieces)
+        past = Past(self._shuffle, self._stage, shard)
+        parts = self._parts_for(past, pieces)
         given = given_by(pieces, routes, gather if parts == 1 else read_keys)
         rows = sum(len(table) for tables in given for table in tables.values())
         progress.tick(self._stage, rows=rows)
@@ -89,7 +90,6 @@ class _StageFn(beam.DoFn):
         if self._shuffle.is_kept:
             remember(self._shuffle, self._stage, shard, pieces, *given)
         of_stage = self._step, self._shuffle, self._stage
-        past = Past(self._shuffle, self._stage, shard)
         if parts > 1:
             changes = changes_in_parts(*of_stage, shard, pieces, parts)
         elif isinstance(self._step, InParts) and is_first(past, pieces):
@@ -103,13 +103,12 @@ class _StageFn(beam.DoFn):
             outputs += self._scattered(ready)
         return outputs
 
-    def _parts_for(self, shard: int, pieces: Sequence[Piece]) -> int:
+    def _parts_for(self, past: Past, pieces: Sequence[Piece]) -> int:
         """In how many parts to take a shard: by the rows that are to be looked at."""
         routes = self._shuffle.given(self._stage)
         most = {name: route.most_rows for name, route in routes.items() if route.most_rows}
         if not most:
             return 1
-        past = Past(self._shuffle, self._stage, shard)
         rows = Counter[str]()
         for piece in pieces:
             rows[piece.dataset] += piece.rows

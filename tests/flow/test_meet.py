@@ -42,7 +42,7 @@ def given(name: str, rows: list[tuple[Any, ...]]) -> pa.Table:
 def edges(tables: Tables) -> set[tuple[Any, ...]]:
     """Edges as told, and the delay that `PAIRS` has beside them."""
     pairs = meet_people(tables, SITES, SPHERES)["pairs"]
-    rows = pairs.drop_columns(["site_id", "pinner", "person"]).to_pylist()
+    rows = pairs.drop_columns(["site_id", "person", KEY]).to_pylist()
     return {tuple(row.values()) for row in rows}
 
 
@@ -93,6 +93,18 @@ def test_two_pinners_of_one_hash_fail_the_run(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(ValueError, match="two with the same hash"):
         pairs_of(meet_people(tables, SITES, SPHERES)["pairs"], own_pins)
+
+
+def test_a_number_that_pairs_have_no_room_for_fails_the_run() -> None:
+    """Cut off, two billion visits would be some other number of visits."""
+    ann, bob = REACH[0][:2]
+    tables = {
+        "reach": given("reach", [(ann, bob, 1, 2**31, 0, 50, 10)]),
+        "influence": given("influence", INFLUENCE),
+    }
+
+    with pytest.raises(pa.ArrowInvalid, match="2147483648 not in range"):
+        ROUTES["pairs"].conform(meet_people(tables, SITES, SPHERES)["pairs"])
 
 
 def test_a_day_looks_up_the_pairs_that_it_touches(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from pipelines.kernels.columns import (
     is_set,
     joint_places,
     key_places,
+    key_starts,
+    rows_at,
     sort_by,
     take,
 )
@@ -110,11 +112,50 @@ def test_group_starts_are_the_first_rows(sorted_codes: list[int]) -> None:
     assert starts.tolist() == [sorted_codes.index(code) for code in sorted(set(sorted_codes))]
 
 
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2)), min_size=1).map(sorted))
+def test_key_starts_are_the_first_rows(keys: list[tuple[str, int]]) -> None:
+    """A group ends where any column of its key changes, not only the last."""
+    starts = key_starts([pa.array(column) for column in zip(*keys, strict=True)])
+
+    assert starts.tolist() == [keys.index(key) for key in sorted(set(keys))]
+
+
 @pytest.mark.parametrize("column", [pa.array(["a", None, "c"]), chunked(["a", None, "c"])])
 def test_take_gives_null_where_there_is_no_row(column: pa.Array) -> None:
     """-1 is "none" everywhere, never the last row as in Python."""
     assert take(column, np.array([2, -1, 0, 1])).to_pylist() == ["c", None, "a", None]
     assert take(column.slice(0, 0), np.array([-1])).to_pylist() == [None]
+
+
+# Of one length, of several, the empty one, none at all.
+KINDS: list[list[str | None]] = [["ab", "yz"], ["a", "", "éé"], [""], [None], ["ab", None]]
+TEXTS = st.sampled_from(KINDS).flatmap(
+    lambda kinds: st.lists(st.sampled_from(kinds), min_size=1, max_size=9)
+)
+
+
+@given(TEXTS, st.data())
+def test_rows_at_are_the_rows_there(texts: list[str | None], data: st.DataObject) -> None:
+    """Ids are copied without a look at each: an order must not get its neighbour's."""
+    # Texts that begin within their bytes, and in chunks.
+    column = pa.chunked_array([pa.array(["x", *texts], pa.string()).slice(1), chunked(texts, 0)])
+    table = pa.table({"text": column, "row": np.arange(len(column)), "list": [[1]] * len(column)})
+    rows = data.draw(st.lists(st.integers(0, len(column) - 1), max_size=12))
+
+    found = rows_at(table, np.array(rows, dtype=np.int64))
+
+    found.validate(full=True)
+    assert found.schema == table.schema
+    assert found.to_pylist() == [table.to_pylist()[row] for row in rows]
+
+
+@given(TEXTS)
+def test_encoded_texts_are_the_texts(texts: list[str | None]) -> None:
+    """A site alone is encoded without a look at each row, two sites are not."""
+    found = encoded(chunked(texts))
+
+    assert found.to_pylist() == texts
+    assert len(found.dictionary) == len(set(texts) - {None})
 
 
 def test_ints_read_booleans_and_fill_holes() -> None:
