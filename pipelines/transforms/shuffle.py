@@ -286,12 +286,6 @@ def _next_of(stream: pa.RecordBatchReader, piece: Piece) -> pa.RecordBatch:
     return batch
 
 
-def drop_pieces(pieces: Iterable[Piece]) -> None:
-    """Removes the files of pieces, all of which have been read."""
-    for path in {piece.path for piece in pieces} - {""}:
-        Path(path).unlink()
-
-
 def write_pieces(
     shuffle: Shuffle, name: str, rows: pa.Table, shard: Ints
 ) -> list[tuple[int, Piece]]:

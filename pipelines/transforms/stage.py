@@ -5,6 +5,7 @@ import functools
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -30,7 +31,6 @@ from pipelines.transforms.shuffle import (
     Reference,
     Shuffle,
     Step,
-    drop_pieces,
     gather,
     scatter,
     written,
@@ -68,7 +68,8 @@ class _StageFn(beam.DoFn):
         for change in (Change(sums.rest(), {}), waiting.rest()):
             yield from dealt(self._shuffle, self._scattered(change))
         if self._shuffle.is_scratch:
-            drop_pieces(itertools.chain.from_iterable(shards.values()))
+            for path in {piece.path for own in shards.values() for piece in own} - {""}:
+                Path(path).unlink()
 
     def _work(
         self, sums: Sums, waiting: Waiting, element: tuple[int, Sequence[Piece]]
