@@ -1,11 +1,9 @@
 """The job by our own flow."""
 
-import inspect
 import itertools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,16 +21,18 @@ def answer(home: Path, out: Path) -> None:
         from pipelines.io.lake import lake_files
         from schemas.settings import Home
 
-    wanted: dict[str, Any] = {"results": ("model_credits", "item_daily"), "models": MODELS}
-    # Until the flow can be asked for less than everything.
-    wanted = {n: v for n, v in wanted.items() if n in inspect.signature(attribute).parameters}
     place = Home(home)
+    wanted = ("model_credits", "item_daily")
     with tempfile.TemporaryDirectory(dir=out) as scratch:
-        found = attribute(place, lake_files(place), place.settings(), Path(scratch), **wanted)
-        by_table = {
-            table: [file.path for file in found if file.table == table]
-            for table in ("model_credits", "item_daily")
-        }
+        found = attribute(
+            place,
+            lake_files(place),
+            place.settings(),
+            Path(scratch),
+            results=wanted,
+            models=MODELS,
+        )
+        by_table = {table: [file.path for file in found if file.table == table] for table in wanted}
         pq.write_table(_credits(by_table["model_credits"]), out / "credits.parquet")
         pq.write_table(_items(by_table["item_daily"]), out / "items.parquet")
 

@@ -32,7 +32,7 @@ def test_another_seed_is_another_shop(tmp_path: Path) -> None:
 
 
 def test_ids_are_plain_times_are_differences_and_other_texts_codes(tmp_path: Path) -> None:
-    """To read ids through a dictionary of them all takes a quarter longer, for larger files."""
+    """To read ids through a dictionary of them all takes longer, for larger files."""
     write_lake(tmp_path, 400, days=2)
 
     found: dict[str, set[str]] = {}
