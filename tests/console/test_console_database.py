@@ -3,7 +3,6 @@
 import contextlib
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,27 +78,45 @@ def test_the_control_a_writer_can(owned):
         connection.rollback()
 
 
-def test_each_statement_has_time_of_its_own(empty, monkeypatch):
+class Clock:
+    """Each look at it costs 10 ms, so that a question's time is its steps, not the machine's."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 0.01
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of all statements from here on, which may take half a second each."""
+    clock = Clock()
+    monkeypatch.setattr(console_database, "time", clock)
+    monkeypatch.setattr(console_database, "STATEMENT_SECONDS", 0.5)
+    return clock
+
+
+def test_each_statement_has_time_of_its_own(empty, clock):
     """The report of a large shop asks for longer than one question may take."""
     home, _ = empty
-    monkeypatch.setattr(console_database, "STATEMENT_SECONDS", 0.5)
 
     with reading(home) as connection:
-        time.sleep(0.6)
+        clock.now += 0.6
         assert connection.execute(text(COUNTING.format("WHERE i < 20000"))).scalar() == 20_000
         with pytest.raises(DBAPIError, match="interrupted"):
             connection.execute(text(COUNTING.format("")))
 
 
-def test_each_part_of_an_answer_has_time_of_its_own(empty, monkeypatch):
+def test_each_part_of_an_answer_has_time_of_its_own(empty, clock):
     """A large file is written while it is read; that is no reason to break it off."""
     home, _ = empty
-    monkeypatch.setattr(console_database, "STATEMENT_SECONDS", 0.5)
     endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
     with reading(home) as connection:
         parts = connection.execute(text(endless)).partitions(20_000)
         assert len(next(parts)) == 20_000
-        time.sleep(0.6)
+        clock.now += 0.6
         assert next(parts)[-1][0] == 40_000
         parts = connection.execute(text(f"{endless} WHERE i < 2")).partitions(20_000)
         with pytest.raises(DBAPIError, match="interrupted"):
