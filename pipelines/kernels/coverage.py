@@ -6,13 +6,17 @@ and a gain computed earlier is a bound that mostly need not be computed again (C
 and others 2007).
 """
 
+import functools
 import heapq
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from pipelines.kernels.columns import Ints
+from pipelines.kernels.stretches import distinct
+
+# So many pairs are put in order at a time, or more where people are many.
+_AT_ONCE = 1 << 22
 
 
 class Coverage(NamedTuple):
@@ -33,10 +37,15 @@ def cover_people(start: Ints, size: Ints, person: Ints, most: int) -> Coverage:
       person: [pairs] code or hash of the person.
       most: how many to choose; fewer where nobody is left to gain.
     """
-    # Whoever asks who is covered asks a table of flags, by codes of half the size.
-    coded = pa.array(person).dictionary_encode()
-    code, people = np.asarray(coded.indices), len(coded.dictionary)
-    is_covered = np.zeros(people, dtype=np.bool_)
+    everybody = _everybody(person)
+    is_covered = np.zeros(len(everybody), dtype=np.bool_)
+
+    @functools.cache
+    def sphere(row: int) -> Ints:
+        """Places of a pinner's people among everybody: most pinners are never asked for them."""
+        own = person[start[row] : start[row] + size[row]]
+        return np.searchsorted(everybody, own).astype(np.int32)
+
     by_size = np.argsort(-size, kind="stable")[: np.count_nonzero(size)]
     # Nobody who waits can gain more than the first of them: most are never looked at.
     waiting = zip((-size[by_size]).tolist(), by_size.tolist(), strict=True)
@@ -52,7 +61,7 @@ def cover_people(start: Ints, size: Ints, person: Ints, most: int) -> Coverage:
         if not heap:
             break
         bound, row = heap[0]
-        own = code[start[row] : start[row] + size[row]]
+        own = sphere(row)
         gain = len(own) - int(np.count_nonzero(is_covered[own]))
         if gain == -bound:  # nobody's bound is better, so nobody's gain is
             heapq.heappop(heap)
@@ -64,4 +73,13 @@ def cover_people(start: Ints, size: Ints, person: Ints, most: int) -> Coverage:
         else:
             heapq.heappop(heap)
     rows = np.array(chosen, dtype=np.int64)
-    return Coverage(rows, size[rows], np.array(gained, dtype=np.int64), people)
+    return Coverage(rows, size[rows], np.array(gained, dtype=np.int64), len(everybody))
+
+
+def _everybody(person: Ints) -> Ints:
+    """Codes or hashes in order, each once; not all pairs are sorted at once, few people are new."""
+    found, low = person[:0], 0
+    while low < len(person):
+        high = low + max(_AT_ONCE, 2 * len(found))
+        found, low = distinct(np.concatenate((found, person[low:high]))), high
+    return found

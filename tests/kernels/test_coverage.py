@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.kernels import coverage
 from pipelines.kernels.coverage import Coverage, cover_people
 
 Spheres = list[set[int]]
@@ -60,6 +61,19 @@ def test_greedy_covers_what_theory_promises(spheres: Spheres, most: int) -> None
     )
     assert found.gained.sum() >= (1 - 1 / math.e) * best
     assert found.people == len(set().union(*spheres))
+
+
+def test_people_are_the_same_however_many_pairs_are_looked_at_at_a_time(monkeypatch) -> None:
+    """A site's pairs are put in order in portions."""
+    spheres = [set(range(-3, 9)), set(range(5, 20)), {40}, set(range(18, 23))]
+    whole = cover(spheres, 9)
+
+    monkeypatch.setattr(coverage, "_AT_ONCE", 2)
+    found = cover(spheres, 9)
+
+    assert found.pinner.tolist() == whole.pinner.tolist()
+    assert found.gained.tolist() == whole.gained.tolist()
+    assert found.people == whole.people == 27
 
 
 @given(SPHERES)
