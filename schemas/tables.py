@@ -8,9 +8,10 @@ Times are UTC epoch milliseconds (`_at`), money is int64 micros of `currency` (`
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, String, Text
+from sqlalchemy import BigInteger, Index, String
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
+from schemas.graph_tables import Generation, MarginalReach, PinnerGraph, SiteGraph
 from schemas.ladder_tables import LadderDaily, LadderMove
 from schemas.loyalty_tables import (
     Concentration,
@@ -26,8 +27,19 @@ from schemas.rows import flag_column as _flag
 from schemas.rows import key_column as _key
 from schemas.rows import number_column as _number
 from schemas.rows import text_column as _text
+from schemas.run_tables import Attempt, CurrentRun, Erasure, Run
 
-__all__ = ["OPEN_RUN", "RESULTS", "RUN_COLUMNS", "Base", "Result"]
+__all__ = [
+    "OPEN_RUN",
+    "RESULTS",
+    "RUN_COLUMNS",
+    "Attempt",
+    "Base",
+    "CurrentRun",
+    "Erasure",
+    "Result",
+    "Run",
+]
 
 
 class Pin(Result):
@@ -231,82 +243,6 @@ class StageTransition(Result):
     standard_error_micros: Mapped[float] = _number("Standard error of the sum of both")
 
 
-class PinnerGraph(Result):
-    """One row per pinner: her place in the graph of re-pins, and how often she is re-pinned.
-
-    Network spheres, clustering, brokerage and ego density are of the highest ranks only
-    (`graph_top_pinners`), null for the others.
-    """
-
-    __tablename__ = "pinner_graph"
-    pinner_id: Mapped[str] = _key("Pinner", 130)
-    influence_rank: Mapped[int] = _count("1 is the most influential, by PageRank of re-pins")
-    community_id: Mapped[str | None] = _text(
-        "Community, named after its pinner of highest rank; null without re-pins", 130
-    )
-    core_number: Mapped[int] = _count("Greatest k of a group in which all have k ties")
-    re_pins_received: Mapped[int] = _count("Re-pins of her pins by others")
-    re_pins_made: Mapped[int] = _count("Pins she made from other pinners' pins")
-    re_pinners: Mapped[int] = _count("Other pinners who re-pinned hers")
-    network_sphere_2: Mapped[int | None] = _count("Pinners within 2 re-pins: potential, not reach")
-    network_sphere_3: Mapped[int | None] = _count("Pinners within 3 re-pins")
-    mature_pins: Mapped[int] = _count("Her pins old enough to tell how often they are re-pinned")
-    pagerank: Mapped[float] = _number("Share of influence; all pinners' sum to 1")
-    clustering: Mapped[float | None] = _number("Share of pairs of her neighbours with a tie")
-    brokerage_constraint: Mapped[float | None] = _number("Burt's constraint; low for a broker")
-    effective_size: Mapped[float | None] = _number("Neighbours less their ties to each other")
-    ego_density: Mapped[float | None] = _number("Share of pairs with a tie, herself among them")
-    reproduction_number: Mapped[float | None] = _number(
-        "Re-pins by others a mature pin, drawn to the site's mean; null without mature pins"
-    )
-    reproduction_low: Mapped[float | None] = _number("95 % interval of it, low end")
-    reproduction_high: Mapped[float | None] = _number("95 % interval of it, high end")
-
-
-class SiteGraph(Result):
-    """One row per site: its pinner graph as a whole, and how it was computed."""
-
-    __tablename__ = "site_graphs"
-    engine: Mapped[str] = _text("What computed it: networkx or scipy", 16)
-    pinners: Mapped[int] = _count("Nodes")
-    edges: Mapped[int] = _count("Pairs of pinners with re-pins, each direction for itself")
-    edges_used: Mapped[int] = _count("Of these the newest, as many as graph_edges allows")
-    components: Mapped[int] = _count("Parts that no re-pin joins, single pinners included")
-    largest_component: Mapped[int] = _count("Pinners in the greatest of them")
-    communities: Mapped[int] = _count("Communities of pinners with re-pins")
-    modularity: Mapped[float | None] = _number("Of the communities; null without re-pins")
-    mature_pins: Mapped[int] = _count("Pins old enough to tell how often they are re-pinned")
-    reproduction_number: Mapped[float | None] = _number("Re-pins by others a mature pin")
-    used_since_at: Mapped[int | None] = _count("Oldest last re-pin of an edge used; null: all used")
-
-
-class Generation(Result):
-    """One row per generation of pins: how many, and how many each brings forth."""
-
-    __tablename__ = "generations"
-    generation: Mapped[int] = mapped_column(
-        BigInteger, primary_key=True, autoincrement=False, comment="Edges up to the root; roots 0"
-    )
-    pins: Mapped[int] = _count("Pins")
-    mature_pins: Mapped[int] = _count("Of these old enough to tell how often they are re-pinned")
-    re_pins: Mapped[int] = _count("Re-pins of the mature ones by others")
-    reproduction_number: Mapped[float | None] = _number("Re-pins a mature pin")
-
-
-class MarginalReach(Result):
-    """One row per place: the pinner who adds most people to those before her."""
-
-    __tablename__ = "marginal_reach"
-    place: Mapped[int] = mapped_column(
-        BigInteger, primary_key=True, autoincrement=False, comment="Order of choice, from 1"
-    )
-    pinner_id: Mapped[str] = _text("Pinner", 130)
-    own_people: Mapped[int] = _count("People in her sphere")
-    gained_people: Mapped[int] = _count("Of these, in the sphere of nobody before her")
-    covered_people: Mapped[int] = _count("People in her sphere or of one before her")
-    share: Mapped[float] = _number("Of all people in any sphere, those covered so far")
-
-
 class _Daily(Result):
     """Activity and credit of one key on one day, under one model."""
 
@@ -376,76 +312,6 @@ class ModelCredit(Result):
     ci_high_micros: Mapped[int | None] = _count("95 % interval, high end")
     n_customers: Mapped[int] = _count("Customers whose orders gave credit")
     n_effective: Mapped[float | None] = _number("Equal customers that would be as uncertain")
-
-
-class Run(Base):
-    """One row per published run of the pipeline: its manifest."""
-
-    __tablename__ = "runs"
-    run_number: Mapped[int] = mapped_column(
-        BigInteger, primary_key=True, autoincrement=False, comment="1, 2, 3 ... in this database"
-    )
-    run_id: Mapped[str] = _text("Digest of input, settings and code version", 16)
-    base_run: Mapped[int] = _count("Number of the full run it goes back to; itself when full")
-    previous_run: Mapped[int | None] = _count("Number of the run published before it")
-    code_version: Mapped[str] = _text("PinSphere release that ran", 32)
-    input_digest: Mapped[str] = _text("Digest of the lake's files", 64)
-    settings_digest: Mapped[str] = _text("Digest of the settings that decide results", 64)
-    settings: Mapped[str] = mapped_column(Text, comment="These settings, as JSON")
-    counts: Mapped[str] = mapped_column(
-        Text, comment="JSON: rows by table, rows written and taken back, events by name"
-    )
-    invariants: Mapped[str] = mapped_column(Text, comment="JSON: each check and whether it held")
-    ledger: Mapped[str] = _text("Where order_credits lies: sql (and lake), or lake alone", 8)
-    events: Mapped[int] = _count("Events in its whole input")
-    rows: Mapped[int] = _count("Result rows it wrote")
-    duration_seconds: Mapped[float] = _number("Wall time")
-    peak_memory_mb: Mapped[float] = _number("Peak resident memory of the run's process")
-    is_full: Mapped[bool] = _flag("It computed everything; else it continued the run before")
-    started_at: Mapped[int] = _count("When it began")
-    published_at: Mapped[int] = _count("When readers saw it")
-
-
-class CurrentRun(Base):
-    """The one row that decides which run the views show."""
-
-    __tablename__ = "current_run"
-    pointer: Mapped[int] = mapped_column(
-        BigInteger, primary_key=True, autoincrement=False, comment="Always 1"
-    )
-    run_id: Mapped[str] = _text("Run shown by the views", 16)
-    run_number: Mapped[int] = _count("Its number")
-    base_run: Mapped[int] = _count("Number of the full run it goes back to")
-
-
-class Attempt(Base):
-    """The one row that says how the last run ended, whether it had anything to publish or not."""
-
-    __tablename__ = "attempts"
-    pointer: Mapped[int] = mapped_column(
-        BigInteger, primary_key=True, autoincrement=False, comment="Always 1"
-    )
-    failure: Mapped[str | None] = _text("Kind of error it failed with; null when it ended well", 64)
-    began_at: Mapped[int] = _count("When it began")
-    ended_at: Mapped[int] = _count("When it ended")
-    good_began_at: Mapped[int | None] = _count("When the last one that ended well began")
-    good_ended_at: Mapped[int | None] = _count("When that one ended")
-
-
-class Erasure(Base):
-    """One row per request to erase a person that was carried out. It holds no id of hers."""
-
-    __tablename__ = "erasures"
-    site_id: Mapped[str] = _key("Shop she was erased from", 64)
-    request_id: Mapped[str] = _key("Request, as the shop named it", 64)
-    kind: Mapped[str] = _key("visitor or customer", 16)
-    requested_at: Mapped[int] = _count("When it was asked for")
-    erased_at: Mapped[int] = _count("What happened until then lost its names")
-    counts: Mapped[str] = mapped_column(
-        Text,
-        comment="JSON: files rewritten, events blanked and dropped, bytes; of all requests"
-        " carried out with it",
-    )
 
 
 RESULTS: dict[str, type[Result]] = {
