@@ -76,7 +76,7 @@ def init(
     """
     from beacon.script import current_script
     from pipelines.flows.setup import add_site
-    from schemas.settings import Home
+    from schemas.home import Home
 
     where = Home(home)
     added = add_site(where, site, currency=currency, time_zone=time_zone, origins=origin)
@@ -114,7 +114,7 @@ def beacon(
 ) -> None:
     """Serve the collector that the snippet talks to."""
     from beacon.server import serve
-    from schemas.settings import Home
+    from schemas.home import Home
 
     serve(Home(home), host=host, port=port, workers=workers)
 
@@ -143,7 +143,7 @@ def forward(
     """
     from beacon.forward import forward as forward_spool
     from pipelines.flows.rounds import stop_signals
-    from schemas.settings import Home
+    from schemas.home import Home
 
     with stop_signals() as stop:
         done = forward_spool(
@@ -161,7 +161,7 @@ def forward(
 def create(*, home: HomePath = None) -> None:
     """Create the schema, topics and subscriptions that are missing."""
     from beacon.topics import create_topics
-    from schemas.settings import Home
+    from schemas.home import Home
 
     for line in create_topics(Home(home)):
         print(line)
@@ -189,7 +189,7 @@ def archive(
     from pipelines.flows.rounds import stop_signals
     from pipelines.io.archive import archive as archive_messages
     from pipelines.io.unread import archive_quarantined
-    from schemas.settings import Home
+    from schemas.home import Home
 
     where = Home(home)
     if quarantined:
@@ -241,7 +241,7 @@ def run(
         from pipelines.flows.rounds import repeat, stop_signals
         from pipelines.flows.run import run as run_flow
         from pipelines.flows.run_metrics import run_metrics
-        from schemas.settings import Home
+        from schemas.home import Home
 
     where = Home(home)
 
@@ -288,7 +288,7 @@ def import_orders(
     """
     from pipelines.io.given_files import parse_mapping
     from pipelines.io.import_orders import import_orders as import_files
-    from schemas.settings import Home
+    from schemas.home import Home
 
     where = Home(home)
     done = import_files(where, files, site=site, mapping=parse_mapping(mapping))
@@ -303,7 +303,7 @@ def import_orders(
 def import_events(*files: Path, site: str, home: HomePath = None) -> None:
     """Import events from JSON lines files, one event a line, as the beacon takes them."""
     from pipelines.io.import_events import import_events as import_files
-    from schemas.settings import Home
+    from schemas.home import Home
 
     where = Home(home)
     done = import_files(where, files, site=site)
@@ -334,7 +334,7 @@ def import_items(
     """
     from pipelines.io.given_files import parse_mapping
     from pipelines.io.import_items import import_items as import_files
-    from schemas.settings import Home
+    from schemas.home import Home
 
     where = Home(home)
     done = import_files(where, files, site=site, mapping=parse_mapping(mapping))
@@ -372,7 +372,7 @@ def export_graph(
     """
     from pipelines.flows.export_graph import export_graph as export
     from pipelines.flows.export_graph import place_file
-    from schemas.settings import Home
+    from schemas.home import Home
 
     content = export(Home(home), pinner, site=site, hops=hops, form=form)
     if output is None:
@@ -394,7 +394,7 @@ def snippet(*, site: str, beacon_url: str = BEACON_URL, home: HomePath = None) -
         Where the pages reach the beacon: best an address under the shop's own domain.
     """
     from beacon.script import check_beacon_url, current_script
-    from schemas.settings import Home
+    from schemas.home import Home
 
     check_beacon_url(beacon_url)
     print(current_script().tag(beacon_url, Home(home).settings().site(site).key))

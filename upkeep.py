@@ -39,7 +39,7 @@ def doctor(
         Print one JSON array, for programs.
     """
     from pipelines.flows.doctor import examine, remove_leftovers, show
-    from schemas.settings import Home
+    from schemas.home import Home
 
     where = Home(home)
     if clean:
@@ -67,7 +67,7 @@ def alerts(
         Print one JSON array of what every rule says, for programs.
     """
     from pipelines.flows.alerts import alarms, examine, show, tell_webhook
-    from schemas.settings import Home
+    from schemas.home import Home
 
     where = Home(home)
     settings = where.settings()
@@ -82,7 +82,7 @@ def alerts(
 def upgrade(*, home: HomePath = None) -> None:
     """Create the tables and views, or bring them to this release."""
     from pipelines.io.database import open_database, upgrade_database
-    from schemas.settings import Home
+    from schemas.home import Home
 
     engine = open_database(Home(home))
     upgrade_database(engine)
@@ -96,7 +96,7 @@ def check(*, home: HomePath = None) -> None:
     from pipelines.io.database import open_database
     from pipelines.io.runs import shown_run
     from schemas.errors import AuditError
-    from schemas.settings import Home
+    from schemas.home import Home
 
     engine = open_database(Home(home), must_exist=True)
     with engine.connect() as connection:
@@ -120,7 +120,7 @@ def restore(*, home: HomePath = None) -> None:
     from pipelines.io.database import open_database
     from pipelines.io.ledger import settle_ledger
     from pipelines.io.runs import restore_run
-    from schemas.settings import Home
+    from schemas.home import Home
 
     where = Home(home)
     engine = open_database(where, must_exist=True)
@@ -135,8 +135,8 @@ def vacuum(*, home: HomePath = None) -> None:
     from pipelines.io.database import open_database
     from pipelines.io.runs import only_publisher
     from pipelines.io.vacuum import vacuum as give_back
+    from schemas.home import Home
     from schemas.lock import only_one
-    from schemas.settings import Home
 
     where = Home(home)
     keep = where.settings().keep_runs
@@ -157,7 +157,7 @@ def grant(*, role: str, home: HomePath = None) -> None:
     """
     from pipelines.io.database import open_database
     from pipelines.io.roles import grant_views
-    from schemas.settings import Home
+    from schemas.home import Home
 
     engine = open_database(Home(home), must_exist=True)
     print(f"{role} reads {len(grant_views(engine, role))} views")
@@ -167,8 +167,8 @@ def grant(*, role: str, home: HomePath = None) -> None:
 def compact(*, home: HomePath = None) -> None:
     """Merge the lake's small files of each day before today into one; tables stay as they are."""
     from pipelines.io.compact import compact as compact_lake
+    from schemas.home import Home
     from schemas.lock import only_one
-    from schemas.settings import Home
 
     where = Home(home)
     with only_one(where.path / "run.lock", "run"):
@@ -204,7 +204,7 @@ def erase(
     from pipelines.flows.erase import erase as erase_people
     from pipelines.flows.erase import subjects_of
     from pipelines.flows.report import Reporter
-    from schemas.settings import Home
+    from schemas.home import Home
 
     quiet_beam()
     where = Home(home)

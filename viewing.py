@@ -35,7 +35,7 @@ def console(
         Name the console is asked by, such as pins.intern.example; may be repeated.
     """
     from console.server import serve
-    from schemas.settings import Home
+    from schemas.home import Home
 
     serve(Home(home), host=host, port=port, is_behind_proxy=auth == "proxy", hosts=allow_host)
 
@@ -65,7 +65,7 @@ def report(
         Attribution model [default: time_decay]
     """
     from console.report import write_report
-    from schemas.settings import Home
+    from schemas.home import Home
 
     given = {"site": site, "since": since, "until": until, "model": model}
     print(f"{out}: {write_report(Home(home), out, given):,} bytes")

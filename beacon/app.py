@@ -21,7 +21,8 @@ from beacon.script import SNIPPET, Scripts
 from beacon.spool import Spool, SpoolError
 from beacon.webhooks import Webhooks
 from beacon.wire import Refusal, Request, Response
-from schemas.settings import Home, Settings
+from schemas.home import Home
+from schemas.settings import Settings
 
 RETRY_AFTER_SECONDS = 5
 DRAIN_SECONDS = 25.0

@@ -17,8 +17,9 @@ from beacon.publisher import Publisher, pubsub_settings
 from beacon.quiet import QuietFiles
 from schemas.avro import encode_batch
 from schemas.errors import BusyError, LakeError
+from schemas.home import Home
 from schemas.lock import only_one
-from schemas.settings import Home, Settings
+from schemas.settings import Settings
 from schemas.spool_reader import (
     Chunk,
     SpoolReader,

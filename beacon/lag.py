@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from beacon.quiet import QuietFiles
 from schemas.errors import BusyError, LakeError
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.spool_reader import Backlog, open_spool, read_checkpoint, spool_files
 
 

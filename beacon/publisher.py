@@ -15,8 +15,9 @@ from google.pubsub_v1 import PublisherClient, PubsubMessage
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
 from schemas.errors import PubSubError, SettingsError
+from schemas.home import Home
 from schemas.pubsub import LONGEST_WAIT_SECONDS, connect, explained, one_line
-from schemas.settings import Home, PubSub
+from schemas.settings import PubSub
 
 TRY_SECONDS = 10.0
 FIRST_WAIT_SECONDS = 0.1

@@ -16,7 +16,8 @@ import uvloop
 from beacon.notices import fault, tell
 from beacon.preflight import BACKLOG, listen, make_spool
 from beacon.workers import CrashError, supervise
-from schemas.settings import Home, Settings, secret_warnings
+from schemas.home import Home
+from schemas.settings import Settings, secret_warnings
 
 ORPHAN_SECONDS = 0.5
 METRICS_PREFIX = "pinsphere-metrics-"

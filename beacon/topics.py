@@ -21,8 +21,9 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from beacon.publisher import pubsub_settings
 from schemas.avro import AVRO_SCHEMA
 from schemas.errors import PubSubError
+from schemas.home import Home
 from schemas.pubsub import connect, explained, one_line
-from schemas.settings import Home, PubSub
+from schemas.settings import PubSub
 
 ACK_DEADLINE_SECONDS = 600
 # The longest there is.

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from benchmarks._texts import Ints, chosen, constant, event_ids, texts
 from pipelines.kernels.cascade import Forest, grow_forest
 from pipelines.kernels.landings import Landings
+from schemas.home import Home
 from schemas.lake import lake_schema
-from schemas.settings import Home
 
 DAY_MS = 86_400_000
 EPOCH_MS, SPAN_MS = 1_704_067_200_000, 100 * DAY_MS

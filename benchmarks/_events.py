@@ -34,8 +34,8 @@ from benchmarks._world import (
     times,
 )
 from pipelines.io.lake import write_parquet
+from schemas.home import Home
 from schemas.lake import lake_schema
-from schemas.settings import Home
 
 SITE = "shop"
 SETTINGS = f"""

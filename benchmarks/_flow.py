@@ -19,7 +19,7 @@ def answer(home: Path, out: Path) -> None:
     with loading():  # as `pinsphere run` does
         from pipelines.flows.attribute import attribute
         from pipelines.io.lake import lake_files
-        from schemas.settings import Home
+        from schemas.home import Home
 
     place = Home(home)
     wanted = ("model_credits", "item_daily")

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from playwright.sync_api import Browser
 
 from pipelines.flows.demo import run_demo
-from schemas.settings import Home
+from schemas.home import Home
 from tests.browser.chromium import find_chromium, launched
 from tests.browser.looking import console, reader
 from tests.browser.screenshots import addresses

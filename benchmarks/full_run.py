@@ -58,7 +58,7 @@ def measure(folder: str) -> None:
     """Runs the main job with clocks in it, and prints where the time went."""
     from pipelines import progress
     from pipelines.flows.run import run
-    from schemas.settings import Home
+    from schemas.home import Home
 
     _put_clocks()
     peaks: Counter[str] = Counter()

@@ -21,8 +21,8 @@ from sqlalchemy import text
 
 from benchmarks._events import write_day, write_lake
 from pipelines.io.database import open_database
+from schemas.home import Home
 from schemas.results import result_key, result_schema
-from schemas.settings import Home
 from schemas.tables import RESULTS
 
 DAYS = 100

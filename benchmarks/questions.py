@@ -26,9 +26,9 @@ from pipelines.io.publish import publish
 from pipelines.io.staging import ResultFile
 from pipelines.io.vacuum import vacuum
 from pipelines.kernels.columns import sort_by
+from schemas.home import Home
 from schemas.questions import QUESTIONS
 from schemas.results import result_key
-from schemas.settings import Home
 from tests.services import run_postgres
 
 MAX_SECONDS, FROM_CREDITS, TIMES = 0.2, 5_000_000, 5

@@ -42,7 +42,7 @@ def main() -> None:
 def import_file(home: Path, source: Path, mapping: dict[str, str]) -> str:
     """Imports the orders."""
     from pipelines.io.import_orders import import_orders
-    from schemas.settings import Home
+    from schemas.home import Home
 
     done = import_orders(Home(home), [source], site="bench", mapping=mapping)
     return f"{done.read:,} rows, {done.quarantined:,} quarantined"
@@ -53,8 +53,8 @@ def run_flow(home: Path) -> str:
     import sqlite3
 
     from pipelines.flows.run import run
+    from schemas.home import Home
     from schemas.money import format_money
-    from schemas.settings import Home
 
     began: dict[str, float] = {}
     report = run(

@@ -236,7 +236,7 @@ def _flow(folder: str) -> Found:
     """The main flow, all results of spheres."""
     from pipelines.flows.attribute import attribute
     from pipelines.io.lake import lake_files
-    from schemas.settings import Home
+    from schemas.home import Home
 
     home = Home(folder)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:

@@ -25,7 +25,7 @@ from console.questions import Question, Row
 from console.reading import NoRunError, Reading, build_page, read
 from console.rendering import STATIC, render_page, render_problem, render_sign_in
 from schemas.errors import SettingsError
-from schemas.settings import Home
+from schemas.home import Home
 
 MOST_ROWS_SHOWN = 1_000
 _LOG = logging.getLogger(__name__)

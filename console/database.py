@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from schemas.engines import make_engine
 from schemas.errors import SettingsError
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.views import views_are_current
 
 STATEMENT_SECONDS = 30

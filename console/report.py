@@ -19,7 +19,7 @@ from console.questions import Ask
 from console.reading import build_page, read
 from console.rendering import STATIC, Links, render
 from schemas.durable import DurableFolder
-from schemas.settings import Home
+from schemas.home import Home
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import uvicorn
 from console.app import build_app
 from console.guard import Door
 from schemas.errors import BusyError, SettingsError, UsageError
-from schemas.settings import Home
+from schemas.home import Home
 
 TOKEN_VARIABLE = "PINSPHERE_CONSOLE_TOKEN"
 SHORTEST_TOKEN = 16

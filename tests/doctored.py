@@ -8,7 +8,7 @@ from pathlib import Path
 import pinsphere
 from pipelines.flows.findings import Finding, State
 from pipelines.flows.setup import add_site
-from schemas.settings import Home
+from schemas.home import Home
 
 ORDER = (
     '{"event_name":"purchase","event_id":"1","event_time_ms":1788000000000,"order_id":"1",'

@@ -15,7 +15,7 @@ from beacon.spool import Entry, SpoolFile
 from pipelines.io.drain import drain_spool
 from pipelines.io.lake import LakeFile, lake_files
 from pipelines.io.quarantine import write_rejects
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.spool import Reject, text_of
 
 DAY_MS = 86_400_000

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, insert, select
 
 from pipelines.io.database import open_database, upgrade_database
 from schemas.events import AnyEvent
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.tables import Base
 from tests.integration.publishing import SETTINGS, attribute, fill
 from tests.known import World

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 from pipelines.io.database import open_database, upgrade_database
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.tables import Base
 from schemas.views import drop_views
 

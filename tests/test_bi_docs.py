@@ -10,8 +10,8 @@ import yaml
 
 from pipelines.io.database import open_database, upgrade_database
 from schemas.catalogs import about_views, datasette_metadata, dbt_sources
+from schemas.home import Home
 from schemas.questions import QUESTIONS
-from schemas.settings import Home
 from schemas.views import view_definitions
 from tests.test_docs import QUERIES, ROOT
 

@@ -15,7 +15,7 @@ from pipelines.flows.demo import run_demo
 from pipelines.flows.options import check_options
 from pipelines.io.given_files import parse_mapping
 from schemas.errors import SettingsError, UsageError
-from schemas.settings import Home
+from schemas.home import Home
 
 ROOT = Path(__file__).parents[1]
 POOL = "ARROW_DEFAULT_MEMORY_POOL"

@@ -25,8 +25,8 @@ from pipelines.io.runs import shown_run
 from pipelines.transforms.routes import routes
 from schemas.dictionary import data_dictionary
 from schemas.events import EVENTS
+from schemas.home import Home
 from schemas.questions import QUESTIONS
-from schemas.settings import Home
 from schemas.tables import Base
 from schemas.views import view_definitions
 from tests import services

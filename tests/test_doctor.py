@@ -26,8 +26,9 @@ from pipelines.flows.check_machine import (
 )
 from pipelines.flows.doctor import remove_leftovers
 from pipelines.io.quarantine import write_rejects
+from schemas.home import Home
 from schemas.lock import only_one
-from schemas.settings import BeaconSettings, Home, PubSub, Settings, Site
+from schemas.settings import BeaconSettings, PubSub, Settings, Site
 from schemas.spool import SPOOL_DDL, Reject
 from tests.doctored import the_one
 

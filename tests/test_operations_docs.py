@@ -21,8 +21,8 @@ from beacon.metrics import Metrics
 from pinsphere import app
 from pipelines.flows.run_metrics import run_metrics
 from pipelines.io.database import open_database
+from schemas.home import Home
 from schemas.results import result_schema
-from schemas.settings import Home
 from schemas.spool import SPOOL_DDL
 from schemas.tables import RESULTS
 from tests import services

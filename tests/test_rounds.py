@@ -14,7 +14,7 @@ from pipelines.flows.report import Reporter
 from pipelines.flows.rounds import repeat, stop_signals
 from pipelines.flows.run import RunReport
 from schemas.errors import BusyError, UsageError
-from schemas.settings import Home
+from schemas.home import Home
 
 REPORT = RunReport(
     run_id="r",

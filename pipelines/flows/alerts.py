@@ -17,7 +17,8 @@ from pipelines.io.database import open_database
 from pipelines.io.webhook import post_signed
 from schemas.alerts import AlertRules
 from schemas.errors import SettingsError
-from schemas.settings import Home, Settings, Site
+from schemas.home import Home
+from schemas.settings import Settings, Site
 from schemas.views import views_are_current
 
 

@@ -62,8 +62,9 @@ from pipelines.transforms.touches import select_touches
 from pipelines.transforms.wanted import EVERYTHING, Wanted, wanted
 from schemas.errors import AuditError
 from schemas.events import EVENTS
+from schemas.home import Home
 from schemas.models import MODELS
-from schemas.settings import Home, Settings, Site
+from schemas.settings import Settings, Site
 from schemas.tables import RESULTS
 
 _LOCAL = "FnApiRunner"

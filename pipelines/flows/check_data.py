@@ -13,7 +13,8 @@ from pipelines.flows.findings import Finding, age, broken, megabytes, ok, warnin
 from pipelines.io.backlog import spool_backlog
 from pipelines.io.lake import lake_files
 from schemas.errors import LakeError
-from schemas.settings import Home, Settings
+from schemas.home import Home
+from schemas.settings import Settings
 from schemas.spool import Reject
 from schemas.spool_upkeep import folder_bytes
 

@@ -17,8 +17,9 @@ from packaging.requirements import Requirement
 from pipelines.flows.findings import Finding, age, broken, megabytes, ok, warning
 from schemas.alerts import alert_warnings
 from schemas.errors import BusyError
+from schemas.home import Home
 from schemas.lock import only_one
-from schemas.settings import Home, Settings, secret_warnings
+from schemas.settings import Settings, secret_warnings
 
 # What beacons put beside them (`beacon.server`), and a name that a process writes under until
 # the file is whole (`schemas.durable`).

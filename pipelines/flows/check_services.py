@@ -21,7 +21,8 @@ from pipelines.io.database import alembic_config, open_database
 from pipelines.io.deliveries import sources_of
 from pipelines.io.runs import shown_run
 from schemas.errors import PubSubError, SettingsError
-from schemas.settings import Home, Settings
+from schemas.home import Home
+from schemas.settings import Settings
 from schemas.tables import Run
 
 _WAIT_SECONDS = 5

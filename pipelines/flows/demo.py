@@ -25,8 +25,8 @@ from pipelines.flows.run import run
 from pipelines.flows.setup import add_site
 from pipelines.io.database import open_database
 from schemas.errors import PinSphereError, SettingsError
+from schemas.home import Home
 from schemas.questions import QUESTIONS
-from schemas.settings import Home
 
 _SITE = "acme"
 _BATCH = 50

@@ -30,7 +30,8 @@ from pipelines.flows.check_services import (
 )
 from pipelines.flows.findings import Finding, State, broken, ok
 from schemas.errors import PinSphereError, SettingsError
-from schemas.settings import Home, Settings
+from schemas.home import Home
+from schemas.settings import Settings
 
 _COLOURS: dict[State, str] = {"ok": "green", "warning": "yellow", "broken": "red"}
 

@@ -21,9 +21,10 @@ from pipelines.io.state import forget_states
 from pipelines.io.traces import VISITOR_PERSON, Traces, trace
 from schemas.durable import DurableFolder
 from schemas.errors import LakeError, UsageError
+from schemas.home import Home
 from schemas.ids import new_event_id
 from schemas.lock import alone, only_one
-from schemas.settings import Home, Settings
+from schemas.settings import Settings
 from schemas.spool_reader import read_checkpoint, spool_files
 
 Progress = Callable[[str], object]

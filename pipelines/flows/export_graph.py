@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from pipelines.io.database import open_database
 from schemas.durable import DurableFolder
 from schemas.errors import UsageError
-from schemas.settings import Home
+from schemas.home import Home
 
 Format = Literal["graphml", "json"]
 _EDGES = """

@@ -9,7 +9,7 @@ from rich.console import Console
 from pipelines import progress
 from pipelines.flows.bars import live_bars
 from pipelines.flows.run import RunReport
-from schemas.settings import Home
+from schemas.home import Home
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -46,8 +46,9 @@ from pipelines.io.state import (
 )
 from pipelines.transforms.answers import drop_answers
 from schemas.errors import AuditError, BusyError, LakeError, PubSubError
+from schemas.home import Home
 from schemas.lock import only_one
-from schemas.settings import Home, Settings
+from schemas.settings import Settings
 
 Progress = Callable[[str], object]
 # Credits beyond which the ledger stays in the lake alone, unless the settings say otherwise.

@@ -15,7 +15,7 @@ from pipelines import progress
 from pipelines.flows.run import RunReport
 from pipelines.io.backlog import spool_backlog
 from schemas.errors import BusyError, SettingsError
-from schemas.settings import Home
+from schemas.home import Home
 
 
 @contextlib.contextmanager

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas.errors import SettingsError, UsageError
-from schemas.settings import Home, check_site_id, parse_settings
+from schemas.home import Home
+from schemas.settings import check_site_id, parse_settings
 
 
 class AddedSite(NamedTuple):

@@ -24,9 +24,10 @@ from pipelines.io.revisions import HiddenSchemaError, Revisions
 from pipelines.io.subscription import Subscription
 from schemas.durable import DurableFolder
 from schemas.errors import PinSphereError, PubSubError, SettingsError
+from schemas.home import Home
 from schemas.lock import together
 from schemas.pubsub import one_line
-from schemas.settings import Home, Settings
+from schemas.settings import Settings
 
 if TYPE_CHECKING:
     from google.pubsub_v1.types import ReceivedMessage

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from pipelines.io.drain import checkpoint_file
 from schemas.errors import BusyError, LakeError
-from schemas.settings import Home, Settings
+from schemas.home import Home
+from schemas.settings import Settings
 from schemas.spool_reader import Backlog, open_spool, read_checkpoint, spool_files
 
 

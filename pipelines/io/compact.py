@@ -28,8 +28,8 @@ from pipelines.io.lake import (
 )
 from schemas.durable import DurableFolder
 from schemas.errors import LakeError
+from schemas.home import Home
 from schemas.lock import alone
-from schemas.settings import Home
 
 # What an import wrote is replaced by its name when the same file is imported again.
 _MERGED = (COMPACTED, "spool-", "pubsub-")

@@ -15,7 +15,7 @@ import schemas.migrations
 from pipelines.io.roles import grant, view_readers
 from schemas.engines import make_engine
 from schemas.errors import SettingsError
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.views import create_views, drop_views, views_are_current
 
 _BUSY_SECONDS = 30

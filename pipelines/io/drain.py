@@ -16,8 +16,9 @@ from pipelines.io.lake import LakeFile, LakeWriter
 from pipelines.io.quarantine import write_rejects
 from schemas.errors import BusyError, LakeError
 from schemas.events import AnyEvent
+from schemas.home import Home
 from schemas.lake import to_table
-from schemas.settings import Home, Settings
+from schemas.settings import Settings
 from schemas.spool_reader import (
     SpoolReader,
     open_spool,

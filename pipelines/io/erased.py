@@ -22,7 +22,7 @@ from pipelines.kernels.calendar import derived_time_ms
 from pipelines.kernels.columns import Bools, Ints, bools
 from schemas.durable import DurableFolder
 from schemas.errors import LakeError
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.spool import Reject
 
 Kind = Literal["visitor_id", "customer_id", "email_sha256"]

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, delete, insert
 from pipelines.io.forget import give_back
 from pipelines.io.lake import LakeFile, lake_files, read_lake_file
 from pipelines.io.runs import forget_runs
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.tables import Base, Erasure
 
 Kind = Literal["visitor", "customer"]

@@ -35,7 +35,7 @@ from pipelines.io.quarantine import scrub
 from pipelines.io.traces import Traces, read_columns
 from schemas.durable import DurableFolder
 from schemas.errors import BusyError, LakeError
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.spool import UNKNOWN_SITE, Reject, join, text_of
 from schemas.spool_reader import Checkpoint, open_spool
 from schemas.spool_rows import whole_events

@@ -24,8 +24,8 @@ from schemas.contract import check_not_ahead, decode_event
 from schemas.durable import remove_stale
 from schemas.errors import EventError
 from schemas.events import IDENTITY, AnyEvent, Source
+from schemas.home import Home
 from schemas.lake import to_table
-from schemas.settings import Home
 from schemas.spool import Reject, record_text
 
 ORIGIN = "import-events"

@@ -25,7 +25,7 @@ from pipelines.kernels.columns import group_starts
 from schemas.batches import ITEMS
 from schemas.durable import remove_stale
 from schemas.errors import AuditError
-from schemas.settings import Home
+from schemas.home import Home
 
 ORIGIN = "import-items"
 _NO_MAPPING: Mapping[str, str] = MappingProxyType({})

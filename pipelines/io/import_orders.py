@@ -26,8 +26,8 @@ from pipelines.kernels.columns import Ints, group_starts
 from schemas.durable import remove_stale
 from schemas.errors import AuditError
 from schemas.events import SCHEMA_VERSION
+from schemas.home import Home
 from schemas.lake import lake_schema
-from schemas.settings import Home
 
 ORIGIN = "import-orders"
 _NO_MAPPING: Mapping[str, str] = MappingProxyType({})

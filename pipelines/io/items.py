@@ -18,8 +18,8 @@ from pipelines.io.lake import file_digest
 from schemas.batches import ITEMS
 from schemas.durable import DurableFolder
 from schemas.errors import LakeError
+from schemas.home import Home
 from schemas.lock import alone
-from schemas.settings import Home
 
 
 def merge_items(home: Home, site: str, items: pa.Table) -> int:

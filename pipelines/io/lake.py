@@ -27,10 +27,10 @@ from pipelines.kernels.calendar import derived_time_ms
 from schemas.durable import DurableFolder
 from schemas.errors import LakeError
 from schemas.events import EVENTS
+from schemas.home import Home
 from schemas.ids import is_site_id
 from schemas.lake import ADDED_COLUMNS, lacking_columns, lake_schema
 from schemas.lock import together
-from schemas.settings import Home
 
 DAY_MS = 86_400_000
 # How the name of a compacted file begins, and under what its footer names those it replaces.

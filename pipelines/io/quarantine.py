@@ -19,10 +19,10 @@ from pipelines.io.erased import read_erased
 from pipelines.io.lake import LakeFile
 from schemas.durable import DurableFolder
 from schemas.errors import LakeError
+from schemas.home import Home
 from schemas.ids import is_site_id
 from schemas.lock import together
 from schemas.results import result_schema
-from schemas.settings import Home
 from schemas.spool import UNKNOWN_SITE, Reject
 
 QUARANTINE = "quarantine"  # the kind of its files, beside the lake's event names

@@ -8,8 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 from schemas.durable import DurableFolder
+from schemas.home import Home
 from schemas.lock import alone
-from schemas.settings import Home, Settings
+from schemas.settings import Settings
 
 
 def remove_expired(

@@ -22,7 +22,7 @@ import msgspec
 from pipelines.io.lake import LakeFile, count_rows, file_digest, lake_files
 from pipelines.io.quarantine import QUARANTINE, quarantine_files
 from schemas.durable import DurableFolder
-from schemas.settings import Home
+from schemas.home import Home
 
 _NAME = "state.json"
 # A file of the state costs a look in every run that follows: a full run starts afresh when

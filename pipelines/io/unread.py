@@ -14,7 +14,8 @@ from pipelines.io.archive import write_chunk
 from pipelines.io.deliveries import Chunk, Source
 from pipelines.io.drain import Drained
 from pipelines.io.revisions import Revisions
-from schemas.settings import Home, Settings
+from schemas.home import Home
+from schemas.settings import Settings
 
 
 class ReadAgain(NamedTuple):

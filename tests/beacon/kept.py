@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipelines.io.lake import lake_files
 from pipelines.io.quarantine import read_rejects
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.spool import Reject
 from tests.beacon.load import Load
 from tests.spooled import events_in

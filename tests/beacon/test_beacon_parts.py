@@ -17,8 +17,8 @@ from beacon.cookie import format_cookie, mint_visitor, read_visitor
 from beacon.server import serve
 from schemas.errors import BusyError, SettingsError
 from schemas.events import EVENTS
+from schemas.home import Home
 from schemas.openapi import json_schemas, openapi
-from schemas.settings import Home
 from schemas.signature import sign, signature_error
 from tests.beacon.exchange import request
 
@@ -136,7 +136,7 @@ def test_the_beacon_never_loads_the_pipelines_libraries(tmp_path: Path):
     script = (
         "import sys\n"
         "from beacon import server, app, connection\n"
-        "from schemas.settings import Home\n"
+        "from schemas.home import Home\n"
         "home = Home(sys.argv[1])\n"
         "app.Beacon(home, home.settings())\n"
         "from schemas.money import currency_codes; currency_codes()\n"

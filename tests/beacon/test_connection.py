@@ -18,7 +18,7 @@ from beacon.connection import Connection
 from beacon.crowd import Crowd
 from beacon.message import answer_head
 from beacon.workers import CrashError
-from schemas.settings import Home
+from schemas.home import Home
 from tests.beacon.load import view
 
 POST = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"

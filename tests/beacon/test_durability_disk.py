@@ -15,7 +15,7 @@ import pytest
 
 from beacon.app import RETRY_AFTER_SECONDS
 from beacon.spool import REOPEN_SECONDS
-from schemas.settings import Home
+from schemas.home import Home
 from tests import services
 from tests.beacon.kept import lost
 from tests.beacon.load import Answer, Load, full

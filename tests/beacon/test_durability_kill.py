@@ -16,9 +16,10 @@ from pipelines.transforms.deduplicate import drop_duplicates, with_derived
 from pipelines.transforms.routes import routes
 from schemas.errors import BusyError
 from schemas.events import EVENTS
+from schemas.home import Home
 from schemas.lake import lake_schema
 from schemas.results import result_schema
-from schemas.settings import Home, Settings, Site
+from schemas.settings import Settings, Site
 from tests.beacon.kept import in_lake, in_quarantine, lost
 from tests.beacon.load import Load, single
 

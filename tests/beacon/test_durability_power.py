@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.io.drain import drain_spool
-from schemas.settings import Home, Settings
+from schemas.home import Home
+from schemas.settings import Settings
 from tests.beacon.kept import in_lake, in_quarantine, lost
 from tests.beacon.load import Load
 from tests.beacon.powercut import Change, Kind, Watch, replay
@@ -34,7 +35,8 @@ DRAIN = """
 import sys, time
 from pipelines.io.drain import drain_spool
 from schemas.errors import BusyError
-from schemas.settings import Home, Settings
+from schemas.home import Home
+from schemas.settings import Settings
 while True:
     try:
         drain_spool(Home(sys.argv[1]), Settings(spool_keep_days=0))

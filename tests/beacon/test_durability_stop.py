@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas.settings import Home
+from schemas.home import Home
 from tests.beacon.kept import in_spool, lost
 from tests.beacon.load import Batch, Load, view
 from tests.beacon.variants import SLOW_SECONDS

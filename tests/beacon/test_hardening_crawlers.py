@@ -17,7 +17,7 @@ import pytest
 from beacon.agents import user_agent_class
 from pinsphere import VERSION
 from pipelines.flows.run import run
-from schemas.settings import Home
+from schemas.home import Home
 from tests import services
 
 ANDROID = (

@@ -20,7 +20,8 @@ from beacon.intake import Intake, Sender, read_batch, read_pixel, take
 from beacon.whole import read_whole, take_whole
 from pipelines.io.drain import drain_spool
 from schemas.errors import SettingsError
-from schemas.settings import Home, parse_settings
+from schemas.home import Home
+from schemas.settings import parse_settings
 from schemas.signature import sign
 from tests.beacon.exchange import request
 

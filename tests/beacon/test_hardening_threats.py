@@ -14,7 +14,8 @@ import pytest
 from pinsphere import VERSION
 from pipelines.flows.run import run
 from schemas.errors import SettingsError
-from schemas.settings import Home, parse_settings
+from schemas.home import Home
+from schemas.settings import parse_settings
 from schemas.signature import sign, signature_error
 
 NOW_MS = time.time_ns() // 1_000_000

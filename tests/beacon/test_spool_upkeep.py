@@ -17,7 +17,8 @@ import pytest
 from beacon.spool import Entry, SpoolFile
 from pipelines.io.drain import drain_spool
 from schemas import spool_upkeep
-from schemas.settings import BeaconSettings, Home, Settings
+from schemas.home import Home
+from schemas.settings import BeaconSettings, Settings
 from schemas.spool_reader import Checkpoint, open_spool, read_checkpoint, write_checkpoint
 from schemas.spool_upkeep import clear_file
 from tests.beacon.conftest import ROOT, Server
@@ -52,7 +53,8 @@ os.kill(os.getpid(), 9)
 REMOVE = """
 import sys
 from pipelines.io import drain
-from schemas.settings import Home, Settings
+from schemas.home import Home
+from schemas.settings import Settings
 from schemas.spool_reader import SpoolReader
 if sys.argv[2] == "hasty":
     drain._drain_file = lambda *_: None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from beacon import connection, server, spool, wire
 from beacon.message import Message
-from schemas.settings import Home
+from schemas.home import Home
 
 SLOW_SECONDS = 0.1
 SMALL_CHECKPOINT = 400_000

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, ViewportSize
 
-from schemas.settings import Home
+from schemas.home import Home
 from tests.browser import processes
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"

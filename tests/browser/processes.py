@@ -24,7 +24,7 @@ _BEACON = """
 import sys
 from pathlib import Path
 from beacon.server import serve
-from schemas.settings import Home
+from schemas.home import Home
 serve(Home(Path(sys.argv[1])), host="127.0.0.1", port=int(sys.argv[2]))
 """
 

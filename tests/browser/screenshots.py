@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, ViewportSize
 from console.contents import PAGES
 from console.database import Database
 from console.reading import read
-from schemas.settings import Home
+from schemas.home import Home
 from tests.browser.chromium import find_chromium, launched
 from tests.browser.looking import PHONE, console, reader
 

@@ -16,7 +16,7 @@ from console.contents import PAGES, QUESTIONS
 from console.questions import FLOATS
 from console.report import write_report
 from console.values import label_of, machine_value
-from schemas.settings import Home
+from schemas.home import Home
 from tests.browser.looking import DESKTOP, PHONE, console, reader
 from tests.known_home import SCRIPT_ITEM, shared_home
 

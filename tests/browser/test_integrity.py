@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from beacon.script import SNIPPET, Script, Scripts
-from schemas.settings import Home
+from schemas.home import Home
 from tests.browser import processes
 from tests.browser.processes import KEY
 from tests.browser.site import SCRIPT

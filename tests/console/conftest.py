@@ -13,7 +13,7 @@ from console.guard import Door
 from console.reading import Reading, read
 from pipelines.io.database import open_database
 from pipelines.io.roles import grant_views
-from schemas.settings import Home
+from schemas.home import Home
 from tests import services
 from tests.console.known_answers import Read
 from tests.known_home import copy_tables, shared_home

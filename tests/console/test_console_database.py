@@ -18,7 +18,7 @@ from console.guard import Door
 from console.reading import read
 from pipelines.io.database import open_database, upgrade_database
 from pipelines.io.runs import PublishedRun, show_run, shown_run
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.tables import Run
 from tests.console.conftest import BOTH
 

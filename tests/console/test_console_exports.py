@@ -17,7 +17,7 @@ from console.database import Database
 from console.exports import file_columns, harmless, write_csv, write_parquet
 from console.questions import Question
 from console.reading import read
-from schemas.settings import Home
+from schemas.home import Home
 from tests.known_home import FORMULA_ITEM, SCRIPT_ITEM
 
 ODD = Question(

@@ -14,7 +14,7 @@ from console.app import build_app
 from console.guard import CONTENT_SECURITY_POLICY, Door
 from console.server import make_door
 from schemas.errors import SettingsError, UsageError
-from schemas.settings import Home
+from schemas.home import Home
 
 TOKEN = "a-token-of-24-characters"
 NOT_YET = 503  # there is no database: whoever reads this got in

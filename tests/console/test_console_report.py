@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 import pinsphere
 from console.contents import PAGES
 from console.rendering import STATIC
-from schemas.settings import Home
+from schemas.home import Home
 
 FIGURE = re.compile(
     r"<dt>([^<]+)</dt>\s*<dd class=\"value\">.*?<data value=\"([^\"]+)\"", re.DOTALL

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from schemas.settings import Home
+from schemas.home import Home
 from tests import services
 from tests.install_docs import binary
 from tests.test_install_proxies import Place, nginx, replaced

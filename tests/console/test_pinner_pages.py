@@ -18,7 +18,7 @@ from console.guard import Door
 from console.pages.cascade import top as top_pin
 from console.pages.pinner import top as top_pinner
 from console.reading import read
-from schemas.settings import Home
+from schemas.home import Home
 from tests.console.known_answers import of_acme, world
 from tests.console.shown import links, micros, rows, value
 

@@ -24,7 +24,8 @@ from pipelines.flows.check_services import (
 from pipelines.flows.doctor import examine
 from pipelines.flows.findings import Finding
 from pipelines.io.database import open_database, upgrade_database
-from schemas.settings import Home, PubSub, Settings
+from schemas.home import Home
+from schemas.settings import PubSub, Settings
 from tests import services
 from tests.doctored import SECRET, call, make_home, states, the_one
 from tests.pubsub_fake import FakePubSub

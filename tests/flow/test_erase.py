@@ -19,8 +19,8 @@ from pipelines.io import database, erasures, forget
 from pipelines.io.erasures import Subject
 from pipelines.io.import_events import import_events
 from schemas.errors import BusyError
+from schemas.home import Home
 from schemas.lock import only_one
-from schemas.settings import Home
 from tests import erasing
 from tests.erasing import CLEO, SHARED, Shop, places, rows, story
 
@@ -211,7 +211,7 @@ from pipelines.flows import erase as flow
 from pipelines.io import forget
 from pipelines.io.erasures import Subject
 from pipelines.io.import_events import import_events
-from schemas.settings import Home
+from schemas.home import Home
 
 def kill(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -14,7 +14,7 @@ from pipelines.flows.attribute import steps
 from pipelines.flows.setup import add_site
 from pipelines.io.import_events import import_events
 from pipelines.io.import_orders import import_orders
-from schemas.settings import Home
+from schemas.home import Home
 from tests.terminal import on_a_pipe, on_a_terminal
 
 STAGES = ["ReadLake", *steps({})]

@@ -14,8 +14,9 @@ import pinsphere
 from pipelines.flows.setup import add_site
 from pipelines.io.backlog import spool_backlog
 from pipelines.io.drain import checkpoint_file
+from schemas.home import Home
 from schemas.lock import only_one
-from schemas.settings import Home, PubSub, Settings
+from schemas.settings import PubSub, Settings
 from schemas.spool import SPOOL_DDL
 from schemas.spool_reader import Checkpoint, open_spool, write_checkpoint
 

@@ -14,8 +14,9 @@ from pipelines.transforms.routes import routes
 from pipelines.transforms.shuffle import KEY
 from pipelines.transforms.wanted import EVERYTHING, wanted
 from schemas.events import Pin
+from schemas.home import Home
 from schemas.models import DEFAULT_MODEL, MODELS
-from schemas.settings import Home, Settings, Site
+from schemas.settings import Settings, Site
 from schemas.tables import RESULTS
 from tests.flow.truth import by_name, run_steps, to_rows
 from tests.world import simulate

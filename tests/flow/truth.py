@@ -16,9 +16,10 @@ from pipelines.transforms.ladder import NO_ITEMS, Items
 from pipelines.transforms.routes import routes
 from pipelines.transforms.wanted import EVERYTHING, Wanted
 from schemas.events import EVENTS, AnyEvent
+from schemas.home import Home
 from schemas.lake import lake_schema, to_table
 from schemas.results import result_key, result_schema
-from schemas.settings import Home, Settings, Site
+from schemas.settings import Settings, Site
 from schemas.tables import RESULTS
 
 Rows = dict[str, list[dict[str, Any]]]

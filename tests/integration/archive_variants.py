@@ -13,7 +13,7 @@ from typing import Any
 from pipelines.io import archive as archiving
 from pipelines.io import subscription as pulling
 from pipelines.io.subscription import Subscription
-from schemas.settings import Home
+from schemas.home import Home
 
 write, ack = archiving.write_chunk, Subscription.ack
 

@@ -19,8 +19,8 @@ from pipelines.io.drain import Drained, write_events
 from pipelines.io.lake import lake_files
 from schemas.avro import encode_batch
 from schemas.events import AnyEvent, Touch
+from schemas.home import Home
 from schemas.pubsub import connect
-from schemas.settings import Home
 from schemas.spool import Reject
 from schemas.tables import RESULTS, RUN_COLUMNS
 from tests.made_tables import make_tables

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from schemas.settings import Home
+from schemas.home import Home
 from tests import services
 from tests.integration import archiving
 from tests.integration.forwarding import Line

@@ -11,7 +11,7 @@ from pathlib import Path
 from beacon import forward
 from beacon.publisher import Publisher
 from pipelines.flows.rounds import stop_signals
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.spool_reader import Chunk, write_checkpoint
 
 BETWEEN_SECONDS = 0.03  # between ack and checkpoint, where a kill costs a copy

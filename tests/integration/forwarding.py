@@ -22,8 +22,8 @@ from beacon.publisher import Publisher
 from beacon.spool import Entry, SpoolFile
 from beacon.topics import create_topics
 from schemas.avro import Batch, decode_batch
+from schemas.home import Home
 from schemas.pubsub import connect
-from schemas.settings import Home
 
 ROOT = Path(__file__).parents[2]
 VARIANTS = Path(__file__).parent / "forward_variants.py"

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from pipelines.io.import_orders import Imported, import_orders
 from pipelines.io.lake import lake_files
-from schemas.settings import Home
+from schemas.home import Home
 
 NOW = 1_798_761_600_000  # 2027: all that these tests order lies behind
 HEADER = "order_id,ordered_at,customer_id,item_id,quantity,price"

@@ -6,8 +6,8 @@ from pipelines.flows.run import RunReport, run
 from pipelines.io.lake import LakeWriter
 from pipelines.io.runs import PublishedRun, shown_run
 from schemas.events import AnyEvent
+from schemas.home import Home
 from schemas.results import result_schema
-from schemas.settings import Home
 from schemas.tables import RESULTS
 from tests.flow.truth import by_name
 from tests.world import simulate

@@ -15,9 +15,10 @@ from pipelines.flows.alerts import asking, judge
 from pipelines.io.database import open_database, upgrade_database
 from pipelines.io.roles import grant
 from schemas.alerts import AlertRules
+from schemas.home import Home
 from schemas.models import MODELS
 from schemas.quality_tables import ArrivalsHourly, DataQualityDaily, LandingsDaily
-from schemas.settings import Home, Site
+from schemas.settings import Site
 from schemas.tables import (
     OPEN_RUN,
     Attempt,

@@ -19,7 +19,7 @@ from pipelines.io import webhook
 from pipelines.io.database import open_database
 from pipelines.io.webhook import post_signed
 from schemas.errors import AlertError
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.signature import signature_error
 from schemas.tables import Attempt
 from schemas.views import drop_views

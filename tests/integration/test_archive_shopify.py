@@ -13,7 +13,7 @@ from pipelines.io.lake import lake_files
 from pipelines.io.quarantine import read_rejects
 from schemas.avro import encode_batch
 from schemas.errors import SettingsError
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.shopify import read_shopify
 from tests.integration.archiving import Line, ids, touch
 from tests.shop_payloads import (

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from pipelines.flows import run as flow
 from pipelines.io.database import open_database
 from schemas.errors import AuditError
-from schemas.settings import Home
+from schemas.home import Home
 from tests.integration.publishing import attribute, fill, happened
 
 

@@ -4,7 +4,7 @@ from sqlalchemy import text
 
 from pipelines.io.audit import audit, told
 from pipelines.io.database import open_database
-from schemas.settings import Home
+from schemas.home import Home
 from tests.integration.publishing import attribute, fill, happened, shown
 
 CLUB = "the whole fan club has all pinners' credit, of all sales"

@@ -14,7 +14,7 @@ from pipelines.io.database import open_database
 from pipelines.io.erasures import Subject
 from pipelines.io.import_items import import_items
 from pipelines.transforms.wanted import wanted
-from schemas.settings import Home
+from schemas.home import Home
 from tests.flow.truth import run_steps
 from tests.integration.publishing import SETTINGS, attribute, contents, fill
 from tests.made_tables import make_tables

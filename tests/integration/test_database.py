@@ -8,7 +8,7 @@ from pipelines.io.database import (
     open_database,
 )
 from schemas.errors import SettingsError
-from schemas.settings import Home
+from schemas.home import Home
 
 
 @pytest.mark.parametrize(

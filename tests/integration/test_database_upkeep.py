@@ -10,7 +10,7 @@ from pipelines.io.database import open_database, upgrade_database
 from pipelines.io.roles import grant_views
 from pipelines.io.vacuum import vacuum
 from schemas.errors import SettingsError
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.tables import Base
 from schemas.views import create_views, view_definitions
 from tests.integration.publishing import attribute, contents, fill, happened, shown

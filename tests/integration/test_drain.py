@@ -17,7 +17,8 @@ from pipelines.io.drain import Drained, drain_spool
 from pipelines.io.lake import DAY_MS, lake_files
 from pipelines.io.quarantine import read_rejects
 from schemas.errors import LakeError
-from schemas.settings import BeaconSettings, Home, PubSub, Settings
+from schemas.home import Home
+from schemas.settings import BeaconSettings, PubSub, Settings
 from schemas.spool import SPOOL_DDL, UNKNOWN_SITE, Reject
 from schemas.spool_reader import Checkpoint, open_spool, write_checkpoint
 from tests.lake_digests import lake_digest

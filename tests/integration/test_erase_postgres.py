@@ -13,7 +13,7 @@ from pipelines.flows.run import run
 from pipelines.io import erasures
 from pipelines.io.database import open_database
 from pipelines.io.erasures import Subject
-from schemas.settings import Home
+from schemas.home import Home
 from tests import services
 from tests.erasing import CLEO, MONDAY_MS, NAMES, Shop, places, story
 from tests.made_tables import make_database

@@ -12,7 +12,7 @@ import pinsphere
 from pipelines.flows.export_graph import export_graph
 from pipelines.io.database import open_database
 from schemas.errors import UsageError
-from schemas.settings import Home
+from schemas.home import Home
 from tests.integration.publishing import attribute, fill, happened
 
 Pair = tuple[str, str]

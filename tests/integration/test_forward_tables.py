@@ -8,7 +8,7 @@ import pytest
 from beacon import forward as forward_module
 from beacon import publisher as publisher_module
 from beacon.spool import Entry
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.spool import Reject
 from tests.integration.archiving import SITES, tables
 from tests.integration.forwarding import NOW_MS, Line, event, now_ms

@@ -14,7 +14,7 @@ from pipelines.io.import_events import ImportedEvents, import_events
 from pipelines.io.lake import lake_files
 from pipelines.io.quarantine import read_rejects, write_rejects
 from schemas.errors import SettingsError
-from schemas.settings import Home
+from schemas.home import Home
 from tests.lake_digests import lake_digest
 
 NOW = 1_790_000_000_000

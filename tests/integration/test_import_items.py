@@ -11,7 +11,7 @@ from pipelines.io.import_items import ImportedItems, import_items
 from pipelines.io.items import keep_items, read_items
 from pipelines.io.quarantine import read_rejects
 from schemas.errors import LakeError, UsageError
-from schemas.settings import Home
+from schemas.home import Home
 from tests.integration.order_imports import NOW, make_home
 
 HEADER = "item_id,item_category"

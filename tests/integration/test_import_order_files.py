@@ -14,8 +14,8 @@ import pytest
 from pipelines.io.import_orders import Imported, import_orders
 from pipelines.io.quarantine import read_rejects
 from schemas.contract import decode_event
+from schemas.home import Home
 from schemas.money import format_money
-from schemas.settings import Home
 from tests.integration.order_imports import NOW, give, make_home, rows
 
 

@@ -11,7 +11,7 @@ from pipelines.io.import_orders import Imported, import_orders
 from pipelines.io.lake import lake_files
 from pipelines.io.quarantine import read_rejects
 from schemas.errors import SettingsError
-from schemas.settings import Home
+from schemas.home import Home
 from tests.integration.order_imports import HEADER, NOW, give, lines, make_home, rows
 from tests.lake_digests import lake_digest
 

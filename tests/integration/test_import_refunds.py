@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.io.import_orders import Imported
 from pipelines.io.quarantine import read_rejects
-from schemas.settings import Home
+from schemas.home import Home
 from tests.integration.order_imports import HEADER, give, make_home, rows
 
 

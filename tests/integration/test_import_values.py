@@ -15,8 +15,8 @@ from pipelines.io.import_orders import import_orders
 from pipelines.io.order_values import parse_micros, parse_quantity
 from pipelines.io.quarantine import read_rejects
 from schemas.errors import EventError, MoneyError, UsageError
+from schemas.home import Home
 from schemas.money import parse_money
-from schemas.settings import Home
 
 AMOUNTS = st.one_of(
     st.decimals(allow_nan=False, allow_infinity=False, places=3).map(str),

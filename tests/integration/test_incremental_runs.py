@@ -15,7 +15,7 @@ from pipelines.io.database import open_database
 from pipelines.io.lake import LakeWriter
 from schemas.errors import AuditError, LakeError
 from schemas.events import AnyEvent
-from schemas.settings import Home
+from schemas.home import Home
 from tests.flow.truth import by_name
 from tests.integration.publishing import contents
 from tests.made_tables import make_tables
@@ -174,7 +174,7 @@ def test_a_state_that_does_not_fit_is_not_continued(
 KILLED = """
 import os, signal, sys
 from pipelines.flows import run as flow
-from schemas.settings import Home
+from schemas.home import Home
 _, home, point, moment = sys.argv
 honest = getattr(flow, point)
 def die(*args, **kwargs):

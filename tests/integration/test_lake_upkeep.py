@@ -21,7 +21,8 @@ from pipelines.io.retention import remove_expired
 from pipelines.io.traces import Traces
 from schemas.durable import DurableFolder
 from schemas.errors import SettingsError
-from schemas.settings import Home, Settings, parse_settings
+from schemas.home import Home
+from schemas.settings import Settings, parse_settings
 from tests.erasing import DAY_MS, MONDAY_MS, PHONE, Shop, rows, story
 
 TABLES = ("pins", "visits", "orders", "order_credits", "data_quality_daily", "pinner_spheres")

@@ -21,9 +21,9 @@ from pipelines.io.ledger_months import LEDGER_SCHEMA
 from pipelines.io.runs import restore_run
 from schemas.errors import AuditError
 from schemas.events import AnyEvent, OrderItem, Pin, PinVisit, Purchase
+from schemas.home import Home
 from schemas.models import MODELS
 from schemas.results import result_schema
-from schemas.settings import Home
 from tests.integration.test_incremental_runs import EARLIER, SETTINGS, WORLD, fill, go, make_home
 from tests.test_docs import PAGES, fences
 from tests.world import simulate

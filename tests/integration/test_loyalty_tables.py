@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, text
 
 from pipelines.io.database import open_database
-from schemas.settings import Home
+from schemas.home import Home
 from tests.integration.publishing import attribute, fill, happened
 
 

@@ -12,8 +12,8 @@ from pipelines.io.database import (
     open_database,
     upgrade_database,
 )
+from schemas.home import Home
 from schemas.models import MODELS
-from schemas.settings import Home
 from schemas.tables import RESULTS
 from schemas.views import drop_views, view_definitions
 from tests.integration.publishing import attribute, contents, fill, happened, shown

@@ -19,7 +19,7 @@ from beacon.topics import create_topics
 from pipelines.flows.run import run
 from pipelines.io import state
 from pipelines.io.drain import write_events
-from schemas.settings import Home
+from schemas.home import Home
 from tests.integration.archiving import SITES, environment, touch
 from tests.services import free_port
 from tests.waiting import wait_until

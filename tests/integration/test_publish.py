@@ -19,7 +19,7 @@ from pipelines.io.database import (
 from pipelines.io.quarantine import write_rejects
 from pipelines.io.runs import restore_run
 from schemas.errors import AuditError, LakeError
-from schemas.settings import Home
+from schemas.home import Home
 from schemas.spool import Reject
 from schemas.tables import RESULTS
 from tests.integration.publishing import SETTINGS, attribute, contents, fill, happened, shown

@@ -14,7 +14,8 @@ from beacon.lag import ForwardMetrics
 from beacon.publisher import Publisher
 from beacon.quiet import QuietFiles
 from beacon.spool import Entry, SpoolFile
-from schemas.settings import Home, Settings
+from schemas.home import Home
+from schemas.settings import Settings
 from schemas.spool_reader import open_spool
 
 LONG_AGO_NS = 10**18

@@ -14,8 +14,8 @@ from pipelines.io.database import (
 )
 from pipelines.io.runs import only_publisher, shown_run
 from schemas.errors import BusyError
+from schemas.home import Home
 from schemas.lock import only_one
-from schemas.settings import Home
 from tests.integration.publishing import SETTINGS, attribute, fill, happened, shown
 
 # A publisher that dawdles at a point, in the middle of its transaction or just after, and dies.
@@ -23,7 +23,7 @@ PUBLISHER = """
 import os, signal, sys, time
 from pipelines.flows.run import run
 from pipelines.io import publish
-from schemas.settings import Home
+from schemas.home import Home
 _, home, point, fate = sys.argv
 honest = getattr(publish, point)
 def dawdle(*args, **kwargs):

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import Connection, insert, text
 
 from pipelines.io.database import open_database
+from schemas.home import Home
 from schemas.quality_tables import DataQualityDaily
-from schemas.settings import Home, Site
+from schemas.settings import Site
 from schemas.stages import STAGES
 from schemas.tables import OPEN_RUN, CurrentRun, StageTransition
 from tests.integration.publishing import SETTINGS, attribute, fill

@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from pipelines.io.database import open_database
 from pipelines.io.staging import add_rows, end_rows
+from schemas.home import Home
 from schemas.results import result_key, result_schema
-from schemas.settings import Home
 
 PEOPLE = [("acme", f"p{n:02}") for n in range(40)] + [("bolt", f"p{n:02}") for n in range(20)]
 KEYS: dict[str, list[tuple[Any, ...]]] = {

@@ -12,7 +12,7 @@ from pipelines.io import state
 from pipelines.io.lake import file_digest
 from pipelines.io.state import Source, look_at
 from schemas.events import Pin
-from schemas.settings import Home
+from schemas.home import Home
 from tests.integration.publishing import fill, happened
 
 PIN = next(event for event in happened(3) if isinstance(event, Pin))

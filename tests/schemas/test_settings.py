@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import SettingsError
-from schemas.settings import Home, Settings, parse_settings
+from schemas.home import Home
+from schemas.settings import Settings, parse_settings
 
 SITE = """
 [sites.shop]
