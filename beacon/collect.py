@@ -19,7 +19,8 @@ from beacon.intake import (
 )
 from beacon.metrics import Metrics
 from beacon.room import Room
-from beacon.spool import Entry, Spool, SpoolError
+from beacon.spool import Spool, SpoolError
+from beacon.spool_file import Entry
 from beacon.whole import WholeBatch, read_whole, take_whole
 from beacon.wire import NO_STORE, Refusal, Request, Response, json_response
 from schemas.answers import QuarantinedEvent, Receipt

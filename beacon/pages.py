@@ -10,7 +10,8 @@ from beacon.metrics import Metrics
 from beacon.network import Proxies
 from beacon.room import Room
 from beacon.script import Scripts, is_match
-from beacon.spool import Entry, Spool, SpoolError
+from beacon.spool import Spool, SpoolError
+from beacon.spool_file import Entry
 from beacon.wire import NO_STORE, UNREADABLE, Refusal, Request, Response, json_response
 from schemas.answers import Status
 from schemas.openapi import openapi

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pyarrow.parquet as pq
 
-from beacon.spool import Entry, SpoolFile
+from beacon.spool_file import Entry, SpoolFile
 from pipelines.io.drain import drain_spool
 from pipelines.io.lake import LakeFile, lake_files
 from pipelines.io.quarantine import write_rejects

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from beacon import spool as spool_module
+from beacon import spool_file
 from beacon.room import Room
-from beacon.spool import Entry, Spool, SpoolError, SpoolFile
+from beacon.spool import Spool, SpoolError
+from beacon.spool_file import Entry, SpoolFile
 from schemas.settings import BeaconSettings
 from schemas.spool import size_of, text_of
 from tests.beacon.load import Load, single
@@ -63,7 +65,7 @@ def test_rows_of_a_flush_are_bounded(tmp_path: Path):
     run(tmp_path, story)
 
     assert len(requests(tmp_path)) == 100
-    assert max(size_of(row) for row in rows(tmp_path)) <= spool_module.ROW_BYTES
+    assert max(size_of(row) for row in rows(tmp_path)) <= spool_file.ROW_BYTES
 
 
 def test_a_group_is_one_commit(tmp_path: Path):
@@ -126,7 +128,7 @@ def test_files_are_as_durable_as_promised(tmp_path: Path):
 
 def test_a_reader_that_keeps_the_lock_costs_a_503_but_no_file(tmp_path: Path, monkeypatch):
     """Nothing was flushed, so nothing lied: as soon as the lock is free the file serves again."""
-    monkeypatch.setattr(spool_module, "BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr(spool_file, "BUSY_MILLISECONDS", 20)
 
     async def story(spool: Spool) -> None:
         assert spool._file is not None
@@ -200,7 +202,7 @@ def test_the_log_is_folded_in_now_and_then(tmp_path: Path):
 
     run(tmp_path, story)
 
-    assert max(sizes) < 2 * spool_module.CHECKPOINT_BYTES
+    assert max(sizes) < 2 * spool_file.CHECKPOINT_BYTES
 
 
 def test_the_queue_is_bounded(tmp_path: Path, monkeypatch):
@@ -243,7 +245,7 @@ def test_a_failed_start_says_why_and_leaves_nothing(tmp_path: Path, monkeypatch)
     """A spool file appears whole or not at all: the drain never meets a half-made one."""
     blocked = tmp_path / "file"
     blocked.write_text("")
-    monkeypatch.setattr(spool_module, "SPOOL_DDL", "CREATE NONSENSE")
+    monkeypatch.setattr(spool_file, "SPOOL_DDL", "CREATE NONSENSE")
 
     for directory in (blocked / "spool", tmp_path / "spool"):
         with pytest.raises(SpoolError, match="cannot be written"):

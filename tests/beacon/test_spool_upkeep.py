@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from beacon.spool import Entry, SpoolFile
+from beacon.spool_file import Entry, SpoolFile
 from pipelines.io.drain import drain_spool
 from schemas import spool_upkeep
 from schemas.home import Home
@@ -31,7 +31,7 @@ TIGHT = Settings(beacon=BeaconSettings(min_free_percent=0, spool_max_mb=1))
 CRASH = """
 import sys, time
 from pathlib import Path
-from beacon.spool import Entry, SpoolFile
+from beacon.spool_file import Entry, SpoolFile
 file = SpoolFile.create(Path(sys.argv[1]))
 file.commit([Entry(1, sys.argv[2].encode())])
 print("written", flush=True)
@@ -41,10 +41,10 @@ time.sleep(60)
 DIE = """
 import os, sys
 from pathlib import Path
-from beacon.spool import Entry, SpoolFile, _sync_directory
+from beacon.spool_file import Entry, SpoolFile, sync_directory
 folder = Path(sys.argv[1])
 folder.mkdir()
-_sync_directory(folder.parent)
+sync_directory(folder.parent)
 file = SpoolFile.create(folder)
 for event in sys.argv[2:]:
     file.commit([Entry(1, event.encode())])

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from beacon import connection, server, spool, wire
+from beacon import connection, server, spool, spool_file, wire
 from beacon.message import Message
 from schemas.home import Home
 
@@ -20,13 +20,13 @@ SMALL_CHECKPOINT = 400_000
 
 def slow_commit() -> None:
     """Stretches the moment between a request's arrival and its commit."""
-    commit = spool.SpoolFile.commit
+    commit = spool_file.SpoolFile.commit
 
-    def slowly(self: spool.SpoolFile, entries: Sequence[spool.Entry]) -> None:
+    def slowly(self: spool_file.SpoolFile, entries: Sequence[spool_file.Entry]) -> None:
         time.sleep(SLOW_SECONDS)
         commit(self, entries)
 
-    spool.SpoolFile.commit = slowly  # type: ignore[method-assign]
+    spool_file.SpoolFile.commit = slowly  # type: ignore[method-assign]
 
 
 def ack_before_commit() -> None:
@@ -34,7 +34,7 @@ def ack_before_commit() -> None:
     slow_commit()
     add = spool.Spool.add
 
-    def eagerly(self: spool.Spool, entry: spool.Entry, on_done: spool.OnDone) -> None:
+    def eagerly(self: spool.Spool, entry: spool_file.Entry, on_done: spool.OnDone) -> None:
         add(self, entry, lambda _: None)
         on_done(None)
 
@@ -43,37 +43,38 @@ def ack_before_commit() -> None:
 
 def small_checkpoints() -> None:
     """Moves the log into the database dozens of times in a short run, all rows left plain."""
-    spool.CHECKPOINT_BYTES = SMALL_CHECKPOINT
-    spool.join = lambda rows: b"[%b]" % b",".join(row[1:-1] for row in rows)  # type: ignore[attr-defined]
+    spool_file.CHECKPOINT_BYTES = SMALL_CHECKPOINT
+    spool_file.join = lambda rows: b"[%b]" % b",".join(row[1:-1] for row in rows)  # type: ignore[attr-defined]
 
 
 def no_flush() -> None:
     """Broken: SQLite is told not to flush."""
-    connect = spool._connect
+    connect = spool_file._connect
 
     def carelessly(path: Path) -> sqlite3.Connection:
         connection = connect(path)
         connection.execute("PRAGMA synchronous=OFF")
         return connection
 
-    spool._connect = carelessly
+    spool_file._connect = carelessly
 
 
 def no_directory_flush() -> None:
     """Broken: the names of a new file and of its log are left to SQLite."""
-    spool._sync_directory = lambda directory: None
+    for module in (spool, spool_file):
+        module.sync_directory = lambda directory: None  # type: ignore[attr-defined]
 
 
 def keep_the_file() -> None:
     """Broken: after a failed flush the same file goes on."""
     spool._is_harmless = lambda error: True
-    checkpoint = spool.SpoolFile.checkpoint_if_due
+    checkpoint = spool_file.SpoolFile.checkpoint_if_due
 
-    def quietly(self: spool.SpoolFile) -> None:
+    def quietly(self: spool_file.SpoolFile) -> None:
         with contextlib.suppress(sqlite3.Error):
             checkpoint(self)
 
-    spool.SpoolFile.checkpoint_if_due = quietly  # type: ignore[method-assign]
+    spool_file.SpoolFile.checkpoint_if_due = quietly  # type: ignore[method-assign]
 
 
 def keep_after_chunked() -> None:
@@ -89,7 +90,7 @@ def keep_after_chunked() -> None:
 
 def abandon_at_once() -> None:
     """Broken: a file that cannot be trusted is left to others as it is."""
-    spool.SpoolFile.abandon = lambda self: spool._abandoned.append(  # type: ignore[method-assign]
+    spool_file.SpoolFile.abandon = lambda self: spool_file._abandoned.append(  # type: ignore[method-assign]
         self._connection
     )
 

@@ -19,7 +19,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from beacon.forward import Forwarded, Forwarder, forward
 from beacon.lag import ForwardMetrics
 from beacon.publisher import Publisher
-from beacon.spool import Entry, SpoolFile
+from beacon.spool_file import Entry, SpoolFile
 from beacon.topics import create_topics
 from schemas.avro import Batch, decode_batch
 from schemas.home import Home

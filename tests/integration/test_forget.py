@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from beacon.spool import Entry
+from beacon.spool_file import Entry
 from pipelines.io import forget
 from pipelines.io.blanking import DEVICE, PERSON
 from pipelines.io.drain import checkpoint_file, drain_spool

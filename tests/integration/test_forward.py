@@ -17,7 +17,7 @@ from beacon.forward import Forwarded
 from beacon.lag import ForwardMetrics, backlogs_of
 from beacon.publisher import Publisher
 from beacon.quiet import QuietFiles
-from beacon.spool import Entry
+from beacon.spool_file import Entry
 from schemas.errors import BusyError, LakeError, PubSubError, SettingsError
 from schemas.lock import only_one
 from schemas.pubsub import LONGEST_WAIT_SECONDS, explained

@@ -17,7 +17,7 @@ import pytest
 from beacon import forward as forward_module
 from beacon import publisher as publisher_module
 from beacon.lag import ForwardMetrics
-from beacon.spool import Entry
+from beacon.spool_file import Entry
 from tests.integration.forwarding import ROOT, Line, event, now_ms
 from tests.services import PubSubServer, free_port
 from tests.waiting import wait_until

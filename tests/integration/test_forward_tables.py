@@ -7,7 +7,7 @@ import pytest
 
 from beacon import forward as forward_module
 from beacon import publisher as publisher_module
-from beacon.spool import Entry
+from beacon.spool_file import Entry
 from schemas.home import Home
 from schemas.spool import Reject
 from tests.integration.archiving import SITES, tables

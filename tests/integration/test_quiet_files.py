@@ -13,7 +13,7 @@ from beacon.forward import Forwarder
 from beacon.lag import ForwardMetrics
 from beacon.publisher import Publisher
 from beacon.quiet import QuietFiles
-from beacon.spool import Entry, SpoolFile
+from beacon.spool_file import Entry, SpoolFile
 from schemas.home import Home
 from schemas.settings import Settings
 from schemas.spool_reader import open_spool
