@@ -1,15 +1,14 @@
 """The front door: the `pinsphere` command.
 
-The daily work stands here, looking after it in `upkeep.py`, showing the answers in `viewing.py`,
-what all share in `command_line.py`. Commands import what they need when they run: help must not
-wait for Apache Beam.
+The daily work stands here, bringing in files in `importing.py`, looking after it in `upkeep.py`,
+showing the answers in `viewing.py`, what all share in `command_line.py`. Commands import what they
+need when they run: help must not wait for Apache Beam.
 """
 
-import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -24,8 +23,9 @@ from command_line import (
     tell,
     tell_failure,
 )
+from importing import import_app
 from upkeep import alerts, db_app, doctor, erase, lake_app
-from viewing import console, report
+from viewing import console, export_app, report
 
 VERSION = "0.1.0"
 BEACON_URL = "https://pins.shop.example"
@@ -37,8 +37,6 @@ app = App(
     version_flags=["--version"],
     help_format="plaintext",
 )
-import_app = App(name="import", help="Bring in orders, events or a catalog of items from files.")
-export_app = App(name="export", help="Take answers out in formats of other tools.")
 pubsub_app = App(name="pubsub", help="Look after Google Pub/Sub.")
 app.command(import_app)
 app.command(export_app)
@@ -266,120 +264,6 @@ def run(
     with stop_signals() as stop:
         seconds = every.total_seconds()
         repeat(lambda: work(stop), seconds, stop=stop, tell_failure=tell_failure, tell=tell)
-
-
-@import_app.command(name="orders")
-def import_orders(
-    *files: Path,
-    site: str,
-    mapping: Annotated[str, Parameter(name="--map")] = "",
-    home: HomePath = None,
-) -> None:
-    """Import orders and refunds from CSV, JSONL or Parquet files.
-
-    Parameters
-    ----------
-    files
-        Files of one export; give all files of an export in one call.
-    site
-        Shop the orders belong to.
-    mapping
-        Our column = yours, separated by commas: order_id=InvoiceNo,item_id=StockCode
-    """
-    from pipelines.io.given_files import parse_mapping
-    from pipelines.io.import_orders import import_orders as import_files
-    from schemas.home import Home
-
-    where = Home(home)
-    done = import_files(where, files, site=site, mapping=parse_mapping(mapping))
-    print(
-        f"{done.read} rows read: {done.lines} lines of {done.orders} orders,"
-        f" {done.refund_lines} lines of {done.refunds} refunds, {done.quarantined} quarantined"
-    )
-    point_at_quarantine(done.quarantined, where.quarantine)
-
-
-@import_app.command(name="events")
-def import_events(*files: Path, site: str, home: HomePath = None) -> None:
-    """Import events from JSON lines files, one event a line, as the beacon takes them."""
-    from pipelines.io.import_events import import_events as import_files
-    from schemas.home import Home
-
-    where = Home(home)
-    done = import_files(where, files, site=site)
-    print(
-        f"{done.read} lines read: {done.events} events, {done.quarantined} quarantined,"
-        f" {done.withheld} withheld for want of consent"
-    )
-    point_at_quarantine(done.quarantined, where.quarantine)
-
-
-@import_app.command(name="items")
-def import_items(
-    *files: Path,
-    site: str,
-    mapping: Annotated[str, Parameter(name="--map")] = "",
-    home: HomePath = None,
-) -> None:
-    """Import the categories of items from CSV, JSONL or Parquet files, such as product feeds.
-
-    Parameters
-    ----------
-    files
-        Files with item_id and item_category, or with a feed's id and product_type.
-    site
-        Shop the items belong to.
-    mapping
-        Our column = yours, separated by commas: item_id=sku,item_category=department
-    """
-    from pipelines.io.given_files import parse_mapping
-    from pipelines.io.import_items import import_items as import_files
-    from schemas.home import Home
-
-    where = Home(home)
-    done = import_files(where, files, site=site, mapping=parse_mapping(mapping))
-    print(
-        f"{done.read} rows read: {done.items} items, {done.quarantined} quarantined;"
-        f" {done.catalog} items have a category now"
-    )
-    point_at_quarantine(done.quarantined, where.quarantine)
-
-
-@export_app.command(name="graph")
-def export_graph(
-    *,
-    pinner: str,
-    form: Annotated[Literal["graphml", "json"], Parameter(name="--format")] = "graphml",
-    hops: Annotated[int, Parameter(validator=AtLeastOne)] = 2,
-    site: str | None = None,
-    output: Path | None = None,
-    home: HomePath = None,
-) -> None:
-    """Export the network of who re-pins from a pinner, for Gephi and its like.
-
-    Parameters
-    ----------
-    pinner
-        Whose network: a pinner_id of the view pinner_sphere.
-    form
-        GraphML, or networkx's node-link JSON.
-    hops
-        How many re-pins far.
-    site
-        Her shop; may be left out where there is only one.
-    output
-        File to write [default: standard output]
-    """
-    from pipelines.flows.export_graph import export_graph as export
-    from pipelines.flows.export_graph import place_file
-    from schemas.home import Home
-
-    content = export(Home(home), pinner, site=site, hops=hops, form=form)
-    if output is None:
-        sys.stdout.buffer.write(content)
-    else:
-        place_file(output, content)
-        print(f"{output}: {len(content):,} bytes")
 
 
 @app.command

@@ -1,16 +1,18 @@
-"""Commands that show the answers: `console` and `report`.
+"""Commands that show the answers: `console`, `report` and `export graph`.
 
 `pinsphere.py` shows them; like its own they import what they need when they run.
 """
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from command_line import HomePath
+from command_line import AtLeastOne, HomePath
 
+export_app = App(name="export", help="Take answers out in formats of other tools.")
 _PORTS = Number(gte=1, lte=65_535)
 
 
@@ -69,3 +71,40 @@ def report(
 
     given = {"site": site, "since": since, "until": until, "model": model}
     print(f"{out}: {write_report(Home(home), out, given):,} bytes")
+
+
+@export_app.command(name="graph")
+def export_graph(
+    *,
+    pinner: str,
+    form: Annotated[Literal["graphml", "json"], Parameter(name="--format")] = "graphml",
+    hops: Annotated[int, Parameter(validator=AtLeastOne)] = 2,
+    site: str | None = None,
+    output: Path | None = None,
+    home: HomePath = None,
+) -> None:
+    """Export the network of who re-pins from a pinner, for Gephi and its like.
+
+    Parameters
+    ----------
+    pinner
+        Whose network: a pinner_id of the view pinner_sphere.
+    form
+        GraphML, or networkx's node-link JSON.
+    hops
+        How many re-pins far.
+    site
+        Her shop; may be left out where there is only one.
+    output
+        File to write [default: standard output]
+    """
+    from pipelines.flows.export_graph import export_graph as export
+    from pipelines.flows.export_graph import place_file
+    from schemas.home import Home
+
+    content = export(Home(home), pinner, site=site, hops=hops, form=form)
+    if output is None:
+        sys.stdout.buffer.write(content)
+    else:
+        place_file(output, content)
+        print(f"{output}: {len(content):,} bytes")
