@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from beacon.notices import Trouble
-from beacon.spool_file import Entry, SpoolFile, merged, sync_directory
+from beacon.spool_file import Entry, SpoolFile, merged
+from schemas.durable import flush_names
 from schemas.errors import PinSphereError
 
 MAX_PENDING_BYTES = 64 * 1024 * 1024
@@ -170,7 +171,7 @@ class Spool:
 
     def _new_file(self) -> SpoolFile:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sync_directory(self.directory.parent)  # another worker may have made it just now
+        flush_names(self.directory.parent)  # another worker may have made it just now
         return SpoolFile.create(self.directory)
 
     def _abandon(self) -> None:

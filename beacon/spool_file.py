@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from schemas.durable import flush_names
 from schemas.spool import LOCK_SUFFIX, SPOOL_DDL, join
 
 CHECKPOINT_BYTES = 4 * 1024 * 1024
@@ -80,7 +81,7 @@ class SpoolFile:
                 # Reading makes the log; then both names are flushed. SQLite flushes the log's
                 # as well, but later, and does not tell when it fails. Then a commit is tried.
                 file._connection.execute("PRAGMA user_version").fetchone()
-                sync_directory(directory)
+                flush_names(directory)
                 file.commit(())
             except BaseException:
                 file._connection.close()
@@ -183,12 +184,3 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous=FULL")
     return connection
-
-
-def sync_directory(directory: Path) -> None:
-    """Returns when the names in a directory are on the disk."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

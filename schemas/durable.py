@@ -97,12 +97,21 @@ class DurableFolder:
     def flush(self) -> None:
         """Makes the names of all files placed or removed so far durable."""
         for folder in sorted(self._folders, reverse=True):
-            handle = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            flush_names(folder)
         self._folders.clear()
+
+
+def flush_names(folder: Path) -> None:
+    """Returns when the names in a folder are on the disk: those that came, and that others went.
+
+    Raises:
+      OSError: the disk refused.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def remove_stale(root: Path, pattern: str, keep: set[Path]) -> None:

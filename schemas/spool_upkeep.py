@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from schemas.durable import flush_names
 from schemas.settings import Settings
 from schemas.spool import LOCK_SUFFIX
 from schemas.spool_reader import open_spool, read_checkpoint
@@ -80,11 +81,7 @@ def _lock_of_the_gone(path: Path) -> Iterator[bool]:
 def _remove(path: Path, checkpoint_file: Path) -> None:
     """Removes a file that is over. Whatever stops it half-way, no file is read without its log."""
     path.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    flush_names(path.parent)
     for log in (f"{path}-wal", f"{path}-shm"):
         Path(log).unlink(missing_ok=True)
     checkpoint_file.unlink(missing_ok=True)

@@ -41,10 +41,11 @@ time.sleep(60)
 DIE = """
 import os, sys
 from pathlib import Path
-from beacon.spool_file import Entry, SpoolFile, sync_directory
+from beacon.spool_file import Entry, SpoolFile
+from schemas.durable import flush_names
 folder = Path(sys.argv[1])
 folder.mkdir()
-sync_directory(folder.parent)
+flush_names(folder.parent)
 file = SpoolFile.create(folder)
 for event in sys.argv[2:]:
     file.commit([Entry(1, event.encode())])

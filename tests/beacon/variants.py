@@ -62,7 +62,7 @@ def no_flush() -> None:
 def no_directory_flush() -> None:
     """Broken: the names of a new file and of its log are left to SQLite."""
     for module in (spool, spool_file):
-        module.sync_directory = lambda directory: None  # type: ignore[attr-defined]
+        module.flush_names = lambda directory: None  # type: ignore[attr-defined]
 
 
 def keep_the_file() -> None:
