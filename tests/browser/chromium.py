@@ -6,6 +6,11 @@ from collections.abc import Iterator
 
 from playwright.sync_api import Browser, sync_playwright
 
+# Of a person: the honest name of a headless browser is on every list of crawlers.
+USER_AGENT = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
+    " Chrome/156.0.0.0 Safari/537.36"
+)
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Chromium takes the last list it is given, so this one begins with what Playwright's turns off.
 _TURNED_OFF = (
@@ -36,6 +41,8 @@ _ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A context's own goes with its page; what a page sends as it is left behind bears this one.
+    f"--user-agent={USER_AGENT}",
     f"--disable-features={','.join(_TURNED_OFF)}",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 ]

@@ -11,13 +11,6 @@ from tests.browser.chromium import NAMES, find_chromium, launched
 from tests.browser.pinterest import stand_in
 from tests.browser.site import Site
 
-# The honest name of a headless browser is on every list of crawlers.
-USER_AGENT = (
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
-    " Chrome/156.0.0.0 Safari/537.36"
-)
-
-
 # What a page's own error reporting would see: rejections without a handler become errors.
 REJECTIONS = """{
   const later = setTimeout;  // a page may break what it finds
@@ -90,7 +83,7 @@ def browser() -> Iterator[Browser]:
 def new_visitor(browser: Browser) -> Iterator[NewVisitor]:
     visitors = []
 
-    def make(*, script: str = "", user_agent: str = USER_AGENT) -> Visitor:
+    def make(*, script: str = "", user_agent: str | None = None) -> Visitor:
         visitor = Visitor(browser.new_context(user_agent=user_agent))
         visitors.append(visitor)
         if script:
@@ -112,7 +105,7 @@ def visitor(new_visitor: NewVisitor) -> Visitor:
 @pytest.fixture(scope="module")
 def regular(browser: Browser) -> Iterator[Visitor]:
     """One visitor for a whole module of cases that do not meet: quicker than one for each."""
-    context = browser.new_context(user_agent=USER_AGENT)
+    context = browser.new_context()
     visitor = Visitor(context)
     yield visitor
     context.close()

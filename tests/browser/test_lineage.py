@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.ids import parse_token
-from tests.browser.conftest import USER_AGENT
+from tests.browser.chromium import USER_AGENT
 from tests.browser.pinterest import given
 
 pytestmark = pytest.mark.browser
